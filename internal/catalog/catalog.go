@@ -1,0 +1,125 @@
+// Package catalog is what a service registry says, in words that belong to no registry and to no mesh.
+//
+// It holds values only: a source fills them in, the translation reads them, and nobody changes one after
+// it was handed on.
+package catalog
+
+import (
+	"cmp"
+	"strings"
+)
+
+// Key names one service of one source.
+type Key struct {
+	// Source is the name that the configuration gives to the registry.
+	Source string
+	// Name is the service's name, letter for letter as the registry holds it.
+	Name string
+}
+
+// String returns "source/name", for logs.
+func (k Key) String() string { return k.Source + "/" + k.Name }
+
+// Compare orders keys by source, then by name.
+func (k Key) Compare(other Key) int {
+	return cmp.Or(cmp.Compare(k.Source, other.Source), cmp.Compare(k.Name, other.Name))
+}
+
+// Service is everything that a registry says of one service at one moment.
+type Service struct {
+	Key
+	// Datacenter is the Consul datacenter that the service was read from.
+	Datacenter string
+	// Instances are sorted by ID and hold each ID once. No instances means that the service is gone.
+	Instances []Instance
+}
+
+// InstanceID tells two instances apart. Consul lets a service ID repeat on another node, so the ID alone
+// is not enough.
+type InstanceID struct {
+	Datacenter string
+	Partition  string
+	Namespace  string
+	Node       string
+	ServiceID  string
+}
+
+// Fold returns the ID as Consul compares it: the names of nodes and the IDs of services are the same
+// whatever their case.
+func (id InstanceID) Fold() InstanceID {
+	id.Node = strings.ToLower(id.Node)
+	id.ServiceID = strings.ToLower(id.ServiceID)
+	return id
+}
+
+// String returns "datacenter/node/serviceID", for logs.
+func (id InstanceID) String() string { return id.Datacenter + "/" + id.Node + "/" + id.ServiceID }
+
+// Compare orders IDs field by field.
+func (id InstanceID) Compare(other InstanceID) int {
+	return cmp.Or(
+		cmp.Compare(id.Datacenter, other.Datacenter),
+		cmp.Compare(id.Partition, other.Partition),
+		cmp.Compare(id.Namespace, other.Namespace),
+		cmp.Compare(id.Node, other.Node),
+		cmp.Compare(id.ServiceID, other.ServiceID),
+	)
+}
+
+// Instance is one registration of a service. Its fields are untrusted: teams write them as they like.
+type Instance struct {
+	ID InstanceID
+	// Address is where the instance says it listens: an IP address, a host name, or anything else that
+	// was registered. It is the node's address where the instance has none of its own.
+	Address string
+	// Port is the port the instance listens on; 0 where it has none. It may be out of range.
+	Port int
+	// Tags are in the order of their registration.
+	Tags     []string
+	Meta     map[string]string
+	NodeMeta map[string]string
+	Locality Locality
+	Weights  Weights
+	Health   Health
+	// Checks are the kinds of the service's own health checks, sorted, each once ("http", "grpc", "tcp",
+	// "ttl"...). They hint at the protocol.
+	Checks []string
+}
+
+// Locality is where an instance runs, as far as the registry knows.
+type Locality struct {
+	Region string
+	Zone   string
+}
+
+// Weights are the shares of traffic that an instance asks for, by its health. Consul's default is 1 and 1.
+type Weights struct {
+	Passing int
+	Warning int
+}
+
+// Health is the worst of an instance's checks and of its node's.
+type Health int
+
+// The zero Health is Critical, so that nothing is taken for healthy by omission.
+const (
+	Critical Health = iota
+	Warning
+	Passing
+	// Maintenance is set by an operator (Consul's maintenance mode); it takes traffic away like Critical.
+	Maintenance
+)
+
+// String returns the word that Consul uses for the health.
+func (h Health) String() string {
+	switch h {
+	case Passing:
+		return "passing"
+	case Warning:
+		return "warning"
+	case Maintenance:
+		return "maintenance"
+	default:
+		return "critical"
+	}
+}

@@ -1,0 +1,13 @@
+package catalog
+
+import "time"
+
+// A Sink takes what a source reports. Its methods return at once and may be called from any goroutine.
+type Sink interface {
+	// Update hands on the newest state of one service; observed is when the registry's answer arrived.
+	// A service without instances is gone. Updates of one service are handed on in their order.
+	Update(service Service, observed time.Time)
+	// Synced says, once, that the source has reported the registry's whole content. Until then a service
+	// that was not reported is unknown, not absent.
+	Synced(source string)
+}
