@@ -1,0 +1,105 @@
+// Package mesh says what Istio should hold for a service of the catalog: one ServiceEntry, and one
+// WorkloadEntry for each instance or the same instances as inline endpoints.
+//
+// It is made of pure functions: no clock, no network, no order of a map. Equal services give equal
+// resources, on every replica and after every restart. Whatever a registry holds, what comes out passes
+// Istio's own validation; what can't be expressed is left out and returned as a Finding.
+package mesh
+
+import (
+	"slices"
+
+	networking "istio.io/api/networking/v1alpha3"
+
+	"github.com/isthmus-mesh/isthmus/internal/catalog"
+)
+
+// Form is how the endpoints of a service are written.
+type Form string
+
+const (
+	// WorkloadEntryForm writes one WorkloadEntry for each instance; the ServiceEntry selects them by label.
+	WorkloadEntryForm Form = "workloadEntry"
+	// InlineForm writes the instances into the ServiceEntry: one object a service, which is what large
+	// catalogs want.
+	InlineForm Form = "inline"
+)
+
+// Options are the rules of the translation. They are the same for every service of a run.
+type Options struct {
+	// Domain is the domain of Consul's DNS, "consul" by default.
+	Domain string
+	// ClusterDomain is the domain of the Kubernetes cluster; no host is ever taken under it.
+	ClusterDomain string
+	// Hosts make further hosts for each service, beside the one that Consul's DNS has.
+	Hosts []HostTemplate
+	// Form is how the endpoints are written.
+	Form Form
+	// DefaultProtocol is taken where neither the meta nor the checks of a service tell its protocol.
+	DefaultProtocol Protocol
+	// PassingOnly leaves out the instances that are warning.
+	PassingOnly bool
+	// Placement says which namespace a service's objects live in.
+	Placement Placement
+}
+
+// Resources are the objects that the mesh should hold for one service; none of them where Objects is empty.
+// The ServiceEntry comes first, then the WorkloadEntries in the order of their names.
+type Resources struct {
+	Objects []Object
+}
+
+// Equal tells whether two services' objects are the same in every field.
+func (r Resources) Equal(other Resources) bool {
+	return slices.EqualFunc(r.Objects, other.Objects, Object.Equal)
+}
+
+// Translate says what the mesh should hold for a service that goes by name there, and what of the service
+// could not be carried over. A service without a usable instance has no resources.
+func Translate(service catalog.Service, name Name, options Options) (Resources, []Finding) {
+	var report report
+	endpoints := usableEndpoints(service, name, options, &report)
+	if len(endpoints) == 0 {
+		return Resources{}, report.findings
+	}
+	protocol := serviceProtocol(service, options.DefaultProtocol, &report)
+	ports := servicePorts(endpoints, protocol)
+	entry := &networking.ServiceEntry{
+		Hosts:      hosts(service, name, protocol, options, &report),
+		Ports:      ports,
+		Location:   networking.ServiceEntry_MESH_INTERNAL,
+		Resolution: resolution(endpoints),
+	}
+	namespace := options.Placement.Namespace(name)
+	resources := Resources{Objects: []Object{serviceEntryObject(service, name, namespace, entry)}}
+	healthy := slices.DeleteFunc(endpoints, func(e endpoint) bool { return !e.takesTraffic })
+	if options.Form == InlineForm {
+		entry.Endpoints = inlineEndpoints(healthy, ports)
+		if len(entry.Endpoints) == 0 {
+			// A DNS entry without endpoints would make Istio resolve the host itself.
+			entry.Resolution = networking.ServiceEntry_STATIC
+		}
+		return resources, report.findings
+	}
+	entry.WorkloadSelector = &networking.WorkloadSelector{Labels: identityLabels(name)}
+	for _, e := range healthy {
+		resources.Objects = append(resources.Objects, workloadEntryObject(name, namespace, e))
+	}
+	slices.SortFunc(resources.Objects[1:], Object.compareName)
+	return resources, report.findings
+}
+
+// inlineEndpoints are the endpoints as Istio takes them inside a ServiceEntry: with the ports that it has
+// and no others.
+func inlineEndpoints(endpoints []endpoint, ports []*networking.ServicePort) []*networking.WorkloadEntry {
+	inline := make([]*networking.WorkloadEntry, 0, len(endpoints))
+	for _, e := range endpoints {
+		own := make(map[string]uint32, len(ports))
+		for _, port := range ports {
+			own[port.Name] = e.entry.Ports[port.Name]
+		}
+		e.entry.Ports = own
+		inline = append(inline, e.entry)
+	}
+	return inline
+}

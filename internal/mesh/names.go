@@ -1,0 +1,171 @@
+package mesh
+
+import (
+	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
+	"regexp"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/isthmus-mesh/isthmus/internal/catalog"
+)
+
+const (
+	// maxLabel is the longest DNS label (RFC 1035) and Kubernetes label value, in bytes.
+	maxLabel = 63
+	// hashLength is the length of the hash that tells apart what would collide, in hexadecimal digits.
+	hashLength = 12
+	// hashMark parts a name from its hash. No name of a registry is taken as it is when it ends in this mark
+	// and a hash, so nobody can register another service's hashed name.
+	hashMark = "--"
+	// nameless is the stem of a name that has no letter or digit that DNS knows.
+	nameless = "unnamed"
+)
+
+var hashed = regexp.MustCompile(hashMark + `[0-9a-f]{12}$`)
+
+// Name is what a service is called in the mesh. It is comparable, and keys the work of every output.
+type Name struct {
+	// Source is the name of the registry, a DNS label.
+	Source string
+	// Label is the service's name as a DNS label: the first label of its hosts.
+	Label string
+}
+
+// String returns "label.source".
+func (n Name) String() string { return n.Label + "." + n.Source }
+
+// Compare orders names by source, then by label.
+func (n Name) Compare(other Name) int {
+	return cmp.Or(cmp.Compare(n.Source, other.Source), cmp.Compare(n.Label, other.Label))
+}
+
+// ServiceEntry returns the name of the service's ServiceEntry.
+func (n Name) ServiceEntry() string { return n.String() }
+
+// WorkloadEntry returns the name of an instance's WorkloadEntry. It depends on the instance's identity alone.
+func (n Name) WorkloadEntry(id catalog.InstanceID) string {
+	id = id.Fold()
+	hash := shortHash(id.Datacenter, id.Partition, id.Namespace, id.Node, id.ServiceID)
+	return n.Label + "-" + hash + "." + n.Source
+}
+
+// ParseObjectName returns the name of the service that an object of ours was written for; false where
+// no object of that kind can have the name. A dot can't stand in a label, so nothing is ambiguous.
+func ParseObjectName(kind Kind, object string) (Name, bool) {
+	label, source, found := strings.Cut(object, ".")
+	if !found || label == "" || source == "" || strings.Contains(source, ".") {
+		return Name{}, false
+	}
+	if kind == WorkloadEntryKind {
+		cut := len(label) - hashLength - 1
+		if cut < 1 || label[cut] != '-' {
+			return Name{}, false
+		}
+		label = label[:cut]
+	}
+	return Name{Source: source, Label: label}, true
+}
+
+// Names gives every service of the catalog a name of its own. A service whose name is a DNS label keeps it,
+// whoever else would like it. Another name is made a label; where more than one service would get the same,
+// each of them gets a hash of its own name behind it, so that none takes another's traffic.
+//
+// The outcome depends on the set of services alone, not on the order in which they came.
+type Names struct {
+	claims map[Name][]string
+}
+
+// Add enters a service. It returns the services whose name may have changed by that, the added one among them.
+func (n *Names) Add(key catalog.Key) []catalog.Key {
+	claim, plain := claimOf(key)
+	if !plain {
+		return []catalog.Key{key}
+	}
+	at, found := slices.BinarySearch(n.claims[claim], key.Name)
+	if found {
+		return []catalog.Key{key}
+	}
+	if n.claims == nil {
+		n.claims = map[Name][]string{}
+	}
+	n.claims[claim] = slices.Insert(n.claims[claim], at, key.Name)
+	return n.claimants(claim)
+}
+
+// Remove takes a service out. It returns the other services whose name may have changed by that.
+func (n *Names) Remove(key catalog.Key) []catalog.Key {
+	claim, _ := claimOf(key)
+	at, found := slices.BinarySearch(n.claims[claim], key.Name)
+	if !found {
+		return nil
+	}
+	n.claims[claim] = slices.Delete(n.claims[claim], at, at+1)
+	if len(n.claims[claim]) == 0 {
+		delete(n.claims, claim)
+	}
+	return n.claimants(claim)
+}
+
+// Of returns the name of a service that was added.
+func (n *Names) Of(key catalog.Key) Name {
+	claim, plain := claimOf(key)
+	if plain && (claim.Label == key.Name || len(n.claims[claim]) == 1) {
+		return claim
+	}
+	return Name{Source: key.Source, Label: withHash(claim.Label, key.Name)}
+}
+
+func (n *Names) claimants(claim Name) []catalog.Key {
+	keys := make([]catalog.Key, 0, len(n.claims[claim]))
+	for _, name := range n.claims[claim] {
+		keys = append(keys, catalog.Key{Source: claim.Source, Name: name})
+	}
+	return keys
+}
+
+// claimOf is the name that a service would like, and whether it can have it without a hash if it is alone:
+// not where nothing of the name is left, where it is too long, or where it looks like a hashed one.
+func claimOf(key catalog.Key) (claim Name, plain bool) {
+	label := dnsLabel(key.Name)
+	plain = label != "" && len(label) <= maxLabel && !hashed.MatchString(label)
+	return Name{Source: key.Source, Label: label}, plain
+}
+
+// dnsLabel makes a name a DNS label (RFC 1123) of any length: lower case, everything else that DNS doesn't
+// know a dash, no dash at the ends.
+func dnsLabel(name string) string {
+	return strings.Trim(strings.Map(func(r rune) rune {
+		switch {
+		case r >= 'a' && r <= 'z', r >= '0' && r <= '9', r == '-':
+			return r
+		case r >= 'A' && r <= 'Z':
+			return r - 'A' + 'a'
+		default:
+			return '-'
+		}
+	}, name), "-")
+}
+
+func withHash(label, original string) string {
+	if label == "" {
+		label = nameless
+	}
+	label = strings.TrimRight(label[:min(len(label), maxLabel-len(hashMark)-hashLength)], "-")
+	return label + hashMark + shortHash(original)
+}
+
+// shortHash is the beginning of the SHA-256 of its parts.
+func shortHash(parts ...string) string {
+	sum := sha256.New()
+	for _, part := range parts {
+		sum.Write([]byte(part))
+		sum.Write([]byte{0})
+	}
+	return hex.EncodeToString(sum.Sum(nil))[:hashLength]
+}
+
+// validText returns the text with everything that is not UTF-8 replaced, as JSON needs it.
+func validText(text string) string { return strings.ToValidUTF8(text, string(utf8.RuneError)) }

@@ -1,0 +1,143 @@
+package mesh
+
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"maps"
+
+	"google.golang.org/protobuf/proto"
+	networking "istio.io/api/networking/v1alpha3"
+	kubejson "k8s.io/apimachinery/pkg/util/json"
+
+	"github.com/isthmus-mesh/isthmus/internal/catalog"
+)
+
+// Labels and annotations of our own carry the project's own domain.
+const (
+	// ManagedByLabel and ManagedBy mark what isthmus wrote.
+	ManagedByLabel = "app.kubernetes.io/managed-by"
+	ManagedBy      = "isthmus"
+	// SourceLabel holds the name of the registry, as the configuration gives it.
+	SourceLabel = prefix + "source"
+	// ServiceLabel holds the service's name in the mesh.
+	ServiceLabel = prefix + "service"
+	// ServiceAnnotation, NodeAnnotation and ServiceIDAnnotation hold the registry's own words.
+	ServiceAnnotation   = prefix + "consul-service"
+	NodeAnnotation      = prefix + "consul-node"
+	ServiceIDAnnotation = prefix + "consul-service-id"
+
+	prefix = "isthmus-mesh.github.io/"
+
+	// maxAnnotation bounds what is copied from a registry into an annotation, in bytes: an instance's ID may
+	// have 10 kB.
+	maxAnnotation = 512
+)
+
+// Kind is the kind of a Kubernetes object.
+type Kind string
+
+// APIVersion is the version of Istio's API that all our objects are of.
+const APIVersion = "networking.istio.io/v1"
+
+const (
+	// ServiceEntryKind is Istio's ServiceEntry.
+	ServiceEntryKind Kind = "ServiceEntry"
+	// WorkloadEntryKind is Istio's WorkloadEntry.
+	WorkloadEntryKind Kind = "WorkloadEntry"
+)
+
+// Object is one resource of the mesh, in the form that every output can write. It is never changed after it
+// was made.
+type Object struct {
+	Kind        Kind
+	Namespace   string
+	Name        string
+	Labels      map[string]string
+	Annotations map[string]string
+	// Spec is a *networking.ServiceEntry or a *networking.WorkloadEntry, by Kind.
+	Spec proto.Message
+}
+
+// Equal tells whether two objects are the same in every field.
+func (o Object) Equal(other Object) bool {
+	return o.SameAs(other) &&
+		maps.Equal(o.Labels, other.Labels) && maps.Equal(o.Annotations, other.Annotations) &&
+		proto.Equal(o.Spec, other.Spec)
+}
+
+// SameAs tells whether two objects have the same kind, namespace and name.
+func (o Object) SameAs(other Object) bool {
+	return o.Kind == other.Kind && o.Namespace == other.Namespace && o.Name == other.Name
+}
+
+func (o Object) compareName(other Object) int { return cmp.Compare(o.Name, other.Name) }
+
+// Manifest returns the object as Kubernetes writes it: apiVersion, kind, metadata and spec. Whole numbers are
+// int64, as in what an API server returns.
+func (o Object) Manifest() (map[string]any, error) {
+	raw, err := json.Marshal(o.Spec)
+	if err != nil {
+		return nil, fmt.Errorf("encode %s %s/%s: %w", o.Kind, o.Namespace, o.Name, err)
+	}
+	var spec map[string]any
+	if err := kubejson.Unmarshal(raw, &spec); err != nil {
+		return nil, fmt.Errorf("encode %s %s/%s: %w", o.Kind, o.Namespace, o.Name, err)
+	}
+	metadata := map[string]any{"name": o.Name, "namespace": o.Namespace, "labels": anyMap(o.Labels)}
+	if len(o.Annotations) > 0 {
+		metadata["annotations"] = anyMap(o.Annotations)
+	}
+	return map[string]any{"apiVersion": APIVersion, "kind": string(o.Kind), "metadata": metadata, "spec": spec}, nil
+}
+
+func anyMap(m map[string]string) map[string]any {
+	out := make(map[string]any, len(m))
+	for k, v := range m {
+		out[k] = v
+	}
+	return out
+}
+
+func serviceEntryObject(service catalog.Service, name Name, namespace string, spec *networking.ServiceEntry) Object {
+	return Object{
+		Kind:        ServiceEntryKind,
+		Namespace:   namespace,
+		Name:        name.ServiceEntry(),
+		Labels:      objectLabels(name),
+		Annotations: annotations(ServiceAnnotation, service.Name),
+		Spec:        spec,
+	}
+}
+
+func workloadEntryObject(name Name, namespace string, e endpoint) Object {
+	return Object{
+		Kind:        WorkloadEntryKind,
+		Namespace:   namespace,
+		Name:        name.WorkloadEntry(e.id),
+		Labels:      objectLabels(name),
+		Annotations: annotations(NodeAnnotation, e.id.Node, ServiceIDAnnotation, e.id.ServiceID),
+		Spec:        e.entry,
+	}
+}
+
+// identityLabels tell the WorkloadEntries of one service from all others; a ServiceEntry selects by them.
+func identityLabels(name Name) map[string]string {
+	return map[string]string{SourceLabel: name.Source, ServiceLabel: name.Label}
+}
+
+func objectLabels(name Name) map[string]string {
+	labels := identityLabels(name)
+	labels[ManagedByLabel] = ManagedBy
+	return labels
+}
+
+func annotations(pairs ...string) map[string]string {
+	out := map[string]string{}
+	for i := 0; i < len(pairs); i += 2 {
+		if value := validText(pairs[i+1]); len(value) <= maxAnnotation {
+			out[pairs[i]] = value
+		}
+	}
+	return out
+}
