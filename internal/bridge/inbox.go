@@ -1,0 +1,68 @@
+package bridge
+
+import (
+	"sync"
+	"time"
+
+	"github.com/isthmus-mesh/isthmus/internal/catalog"
+)
+
+// inbox holds the newest unread report of each service. It is the catalog.Sink of all sources.
+type inbox struct {
+	// wake holds a value while there is something to read.
+	wake chan struct{}
+
+	mu     sync.Mutex
+	unread letters
+}
+
+// letters are reports that came since the last look.
+type letters struct {
+	updates map[catalog.Key]update
+	synced  []string
+}
+
+type update struct {
+	service catalog.Service
+	// observed is when the first of the reports came that this one stands for.
+	observed time.Time
+}
+
+func newInbox() inbox {
+	return inbox{wake: make(chan struct{}, 1), unread: letters{updates: map[catalog.Key]update{}}}
+}
+
+// Update implements catalog.Sink.
+func (i *inbox) Update(service catalog.Service, observed time.Time) {
+	i.mu.Lock()
+	if earlier, ok := i.unread.updates[service.Key]; ok {
+		observed = earlier.observed
+	}
+	i.unread.updates[service.Key] = update{service: service, observed: observed}
+	i.mu.Unlock()
+	i.ring()
+}
+
+// Synced implements catalog.Sink.
+func (i *inbox) Synced(source string) {
+	i.mu.Lock()
+	i.unread.synced = append(i.unread.synced, source)
+	i.mu.Unlock()
+	i.ring()
+}
+
+func (i *inbox) ring() {
+	select {
+	case i.wake <- struct{}{}:
+	default:
+	}
+}
+
+// empty returns what is unread and leaves nothing.
+func (i *inbox) empty() letters {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	unread := i.unread
+	i.unread = letters{updates: map[catalog.Key]update{}}
+	return unread
+}

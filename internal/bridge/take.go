@@ -1,0 +1,138 @@
+package bridge
+
+import (
+	"context"
+	"log/slog"
+	"slices"
+	"time"
+
+	"github.com/isthmus-mesh/isthmus/internal/catalog"
+	"github.com/isthmus-mesh/isthmus/internal/mesh"
+)
+
+// take brings reports into the state and tells the outputs which services they changed. It is called by one
+// goroutine only. The lock is held for one service at a time, so that readers wait for no burst.
+func (b *Bridge) take(unread letters) {
+	for key, update := range unread.updates {
+		changed := b.takeUpdate(key, update)
+		for _, output := range b.outputs {
+			for _, name := range changed {
+				output.Notify(name)
+			}
+		}
+	}
+	for _, source := range unread.synced {
+		b.takeSynced(source)
+	}
+}
+
+// takeUpdate returns the names whose resources changed: none, the service's, or those of the services that
+// would like the same name too.
+func (b *Bridge) takeUpdate(key catalog.Key, update update) []mesh.Name {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	var affected []catalog.Key
+	b.metrics.reported(key.Source, len(b.services[key].Instances), len(update.service.Instances))
+	if len(update.service.Instances) == 0 {
+		affected = b.names.Remove(key)
+	} else {
+		affected = b.names.Add(key)
+	}
+	changed := b.retranslate(update.service, update.observed)
+	for _, other := range affected {
+		if known, ok := b.services[other]; ok && other != key && known.name != b.names.Of(other) {
+			changed = append(changed, b.retranslate(known.Service, update.observed)...)
+		}
+	}
+	return changed
+}
+
+// retranslate brings one service's resources up to date and returns the names that changed by that.
+func (b *Bridge) retranslate(newest catalog.Service, observed time.Time) (changed []mesh.Name) {
+	known, wasKnown := b.services[newest.Key]
+	var (
+		resources mesh.Resources
+		made      = service{Service: newest}
+	)
+	if len(newest.Instances) > 0 {
+		made.name = b.names.Of(newest.Key)
+		resources, made.findings = mesh.Translate(newest, made.name, b.options)
+	}
+	b.reportFindings(newest.Key, known.findings, made.findings)
+	if wasKnown && known.name != made.name && b.setDesired(known.name, mesh.Resources{}, observed) {
+		changed = append(changed, known.name)
+	}
+	if len(newest.Instances) == 0 {
+		if !wasKnown {
+			return nil
+		}
+		delete(b.services, newest.Key)
+		b.log.Info("service left", "service", newest.Key)
+		return changed
+	}
+	b.services[newest.Key] = made
+	if !wasKnown {
+		b.log.Debug("service found", "service", newest.Key, "instances", len(newest.Instances))
+	}
+	if b.setDesired(made.name, resources, observed) {
+		changed = append(changed, made.name)
+	}
+	return changed
+}
+
+// setDesired returns whether the resources differ from those that were desired before.
+func (b *Bridge) setDesired(name mesh.Name, resources mesh.Resources, observed time.Time) bool {
+	old := b.desired[name]
+	if old.Equal(resources) {
+		return false
+	}
+	b.metrics.changed(name.Source, observed)
+	b.revision++
+	if len(resources.Objects) == 0 {
+		delete(b.desired, name)
+		return true
+	}
+	since := old.since
+	if since.IsZero() {
+		since = observed
+	}
+	b.desired[name] = Desired{Resources: resources, Known: true, Revision: b.revision, since: since}
+	return true
+}
+
+// reportFindings logs each finding when it comes up, not each time it is seen again.
+func (b *Bridge) reportFindings(key catalog.Key, before, after []mesh.Finding) {
+	for _, finding := range after {
+		b.metrics.finding(key.Source, finding.Reason, 1)
+		if slices.Contains(before, finding) {
+			continue
+		}
+		level := slog.LevelWarn
+		if finding.Reason == mesh.ReservedLabel || finding.Reason == mesh.BadLabel {
+			level = slog.LevelInfo
+		}
+		b.log.Log(context.Background(), level, "not taken over as registered",
+			"service", key, "reason", finding.Reason, "subject", finding.Subject, "detail", finding.Detail)
+	}
+	for _, finding := range before {
+		b.metrics.finding(key.Source, finding.Reason, -1)
+	}
+}
+
+// takeSynced marks a source as complete and tells the outputs to look at everything: what stands in the mesh
+// and is not desired is now known to be gone.
+func (b *Bridge) takeSynced(source string) {
+	b.mu.Lock()
+	b.synced[source] = true
+	count := 0
+	for key := range b.services {
+		if key.Source == source {
+			count++
+		}
+	}
+	b.mu.Unlock()
+	b.log.Debug("source reported its whole content", "source", source, "services", count)
+	for _, output := range b.outputs {
+		output.Synced()
+	}
+}

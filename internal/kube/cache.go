@@ -1,0 +1,119 @@
+package kube
+
+import (
+	"context"
+	"net/http"
+
+	networkingv1 "istio.io/client-go/pkg/apis/networking/v1"
+	coordinationv1 "k8s.io/api/coordination/v1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/client-go/rest"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/isthmus-mesh/isthmus/internal/mesh"
+)
+
+var (
+	scheme = newScheme()
+	// mapper knows our few kinds, so that nothing need be discovered at a start.
+	mapper = newMapper()
+)
+
+func newScheme() *runtime.Scheme {
+	scheme := runtime.NewScheme()
+	for _, add := range []func(*runtime.Scheme) error{
+		networkingv1.AddToScheme, corev1.AddToScheme, coordinationv1.AddToScheme,
+	} {
+		if err := add(scheme); err != nil {
+			panic(err) // two kinds of one name in the libraries: can't be at run time
+		}
+	}
+	return scheme
+}
+
+func newMapper() meta.RESTMapper {
+	mapper := meta.NewDefaultRESTMapper(nil)
+	for _, kind := range []mesh.Kind{mesh.ServiceEntryKind, mesh.WorkloadEntryKind} {
+		for _, suffix := range []string{"", "List"} { // the cache asks for lists by their own kind
+			mapper.Add(networkingv1.SchemeGroupVersion.WithKind(string(kind)+suffix), meta.RESTScopeNamespace)
+		}
+	}
+	mapper.Add(corev1.SchemeGroupVersion.WithKind("Namespace"), meta.RESTScopeRoot)
+	return mapper
+}
+
+// serviceIndex finds objects by the service they were written for, as their names say.
+const serviceIndex = "service"
+
+// newCache makes a cache of all ServiceEntries and WorkloadEntries of the namespaces, foreign ones too: a foreign
+// object that bears a name we want must be seen before we write.
+func newCache(ctx context.Context, config *rest.Config, httpClient *http.Client, namespaces []string) (cache.Cache, error) {
+	watched := map[string]cache.Config{}
+	for _, namespace := range namespaces {
+		watched[namespace] = cache.Config{}
+	}
+	c, err := cache.New(config, cache.Options{
+		HTTPClient: httpClient, Scheme: scheme, Mapper: mapper,
+		DefaultNamespaces: watched, DefaultTransform: keepOwnMark,
+	})
+	if err != nil {
+		return nil, err
+	}
+	for _, object := range []client.Object{&networkingv1.ServiceEntry{}, &networkingv1.WorkloadEntry{}} {
+		if err := c.IndexField(ctx, object, serviceIndex, indexByService); err != nil {
+			return nil, err
+		}
+	}
+	return c, nil
+}
+
+func indexByService(object client.Object) []string {
+	if name, ok := serviceOf(object); ok {
+		return []string{name.String()}
+	}
+	return nil
+}
+
+// serviceOf returns the service that an object was written for, as its name says; false for names that we
+// never write.
+func serviceOf(object client.Object) (mesh.Name, bool) {
+	return mesh.ParseObjectName(kindOf(object), object.GetName())
+}
+
+func kindOf(object client.Object) mesh.Kind {
+	if _, ok := object.(*networkingv1.ServiceEntry); ok {
+		return mesh.ServiceEntryKind
+	}
+	return mesh.WorkloadEntryKind
+}
+
+// keepOwnMark drops what the cache need not hold: who manages which field fills half an object. That we applied
+// it is what stays.
+func keepOwnMark(object any) (any, error) {
+	accessor, err := meta.Accessor(object)
+	if err != nil {
+		return object, nil //nolint:nilerr // not an object: a tombstone
+	}
+	var mark []metav1.ManagedFieldsEntry
+	if applied(accessor.GetManagedFields()) {
+		mark = []metav1.ManagedFieldsEntry{{Manager: FieldOwner, Operation: metav1.ManagedFieldsOperationApply}}
+	}
+	accessor.SetManagedFields(mark)
+	return object, nil
+}
+
+// ours tells whether isthmus wrote an object. The API server keeps that account; labels can be copied.
+func ours(object client.Object) bool { return applied(object.GetManagedFields()) }
+
+func applied(entries []metav1.ManagedFieldsEntry) bool {
+	for _, entry := range entries {
+		if entry.Manager == FieldOwner && entry.Operation == metav1.ManagedFieldsOperationApply {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,87 @@
+package kube
+
+import (
+	"context"
+	"time"
+
+	"github.com/go-logr/logr"
+	networkingv1 "istio.io/client-go/pkg/apis/networking/v1"
+	"k8s.io/client-go/util/workqueue"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/event"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+	"sigs.k8s.io/controller-runtime/pkg/source"
+
+	"github.com/isthmus-mesh/isthmus/internal/mesh"
+)
+
+const (
+	// A failed service is tried again after firstRetry, then each time after twice as long up to lastRetry. The
+	// upper bound is what an API server that comes back has to wait for our writes.
+	firstRetry = 50 * time.Millisecond
+	lastRetry  = 2 * time.Second
+	// refusedRetry is for what the API server refused for a reason that lies in the object.
+	refusedRetry = 5 * time.Minute
+)
+
+// newController makes a controller whose requests are names of services. It runs on every replica, so that a
+// new leader starts with all it must know; whoever doesn't lead writes nothing.
+func (o *Output) newController() (controller.TypedController[mesh.Name], error) {
+	unique := false
+	c, err := controller.NewTypedUnmanaged("service", controller.TypedOptions[mesh.Name]{
+		SkipNameValidation:      new(!unique),
+		MaxConcurrentReconciles: o.options.Writers,
+		Reconciler:              reconcile.TypedFunc[mesh.Name](o.Reconcile),
+		RateLimiter:             workqueue.NewTypedItemExponentialFailureRateLimiter[mesh.Name](firstRetry, lastRetry),
+		// What goes wrong is logged by Reconcile, once and in our words.
+		LogConstructor: func(*mesh.Name) logr.Logger { return logr.Discard() },
+	})
+	if err != nil {
+		return nil, err
+	}
+	sources := []source.TypedSource[mesh.Name]{
+		source.TypedKind(o.cache, &networkingv1.ServiceEntry{}, objectHandler[*networkingv1.ServiceEntry](o)),
+		source.TypedKind(o.cache, &networkingv1.WorkloadEntry{}, objectHandler[*networkingv1.WorkloadEntry](o)),
+		source.TypedFunc[mesh.Name](o.connect),
+	}
+	for _, s := range sources {
+		if err := c.Watch(s); err != nil {
+			return nil, err
+		}
+	}
+	return c, nil
+}
+
+// connect opens the way from Notify to the controller's queue.
+func (o *Output) connect(ctx context.Context, queue workqueue.TypedRateLimitingInterface[mesh.Name]) error {
+	go func() {
+		if o.cache.WaitForCacheSync(ctx) {
+			o.queue.Store(&queue)
+			o.lookAtAll()
+		}
+	}()
+	return nil
+}
+
+// objectHandler queues the service that an object was written for whenever the object changes.
+func objectHandler[T client.Object](o *Output) handler.TypedFuncs[T, mesh.Name] {
+	add := func(object client.Object, queue workqueue.TypedRateLimitingInterface[mesh.Name]) {
+		if name, ok := serviceOf(object); ok {
+			queue.Add(name)
+		}
+	}
+	return handler.TypedFuncs[T, mesh.Name]{
+		CreateFunc: func(_ context.Context, e event.TypedCreateEvent[T], q workqueue.TypedRateLimitingInterface[mesh.Name]) {
+			add(e.Object, q)
+		},
+		UpdateFunc: func(_ context.Context, e event.TypedUpdateEvent[T], q workqueue.TypedRateLimitingInterface[mesh.Name]) {
+			add(e.ObjectNew, q)
+		},
+		DeleteFunc: func(_ context.Context, e event.TypedDeleteEvent[T], q workqueue.TypedRateLimitingInterface[mesh.Name]) {
+			o.ledger.forget(e.Object)
+			add(e.Object, q)
+		},
+	}
+}

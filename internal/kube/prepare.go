@@ -1,0 +1,123 @@
+package kube
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	networkingv1 "istio.io/client-go/pkg/apis/networking/v1"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/util/wait"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/isthmus-mesh/isthmus/internal/mesh"
+)
+
+// prepare makes sure that there is a place to write to, and returns the namespaces to watch: those that services
+// are placed in, and those that an earlier number of shards left behind. It waits for an API server that doesn't
+// answer, and fails where only a person can help.
+func (o *Output) prepare(ctx context.Context) (namespaces []string, err error) {
+	waiting := false
+	err = wait.PollUntilContextCancel(ctx, time.Second, true, func(ctx context.Context) (bool, error) {
+		namespaces, err = o.place(ctx)
+		if err == nil {
+			err = o.mayRead(ctx, namespaces[0])
+		}
+		switch {
+		case err == nil:
+			return true, nil
+		case answered(err) && !apierrors.IsServiceUnavailable(err) && !apierrors.IsTimeout(err) &&
+			!apierrors.IsTooManyRequests(err) && !apierrors.IsInternalError(err):
+			return false, err
+		case !waiting:
+			waiting = true
+			o.log.Warn("the API server doesn't answer; waiting for it", "server", o.options.REST.Host, "error", err)
+		}
+		return false, nil
+	})
+	if ctx.Err() != nil {
+		return nil, nil
+	}
+	return namespaces, err
+}
+
+func (o *Output) place(ctx context.Context) ([]string, error) {
+	namespaces := o.options.Placement.Namespaces()
+	for _, name := range namespaces {
+		if err := o.ensureNamespace(ctx, name); err != nil {
+			return nil, err
+		}
+	}
+	left, err := o.leftBehind(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range left {
+		if !slices.Contains(namespaces, name) {
+			namespaces = append(namespaces, name)
+		}
+	}
+	return namespaces, nil
+}
+
+// ensureNamespace creates a namespace that isn't there. Who may not look may still write: then the first write
+// tells.
+func (o *Output) ensureNamespace(ctx context.Context, name string) error {
+	var namespace corev1.Namespace
+	err := o.client.Get(ctx, client.ObjectKey{Name: name}, &namespace)
+	if err == nil || apierrors.IsForbidden(err) {
+		return nil
+	}
+	if !apierrors.IsNotFound(err) {
+		return fmt.Errorf("namespace %s: %w", name, err)
+	}
+	namespace.Name = name
+	namespace.Labels = map[string]string{mesh.ManagedByLabel: mesh.ManagedBy}
+	err = o.client.Create(ctx, &namespace, client.FieldOwner(FieldOwner))
+	switch {
+	case apierrors.IsAlreadyExists(err):
+		return nil
+	case apierrors.IsForbidden(err):
+		return fmt.Errorf("namespace %s doesn't exist and may not be created: create it, or allow isthmus to create namespaces: %w",
+			name, err)
+	case err != nil:
+		return fmt.Errorf("create namespace %s: %w", name, err)
+	}
+	o.log.Info("namespace created", "namespace", name)
+	return nil
+}
+
+// leftBehind returns the namespaces that isthmus created. Who may not list them changes the number of shards by
+// hand, as the documentation says.
+func (o *Output) leftBehind(ctx context.Context) ([]string, error) {
+	var list corev1.NamespaceList
+	err := o.client.List(ctx, &list, client.MatchingLabels{mesh.ManagedByLabel: mesh.ManagedBy})
+	if err != nil && !apierrors.IsForbidden(err) {
+		return nil, fmt.Errorf("list namespaces: %w", err)
+	}
+	names := make([]string, 0, len(list.Items))
+	for _, namespace := range list.Items {
+		names = append(names, namespace.Name)
+	}
+	return names, nil
+}
+
+// mayRead asks for what the watch will ask for, since the watch itself would only wait and try again.
+func (o *Output) mayRead(ctx context.Context, namespace string) error {
+	for _, list := range []client.ObjectList{&networkingv1.ServiceEntryList{}, &networkingv1.WorkloadEntryList{}} {
+		err := o.client.List(ctx, list, client.InNamespace(namespace), client.Limit(1))
+		switch {
+		case apierrors.IsNotFound(err) || meta.IsNoMatchError(err):
+			return fmt.Errorf("the API server doesn't know Istio's %T: install Istio's CRDs (Helm chart istio/base)", list)
+		case apierrors.IsForbidden(err):
+			return fmt.Errorf("isthmus needs get, list, watch, create, patch, update and delete on serviceentries and "+
+				"workloadentries of networking.istio.io in namespace %s: %w", namespace, err)
+		case err != nil:
+			return fmt.Errorf("list in namespace %s: %w", namespace, err)
+		}
+	}
+	return nil
+}

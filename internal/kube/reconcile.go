@@ -1,0 +1,183 @@
+package kube
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	networking "istio.io/api/networking/v1alpha3"
+	networkingv1 "istio.io/client-go/pkg/apis/networking/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/isthmus-mesh/isthmus/internal/bridge"
+	"github.com/isthmus-mesh/isthmus/internal/mesh"
+)
+
+// Reconcile makes the API server hold what the state says of one service.
+func (o *Output) Reconcile(_ context.Context, name mesh.Name) (reconcile.Result, error) {
+	term := o.term.Load()
+	if term == nil {
+		return reconcile.Result{}, nil // another replica writes; a new term starts with a look at everything
+	}
+	desired := o.state.Desired(name)
+	if !desired.Known {
+		return reconcile.Result{}, nil
+	}
+	standing, err := o.standing(*term, name)
+	if err != nil {
+		return o.failed(name, err)
+	}
+	w := writer{Output: o, name: name, standing: standing}
+	var wait time.Duration
+	if len(desired.Objects) > 0 {
+		o.returned(name)
+		err = w.fill(*term, desired.Objects)
+	} else {
+		wait, err = w.empty(*term)
+	}
+	switch {
+	case (*term).Err() != nil:
+		return reconcile.Result{}, nil
+	case err != nil:
+		return o.failed(name, err)
+	}
+	o.links.recovered(o.log, name)
+	o.finished(name, desired, w.writes)
+	return reconcile.Result{RequeueAfter: wait}, nil
+}
+
+// writer brings one service up to date.
+type writer struct {
+	*Output
+	name     mesh.Name
+	standing map[reference]client.Object
+	writes   int
+}
+
+// fill applies what differs, the ServiceEntry first, and deletes what is there besides. One refused object
+// doesn't keep the others from being written.
+func (w *writer) fill(ctx context.Context, wanted []mesh.Object) error {
+	var errs []error
+	for _, object := range wanted {
+		at := refer(object)
+		standing := w.standing[at]
+		delete(w.standing, at)
+		errs = append(errs, w.ensure(ctx, object, standing))
+	}
+	for at, object := range w.standing {
+		// A ServiceEntry goes last: here it stands in a namespace that the service has left.
+		if at.kind == mesh.WorkloadEntryKind || errors.Join(errs...) == nil {
+			errs = append(errs, w.remove(ctx, object))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// empty takes the endpoints of a service away, and its ServiceEntry once the grace time is over: without
+// endpoints an entry costs istiod little, while its removal makes it push to every proxy. It returns how long
+// to wait for the next step.
+func (w *writer) empty(ctx context.Context) (time.Duration, error) {
+	var (
+		errs    []error
+		entries []*networkingv1.ServiceEntry
+	)
+	for _, object := range w.standing {
+		if entry, ok := object.(*networkingv1.ServiceEntry); ok {
+			entries = append(entries, entry)
+			continue
+		}
+		errs = append(errs, w.remove(ctx, object))
+	}
+	entries = slices.DeleteFunc(entries, func(entry *networkingv1.ServiceEntry) bool {
+		_, ahead := w.ledger.ahead(referStanding(entry), entry)
+		return !ours(entry) || (ahead && w.isDeleted(entry))
+	})
+	if len(entries) == 0 {
+		w.forgetDeparted()
+		return 0, errors.Join(errs...)
+	}
+	wait := w.graceLeft()
+	for _, entry := range entries {
+		if wait <= 0 {
+			errs = append(errs, w.remove(ctx, entry))
+			continue
+		}
+		errs = append(errs, w.takeEndpoints(ctx, entry))
+	}
+	return max(wait, 0), errors.Join(errs...)
+}
+
+// takeEndpoints leaves a ServiceEntry as it is but for its inline endpoints.
+func (w *writer) takeEndpoints(ctx context.Context, entry *networkingv1.ServiceEntry) error {
+	if len(entry.Spec.Endpoints) == 0 {
+		return nil
+	}
+	spec := proto.Clone(&entry.Spec).(*networking.ServiceEntry)
+	spec.Endpoints = nil
+	// A DNS entry without endpoints would make Istio resolve the host itself.
+	spec.Resolution = networking.ServiceEntry_STATIC
+	wanted := mesh.Object{
+		Kind: mesh.ServiceEntryKind, Namespace: entry.Namespace, Name: entry.Name, Spec: spec,
+		Labels: entry.Labels, Annotations: entry.Annotations,
+	}
+	return w.ensure(ctx, wanted, entry)
+}
+
+// finished notes that a service is as it should be.
+func (o *Output) finished(name mesh.Name, desired bridge.Desired, writes int) {
+	since := o.state.Written(name, desired.Revision)
+	if writes > 0 && !since.IsZero() {
+		o.metrics.propagation.Observe(time.Since(since).Seconds())
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.firstWritten(name)
+	if len(desired.Objects) == 0 {
+		delete(o.held, name)
+		return
+	}
+	o.held[name] = true
+	perNamespace := len(o.held) / max(1, o.options.Placement.Shards)
+	if o.options.Crowding && perNamespace > crowded && !o.warned {
+		o.warned = true
+		o.log.Warn("many services in one namespace: istiod's work there grows with services times instances; "+
+			"set kubernetes.shards, or mesh.endpoints to inline",
+			"services", len(o.held), "namespaces", len(o.options.Placement.Namespaces()))
+	}
+}
+
+// crowded is how many services with WorkloadEntries one namespace bears without harm to istiod.
+const crowded = 500
+
+func (o *Output) firstWritten(name mesh.Name) {
+	if o.first[name] {
+		delete(o.first, name)
+		if len(o.first) == 0 {
+			o.log.Info("the first whole content is written")
+		}
+	}
+}
+
+// graceLeft is how long a service that left keeps its ServiceEntry; the first call starts the clock.
+func (w *writer) graceLeft() time.Duration {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	since, ok := w.departed[w.name]
+	if !ok {
+		since = time.Now()
+		w.departed[w.name] = since
+	}
+	return w.options.Grace - time.Since(since)
+}
+
+func (w *writer) forgetDeparted() { w.returned(w.name) }
+
+func (o *Output) returned(name mesh.Name) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	delete(o.departed, name)
+}

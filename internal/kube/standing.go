@@ -1,0 +1,82 @@
+package kube
+
+import (
+	"context"
+	"fmt"
+
+	"google.golang.org/protobuf/proto"
+	networkingv1 "istio.io/client-go/pkg/apis/networking/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/isthmus-mesh/isthmus/internal/mesh"
+)
+
+// standing returns the objects that the cache holds under the names of a service's objects, foreign ones too.
+func (o *Output) standing(ctx context.Context, name mesh.Name) (map[reference]client.Object, error) {
+	return o.listed(ctx, client.MatchingFields{serviceIndex: name.String()})
+}
+
+// standingNames returns all services that have objects of ours.
+func (o *Output) standingNames(ctx context.Context) (map[mesh.Name]bool, error) {
+	objects, err := o.listed(ctx)
+	if err != nil {
+		return nil, err
+	}
+	names := map[mesh.Name]bool{}
+	for _, object := range objects {
+		if name, ok := serviceOf(object); ok && ours(object) {
+			names[name] = true
+		}
+	}
+	return names, nil
+}
+
+// listed reads from the cache without copying: its objects are never changed.
+func (o *Output) listed(ctx context.Context, options ...client.ListOption) (map[reference]client.Object, error) {
+	options = append(options, client.UnsafeDisableDeepCopy)
+	var (
+		serviceEntries  networkingv1.ServiceEntryList
+		workloadEntries networkingv1.WorkloadEntryList
+	)
+	for _, list := range []client.ObjectList{&serviceEntries, &workloadEntries} {
+		if err := o.cache.List(ctx, list, options...); err != nil {
+			return nil, fmt.Errorf("read the cache: %w", err)
+		}
+	}
+	objects := make(map[reference]client.Object, len(serviceEntries.Items)+len(workloadEntries.Items))
+	for _, object := range serviceEntries.Items {
+		objects[referStanding(object)] = object
+	}
+	for _, object := range workloadEntries.Items {
+		objects[referStanding(object)] = object
+	}
+	return objects, nil
+}
+
+// holds tells whether what stands is what is wanted: the same spec, and our labels and annotations among those
+// that others may have added.
+func holds(standing client.Object, wanted mesh.Object) bool {
+	return contains(standing.GetLabels(), wanted.Labels) &&
+		contains(standing.GetAnnotations(), wanted.Annotations) &&
+		proto.Equal(specOf(standing), wanted.Spec)
+}
+
+func specOf(object client.Object) proto.Message {
+	switch object := object.(type) {
+	case *networkingv1.ServiceEntry:
+		return &object.Spec
+	case *networkingv1.WorkloadEntry:
+		return &object.Spec
+	default:
+		return nil
+	}
+}
+
+func contains(all, some map[string]string) bool {
+	for key, value := range some {
+		if got, ok := all[key]; !ok || got != value {
+			return false
+		}
+	}
+	return true
+}

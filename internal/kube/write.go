@@ -1,0 +1,133 @@
+package kube
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"reflect"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/isthmus-mesh/isthmus/internal/mesh"
+)
+
+// writeTimeout bounds one write: an API server that hangs must not hold a writer for ever.
+const writeTimeout = 10 * time.Second
+
+// foreignError says that an object we want to write is somebody else's.
+type foreignError struct{ object mesh.Object }
+
+func (e foreignError) Error() string {
+	return fmt.Sprintf("%s %s/%s is not ours: it was not applied by %q; delete or rename it, and isthmus will write its own",
+		e.object.Kind, e.object.Namespace, e.object.Name, FieldOwner)
+}
+
+// ensure applies an object unless it stands there already.
+func (w *writer) ensure(ctx context.Context, wanted mesh.Object, standing client.Object) error {
+	last, ahead := w.ledger.ahead(refer(wanted), standing)
+	switch {
+	case ahead && last.deleted == "":
+		if last.applied.Equal(wanted) {
+			return nil
+		}
+		return w.apply(ctx, wanted, true)
+	case standing == nil || ahead:
+		return w.apply(ctx, wanted, false)
+	case !ours(standing):
+		return foreignError{wanted}
+	case holds(standing, wanted):
+		return nil
+	default:
+		return w.apply(ctx, wanted, true)
+	}
+}
+
+// apply writes an object by server-side apply. What is not known to be ours is applied without force, so that
+// an object that someone else made meanwhile makes a conflict and stays as it is.
+func (w *writer) apply(ctx context.Context, wanted mesh.Object, known bool) error {
+	manifest, err := wanted.Manifest()
+	if err != nil {
+		return err
+	}
+	object := &unstructured.Unstructured{Object: manifest}
+	options := []client.ApplyOption{client.FieldOwner(FieldOwner)}
+	if known {
+		options = append(options, client.ForceOwnership)
+	}
+	spec := object.DeepCopy().Object["spec"]
+	ctx, cancel := context.WithTimeout(ctx, writeTimeout)
+	defer cancel()
+	err = w.client.Apply(ctx, client.ApplyConfigurationFromUnstructured(object), options...)
+	w.wrote("apply", wanted.Kind, err)
+	if err != nil {
+		if !known && apierrors.IsConflict(err) {
+			return foreignError{wanted}
+		}
+		return fmt.Errorf("apply %s %s/%s: %w", wanted.Kind, wanted.Namespace, wanted.Name, err)
+	}
+	if !reflect.DeepEqual(object.Object["spec"], spec) {
+		if err := w.overwrite(ctx, object, spec, wanted); err != nil {
+			return err
+		}
+	}
+	w.ledger.applied(wanted, object.GetResourceVersion())
+	return nil
+}
+
+// overwrite takes out of a spec what someone else put there: an apply leaves other owners' fields alone, but a
+// label more on an endpoint sends it other traffic. All our fields hold already, so nothing changes its owner.
+func (w *writer) overwrite(ctx context.Context, object *unstructured.Unstructured, spec any, wanted mesh.Object) error {
+	object.Object["spec"] = spec
+	err := w.client.Update(ctx, object, client.FieldOwner(FieldOwner))
+	w.wrote("update", wanted.Kind, err)
+	if err != nil {
+		return fmt.Errorf("update %s %s/%s: %w", wanted.Kind, wanted.Namespace, wanted.Name, err)
+	}
+	return nil
+}
+
+// remove deletes an object of ours: that very one, not another that bears its name by now.
+func (w *writer) remove(ctx context.Context, standing client.Object) error {
+	if !ours(standing) || w.isDeleted(standing) {
+		return nil
+	}
+	uid := standing.GetUID()
+	ctx, cancel := context.WithTimeout(ctx, writeTimeout)
+	defer cancel()
+	err := w.client.Delete(ctx, standing.DeepCopyObject().(client.Object), client.Preconditions{UID: &uid})
+	w.wrote("delete", kindOf(standing), client.IgnoreNotFound(err))
+	if err = client.IgnoreNotFound(err); err != nil && !apierrors.IsConflict(err) {
+		return fmt.Errorf("delete %s %s/%s: %w", kindOf(standing), standing.GetNamespace(), standing.GetName(), err)
+	}
+	w.ledger.deleted(standing)
+	return nil
+}
+
+// isDeleted tells whether we deleted an object that the cache still holds.
+func (w *writer) isDeleted(standing client.Object) bool {
+	last, ahead := w.ledger.ahead(referStanding(standing), standing)
+	return ahead && last.deleted != ""
+}
+
+func (w *writer) wrote(verb string, kind mesh.Kind, err error) {
+	result := "ok"
+	if err != nil {
+		result = "error"
+		if reason := apierrors.ReasonForError(err); reason != "" {
+			result = string(reason)
+		}
+	} else {
+		w.writes++
+	}
+	w.metrics.writes.WithLabelValues(string(kind), verb, result).Inc()
+}
+
+// permanent tells whether an error lies in the object or its place, so that a quick retry is of no use.
+func permanent(err error) bool {
+	var foreign foreignError
+	return errors.As(err, &foreign) || apierrors.IsInvalid(err) || apierrors.IsForbidden(err) ||
+		apierrors.IsBadRequest(err) || apierrors.IsRequestEntityTooLargeError(err)
+}
