@@ -1,0 +1,144 @@
+// Package config is the configuration file: its types, defaults and checks. The tags are the documentation: the
+// reference page is made from them.
+package config
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"sigs.k8s.io/yaml"
+)
+
+// Config is the whole configuration.
+type Config struct {
+	Sources    []Source   `json:"sources" doc:"The registries. One Consul datacenter for now."`
+	Mesh       Mesh       `json:"mesh" doc:"How services are translated."`
+	Kubernetes Kubernetes `json:"kubernetes" doc:"The Kubernetes API that is written to, where the output is kube."`
+	Admin      Admin      `json:"admin" doc:"The server for metrics, health and readiness. It changes nothing, and needs no authentication."`
+	Log        Log        `json:"log" doc:"The log, on standard error."`
+}
+
+// Source is one Consul datacenter.
+type Source struct {
+	Name        string   `json:"name" doc:"Name of the registry: part of the objects' names, and a label on them. A DNS label."`
+	Address     string   `json:"address" doc:"Address of a Consul agent: host:port, http://host:port, https://host:port or unix:///path. Empty: CONSUL_HTTP_ADDR, else 127.0.0.1:8500."`
+	Datacenter  string   `json:"datacenter" doc:"Datacenter to read. Empty: the agent's own."`
+	TokenFile   string   `json:"tokenFile" doc:"File that holds the ACL token. Empty: CONSUL_HTTP_TOKEN_FILE, else CONSUL_HTTP_TOKEN."`
+	TLS         TLS      `json:"tls" doc:"TLS towards the agent, for https addresses. What is empty is taken from Consul's own environment variables."`
+	Connections int      `json:"connections" doc:"Most HTTP requests, waiting ones too, held at the agent at once over plain HTTP. Consul allows an address 200 connections by default (limits.http_max_conns_per_client), shared by all its clients."`
+	Wait        Duration `json:"wait" doc:"How long a blocking query waits for a change before it is asked again, a fifth more or less. At most 8m."`
+}
+
+// TLS names the files of a client's TLS.
+type TLS struct {
+	CAFile     string `json:"caFile" doc:"File with the certificates of the authorities to trust. Empty: CONSUL_CACERT."`
+	CertFile   string `json:"certFile" doc:"File with the client's certificate. Empty: CONSUL_CLIENT_CERT."`
+	KeyFile    string `json:"keyFile" doc:"File with the client's key. Empty: CONSUL_CLIENT_KEY."`
+	ServerName string `json:"serverName" doc:"Name that the agent's certificate must have. Empty: CONSUL_TLS_SERVER_NAME, else the host of the address."`
+}
+
+// Mesh is how services are translated.
+type Mesh struct {
+	Domain          string   `json:"domain" doc:"Domain of Consul's DNS. The first host of a service is NAME.service.DOMAIN."`
+	ClusterDomain   string   `json:"clusterDomain" doc:"Domain of the Kubernetes cluster. No host is ever taken under it."`
+	Hosts           []string `json:"hosts" doc:"Templates of further hosts, with .Name, .Datacenter and .Domain; \"{{ .Name }}\" gives the bare name."`
+	Endpoints       string   `json:"endpoints" doc:"workloadEntry: one WorkloadEntry for each instance. inline: all instances in the ServiceEntry, which costs the API server and istiod less in large catalogs."`
+	DefaultProtocol string   `json:"defaultProtocol" doc:"Protocol of services whose meta (protocol) and checks tell none: tcp, tls, https, http, http2, grpc, grpc-web, mongo, mysql or redis."`
+	Health          string   `json:"health" doc:"Instances that take traffic: passingAndWarning or passing."`
+}
+
+// Kubernetes is where the objects go.
+type Kubernetes struct {
+	Kubeconfig      string         `json:"kubeconfig" doc:"Kubeconfig file. Empty: KUBECONFIG, else the pod's own service account, else ~/.kube/config."`
+	Namespace       string         `json:"namespace" doc:"Namespace of the objects, or the stem of the namespaces' names. Created where it isn't there, if that is allowed."`
+	Shards          int            `json:"shards" doc:"Number of namespaces to spread services over, NAMESPACE-0 and so on. 0: the one namespace. istiod's work on one namespace grows with services times instances."`
+	WritesPerSecond float64        `json:"writesPerSecond" doc:"Most requests a second to the API server. 0: no limit of ours; the API server's own priority and fairness decides."`
+	Writers         int            `json:"writers" doc:"Number of services that are written at the same time."`
+	RemovalGrace    Duration       `json:"removalGrace" doc:"How long the ServiceEntry of a service that left stays, without endpoints. A service that returns meanwhile costs istiod no full push."`
+	LeaderElection  LeaderElection `json:"leaderElection" doc:"How replicas agree which of them writes."`
+}
+
+// LeaderElection is a leader election by Lease.
+type LeaderElection struct {
+	Enabled       bool     `json:"enabled" doc:"Off only where there is never more than one replica."`
+	Namespace     string   `json:"namespace" doc:"Namespace of the Lease. Empty: the pod's own, else that of the objects."`
+	LeaseDuration Duration `json:"leaseDuration" doc:"How long the others wait for a leader that is silent."`
+	RenewDeadline Duration `json:"renewDeadline" doc:"How long a leader goes on that can't renew its lease. Less than leaseDuration."`
+	RetryPeriod   Duration `json:"retryPeriod" doc:"Time between two tries to get or renew the lease."`
+}
+
+// Admin is the administrative server.
+type Admin struct {
+	Address  string `json:"address" doc:"host:port to listen on; an empty host means all interfaces."`
+	Profiles bool   `json:"profiles" doc:"Serve /debug/pprof/ too."`
+}
+
+// Log is the log.
+type Log struct {
+	Level  string `json:"level" doc:"debug, info, warn or error."`
+	Format string `json:"format" doc:"text or json."`
+}
+
+// Default returns the configuration that holds where nothing is said.
+func Default() Config {
+	return Config{
+		Sources: []Source{DefaultSource()},
+		Mesh: Mesh{
+			Domain: "consul", ClusterDomain: "cluster.local", Endpoints: "workloadEntry",
+			DefaultProtocol: "http", Health: passingAndWarning,
+		},
+		Kubernetes: Kubernetes{
+			Namespace: "consul-services", Writers: 16, RemovalGrace: Duration(time.Minute),
+			LeaderElection: LeaderElection{
+				Enabled:       true,
+				LeaseDuration: Duration(15 * time.Second), RenewDeadline: Duration(10 * time.Second), RetryPeriod: Duration(2 * time.Second),
+			},
+		},
+		Admin: Admin{Address: ":8080"},
+		Log:   Log{Level: "info", Format: "text"},
+	}
+}
+
+// DefaultSource returns what holds for a source where nothing is said.
+func DefaultSource() Source {
+	return Source{Name: "consul", Connections: 150, Wait: Duration(5 * time.Minute)}
+}
+
+// Load reads a configuration file and checks it. Every error names the file and the entry.
+func Load(path string) (Config, error) {
+	content, err := os.ReadFile(path)
+	if err != nil {
+		return Config{}, fmt.Errorf("configuration: %w", err)
+	}
+	c, err := Parse(content)
+	if err != nil {
+		return Config{}, fmt.Errorf("configuration %s: %w", path, err)
+	}
+	return c, nil
+}
+
+// Parse reads a configuration and checks it. An entry that isn't known is an error, so that no misspelt one is
+// passed over.
+func Parse(content []byte) (Config, error) {
+	c := Default()
+	if len(bytes.TrimSpace(content)) > 0 {
+		if err := yaml.UnmarshalStrict(content, &c); err != nil {
+			return Config{}, errors.New(plain(err))
+		}
+	}
+	return c, c.Validate()
+}
+
+// UnmarshalJSON fills in the defaults of a source first.
+func (s *Source) UnmarshalJSON(data []byte) error {
+	type bare Source
+	source := bare(DefaultSource())
+	if err := strict(data, &source); err != nil {
+		return err
+	}
+	*s = Source(source)
+	return nil
+}

@@ -1,0 +1,167 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/url"
+	"strings"
+	"time"
+
+	"k8s.io/apimachinery/pkg/util/validation"
+
+	"github.com/isthmus-mesh/isthmus/internal/mesh"
+)
+
+const passingAndWarning, passing = "passingAndWarning", "passing"
+
+// maxWait leaves room for our jitter below the 10 minutes that Consul lets a blocking query wait.
+const maxWait = 8 * time.Minute
+
+// checks collects what is wrong, each with the entry's path.
+type checks struct{ errs []error }
+
+func (c *checks) fail(path, format string, args ...any) {
+	c.errs = append(c.errs, fmt.Errorf("%s: %s", path, fmt.Sprintf(format, args...)))
+}
+
+func (c *checks) oneOf(path, value string, allowed ...string) {
+	for _, a := range allowed {
+		if value == a {
+			return
+		}
+	}
+	c.fail(path, "%q is not one of %s", value, strings.Join(allowed, ", "))
+}
+
+func (c *checks) dnsLabel(path, value string) {
+	if problems := validation.IsDNS1123Label(value); len(problems) > 0 {
+		c.fail(path, "%q is no DNS label: %s", value, problems[0])
+	}
+}
+
+// Validate returns everything that is wrong, one error a line; nil where nothing is.
+func (c Config) Validate() error {
+	var found checks
+	if len(c.Sources) != 1 {
+		found.fail("sources", "%d entries; isthmus reads one Consul datacenter: run one isthmus for each", len(c.Sources))
+	}
+	for i, source := range c.Sources {
+		source.validate(&found, fmt.Sprintf("sources[%d].", i))
+	}
+	c.Mesh.validate(&found)
+	c.Kubernetes.validate(&found)
+	if _, _, err := net.SplitHostPort(c.Admin.Address); err != nil {
+		found.fail("admin.address", "%q is not host:port", c.Admin.Address)
+	}
+	var level slog.Level
+	if level.UnmarshalText([]byte(c.Log.Level)) != nil {
+		found.fail("log.level", "%q is not one of debug, info, warn, error", c.Log.Level)
+	}
+	found.oneOf("log.format", c.Log.Format, "text", "json")
+	return errors.Join(found.errs...)
+}
+
+func (s Source) validate(found *checks, at string) {
+	found.dnsLabel(at+"name", s.Name)
+	if err := checkAddress(s.Address); err != nil {
+		found.fail(at+"address", "%v", err)
+	}
+	if s.Connections < 3 {
+		found.fail(at+"connections", "%d is too few: one lists the services, one reads and one waits, so at least 3", s.Connections)
+	}
+	if wait := time.Duration(s.Wait); wait < time.Second || wait > maxWait {
+		found.fail(at+"wait", "%s is not within 1s and 8m", s.Wait)
+	}
+	if (s.TLS.CertFile == "") != (s.TLS.KeyFile == "") {
+		found.fail(at+"tls", "certFile and keyFile go together")
+	}
+}
+
+// checkAddress takes what Consul's own programs take.
+func checkAddress(address string) error {
+	rest := address
+	if scheme, after, ok := strings.Cut(address, "://"); ok {
+		switch scheme {
+		case "unix":
+			return nil
+		case "http", "https":
+			rest = after
+		default:
+			return fmt.Errorf("%q: the scheme is not http, https or unix", address)
+		}
+	}
+	parsed, err := url.Parse("http://" + rest)
+	if err != nil || (address != "" && parsed.Hostname() == "") || parsed.User != nil || parsed.RawQuery != "" {
+		return fmt.Errorf("%q is not host:port, http://host:port, https://host:port or unix:///path", redact(address))
+	}
+	if port := parsed.Port(); port != "" {
+		if _, err := net.LookupPort("tcp", port); err != nil {
+			return fmt.Errorf("%q: %q is no port", address, port)
+		}
+	}
+	return nil
+}
+
+// redact hides what stands before an @: it may be a password.
+func redact(address string) string {
+	if at := strings.LastIndexByte(address, '@'); at >= 0 {
+		return "…" + address[at:]
+	}
+	return address
+}
+
+func (m Mesh) validate(found *checks) {
+	for path, domain := range map[string]string{"mesh.domain": m.Domain, "mesh.clusterDomain": m.ClusterDomain} {
+		if problems := validation.IsDNS1123Subdomain(domain); len(problems) > 0 {
+			found.fail(path, "%q is no domain: %s", domain, problems[0])
+		}
+	}
+	if mesh.UnderDomain(m.Domain, m.ClusterDomain) {
+		found.fail("mesh.domain", "%q is under the cluster's own domain %q, where hosts belong to Kubernetes", m.Domain, m.ClusterDomain)
+	}
+	for i, host := range m.Hosts {
+		if _, err := mesh.ParseHostTemplate(host); err != nil {
+			found.fail(fmt.Sprintf("mesh.hosts[%d]", i), "%v", err)
+		}
+	}
+	found.oneOf("mesh.endpoints", m.Endpoints, string(mesh.WorkloadEntryForm), string(mesh.InlineForm))
+	if _, err := mesh.ParseProtocol(m.DefaultProtocol); err != nil {
+		found.fail("mesh.defaultProtocol", "%v", err)
+	}
+	found.oneOf("mesh.health", m.Health, passingAndWarning, passing)
+}
+
+func (k Kubernetes) validate(found *checks) {
+	found.dnsLabel("kubernetes.namespace", k.Namespace)
+	if k.Shards < 0 || k.Shards > 1000 {
+		found.fail("kubernetes.shards", "%d is not within 0 and 1000", k.Shards)
+	} else if k.Shards > 0 {
+		found.dnsLabel("kubernetes.namespace", fmt.Sprintf("%s-%d", k.Namespace, k.Shards-1))
+	}
+	if k.WritesPerSecond < 0 {
+		found.fail("kubernetes.writesPerSecond", "%v is negative; 0 means no limit", k.WritesPerSecond)
+	}
+	if k.Writers < 1 || k.Writers > 256 {
+		found.fail("kubernetes.writers", "%d is not within 1 and 256", k.Writers)
+	}
+	if k.RemovalGrace < 0 {
+		found.fail("kubernetes.removalGrace", "%s is negative", k.RemovalGrace)
+	}
+	k.LeaderElection.validate(found)
+}
+
+func (l LeaderElection) validate(found *checks) {
+	const at = "kubernetes.leaderElection."
+	if l.Namespace != "" {
+		found.dnsLabel(at+"namespace", l.Namespace)
+	}
+	// client-go's own rules: the lease outlasts the deadline, and the deadline a jittered retry.
+	if l.RenewDeadline >= l.LeaseDuration {
+		found.fail(at+"renewDeadline", "%s is not less than leaseDuration, %s", l.RenewDeadline, l.LeaseDuration)
+	}
+	if l.RetryPeriod <= 0 || float64(l.RenewDeadline) <= 1.2*float64(l.RetryPeriod) {
+		found.fail(at+"retryPeriod", "%s is not above 0 and below renewDeadline / 1.2, %s", l.RetryPeriod, l.RenewDeadline)
+	}
+}

@@ -1,0 +1,74 @@
+package file
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"slices"
+
+	"github.com/isthmus-mesh/isthmus/internal/bridge"
+	"github.com/isthmus-mesh/isthmus/internal/mesh"
+)
+
+// Stream writes everything once all sources have reported, and from then on one document for each object that
+// changes. Make one with NewStream.
+type Stream struct {
+	pending
+	to    io.Writer
+	shown map[mesh.Name][]mesh.Object
+}
+
+// NewStream makes an output that writes to a stream.
+func NewStream(to io.Writer) *Stream {
+	return &Stream{pending: newPending(), to: to, shown: map[mesh.Name][]mesh.Object{}}
+}
+
+// Run implements bridge.Output. It fails when the stream can't be written.
+func (s *Stream) Run(ctx context.Context, state bridge.State) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-s.wake:
+		}
+		if !state.Complete() {
+			continue
+		}
+		for _, name := range s.take() {
+			if err := s.show(name, state); err != nil {
+				return err
+			}
+		}
+		s.done()
+	}
+}
+
+func (s *Stream) show(name mesh.Name, state bridge.State) error {
+	desired := state.Desired(name)
+	before := s.shown[name]
+	var out bytes.Buffer
+	for _, object := range desired.Objects {
+		if slices.ContainsFunc(before, object.Equal) {
+			continue
+		}
+		doc, err := document(object)
+		if err != nil {
+			return err
+		}
+		out.Write(doc)
+	}
+	for _, object := range before {
+		if !slices.ContainsFunc(desired.Objects, object.SameAs) {
+			out.Write(removal(object))
+		}
+	}
+	if _, err := s.to.Write(out.Bytes()); err != nil {
+		return fmt.Errorf("write the output: %w", err)
+	}
+	if s.shown[name] = desired.Objects; len(desired.Objects) == 0 {
+		delete(s.shown, name)
+	}
+	state.Written(name, desired.Revision)
+	return nil
+}
