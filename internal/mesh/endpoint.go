@@ -15,12 +15,13 @@ import (
 type endpoint struct {
 	id    catalog.InstanceID
 	entry *networking.WorkloadEntry
-	// port is the instance's own port.
-	port uint32
+	// port is the instance's own port, and protocol what it speaks there.
+	port     uint32
+	protocol Protocol
 	// byName says that the address is a host name, not an IP address.
 	byName bool
 	// takesTraffic is false for instances that are registered but must not be called. They still count for
-	// what should stay the same while health comes and goes: the set of ports and the resolution.
+	// what should stay the same while health comes and goes: ports, protocol and resolution.
 	takesTraffic bool
 }
 
@@ -60,6 +61,7 @@ func usableEndpoint(instance catalog.Instance, name Name, options Options, repor
 			Weight:   weight,
 		},
 		port:         port,
+		protocol:     instanceProtocol(instance, options.DefaultProtocol, report),
 		byName:       byName,
 		takesTraffic: takesTraffic,
 	}, true
@@ -106,7 +108,7 @@ func parseAddress(address string) (parsed string, byName bool, err error) {
 	}
 	if ip, err := netip.ParseAddr(bare); err == nil {
 		if ip = ip.Unmap(); ip.Zone() != "" || ip.IsUnspecified() || ip.IsMulticast() {
-			return "", false, fmt.Errorf("address %q is no address of one host", address)
+			return "", false, fmt.Errorf("address %q is no address of one host", clip(address))
 		}
 		return ip.String(), false, nil
 	}
@@ -123,12 +125,14 @@ func isHost(name string) bool {
 		return false
 	}
 	for label := range strings.SplitSeq(name, ".") {
-		if len(label) > maxLabel || !dnsLabelPattern.MatchString(label) {
+		if !isDNSLabel(label) {
 			return false
 		}
 	}
 	return true
 }
+
+func isDNSLabel(text string) bool { return len(text) <= maxLabel && dnsLabelPattern.MatchString(text) }
 
 // lastLabel returns the part behind the last dot. Were it a number, the name would be a mistyped IP address.
 func lastLabel(name string) string { return name[strings.LastIndexByte(name, '.')+1:] }

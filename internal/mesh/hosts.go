@@ -39,7 +39,7 @@ func ParseHostTemplate(text string) (HostTemplate, error) {
 	if !isHost(example) {
 		return HostTemplate{}, fmt.Errorf(`host template %q makes %q of the service "web", which is no host name`, text, example)
 	}
-	if !strings.Contains(example, "web") {
+	if other, err := t.host(HostData{Name: "api", Datacenter: "dc1", Domain: "consul"}); err == nil && other == example {
 		return HostTemplate{}, fmt.Errorf("host template %q gives every service the same host %q; use {{ .Name }} in it", text, example)
 	}
 	return t, nil
@@ -68,11 +68,12 @@ func hosts(service catalog.Service, name Name, protocol Protocol, options Option
 			report.add(BadHost, t.text, err.Error())
 		case !isHost(host):
 			report.add(BadHost, host, "the host template makes no host name of this service; the host is left out")
+		case slices.Contains(all, host):
 		case UnderDomain(host, options.ClusterDomain) || UnderDomain(host, "svc"):
 			report.add(BadHost, host, "the host belongs to the Kubernetes cluster; it is left out")
 		case !protocol.sharesHosts():
 			report.add(BadHost, host, fmt.Sprintf("Istio allows one host for a service that speaks %s; it is left out", protocol))
-		case !slices.Contains(all, host):
+		default:
 			all = append(all, host)
 		}
 	}

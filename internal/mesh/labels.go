@@ -20,43 +20,44 @@ const (
 	noRevision             = "latest"
 )
 
+const (
+	// maxLabels is how many labels Istio's schema lets a WorkloadEntry have.
+	maxLabels = 256
+	// ownLabels is how many of them are Istio's and ours.
+	ownLabels = 5
+)
+
 // reservedDomains are the domains of label prefixes that give a workload identity, traffic or a meaning. Who
 // may write to the registry must not be able to give these.
 var reservedDomains = []string{"istio.io", "kubernetes.io", "k8s.io", strings.TrimSuffix(prefix, "/")}
 
-// instanceLabels are the labels of an endpoint: tags of the form key=value or key|value, meta entries, which go
-// before tags, and Istio's own and ours, which go before both.
+// instanceLabels are the labels of an endpoint: meta entries, then tags of the form key=value or key|value. The
+// first of several equal keys is kept. Istio's own labels and ours go before all.
 func instanceLabels(instance catalog.Instance, name Name, report *report) map[string]string {
 	labels := map[string]string{}
 	add := func(kind, key, value string) {
 		subject := instance.ID.String()
-		switch clean, ok := label(key, value); {
+		clean, ok := label(key, value)
+		switch _, taken := labels[clean.key]; {
 		case !ok:
 			report.add(BadLabel, subject, fmt.Sprintf("%s %q can't be made a label; it is left out", kind, clip(key)))
 		case reserved(clean.key):
 			report.add(ReservedLabel, subject, fmt.Sprintf("%s %q is reserved; it is left out", kind, clip(key)))
+		case taken:
+		case len(labels) == maxLabels-ownLabels:
+			report.add(BadLabel, subject, fmt.Sprintf("%s %q is one label too many; it is left out", kind, clip(key)))
 		default:
 			labels[clean.key] = clean.value
 		}
 	}
-	for _, tag := range slices.Backward(instance.Tags) { // the first of several equal keys is kept
-		if at := strings.IndexAny(tag, "=|"); at > 0 {
-			add("tag", tag[:at], tag[at+1:])
-		}
-	}
-	// What had to be changed goes first, so that a key that is valid as it stands wins over it.
-	keys := slices.SortedFunc(maps.Keys(instance.Meta), func(a, b string) int {
-		if validA, validB := cleanName(a) == a, cleanName(b) == b; validA != validB {
-			if validA {
-				return 1
-			}
-			return -1
-		}
-		return strings.Compare(b, a)
-	})
-	for _, key := range keys {
+	for _, key := range slices.SortedFunc(maps.Keys(instance.Meta), validFirst) {
 		if instance.Meta[key] != "" {
 			add("meta", key, instance.Meta[key])
+		}
+	}
+	for _, tag := range instance.Tags {
+		if at := strings.IndexAny(tag, "=|"); at > 0 {
+			add("tag", tag[:at], tag[at+1:])
 		}
 	}
 	labels[appLabel] = name.Label
@@ -69,22 +70,34 @@ func instanceLabels(instance catalog.Instance, name Name, report *report) map[st
 	return labels
 }
 
+// validFirst orders keys so that one that is valid as it stands comes before those that become the same.
+func validFirst(a, b string) int {
+	if validA, validB := cleanKey(a) == a, cleanKey(b) == b; validA != validB {
+		if validA {
+			return -1
+		}
+		return 1
+	}
+	return strings.Compare(a, b)
+}
+
 type pair struct{ key, value string }
 
 // label makes a label of a key and a value: what Kubernetes doesn't allow becomes a dash. It fails where nothing
 // is left, or where more would be left than the 63 characters that a label may have: half a value is a wrong one.
 func label(key, value string) (pair, bool) {
-	domain, name, prefixed := strings.Cut(key, "/")
-	if !prefixed {
-		domain, name = "", key
-	}
-	clean := pair{key: cleanName(name), value: cleanName(value)}
-	if prefixed {
-		clean.key = strings.ToLower(domain) + "/" + clean.key
-	}
+	clean := pair{key: cleanKey(key), value: cleanName(value)}
 	ok := clean.value != "" &&
 		len(validation.IsQualifiedName(clean.key)) == 0 && len(validation.IsValidLabelValue(clean.value)) == 0
 	return clean, ok
+}
+
+func cleanKey(key string) string {
+	domain, name, prefixed := strings.Cut(key, "/")
+	if !prefixed {
+		return cleanName(key)
+	}
+	return strings.ToLower(domain) + "/" + cleanName(name)
 }
 
 // cleanName replaces what neither a label's name nor its value may hold, and cuts it off at the ends.

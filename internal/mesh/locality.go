@@ -19,7 +19,7 @@ func locality(instance catalog.Instance) string {
 	region := firstOf(instance.Locality.Region, instance.NodeMeta, instance.Meta, regionMeta)
 	zone := firstOf(instance.Locality.Zone, instance.NodeMeta, instance.Meta, zoneMeta)
 	if region == "" {
-		region = cleanName(instance.ID.Datacenter)
+		region = cleanLocality(instance.ID.Datacenter)
 	}
 	if zone == "" {
 		return region

@@ -62,7 +62,7 @@ func Translate(service catalog.Service, name Name, options Options) (Resources, 
 	if len(endpoints) == 0 {
 		return Resources{}, report.findings
 	}
-	protocol := serviceProtocol(service, options.DefaultProtocol, &report)
+	protocol := serviceProtocol(endpoints, &report)
 	ports := servicePorts(endpoints, protocol)
 	entry := &networking.ServiceEntry{
 		Hosts:      hosts(service, name, protocol, options, &report),

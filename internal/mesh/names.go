@@ -24,7 +24,10 @@ const (
 	nameless = "unnamed"
 )
 
-var hashed = regexp.MustCompile(hashMark + `[0-9a-f]{12}$`)
+var (
+	hashed       = regexp.MustCompile(hashMark + `[0-9a-f]{12}$`)
+	instanceHash = regexp.MustCompile(`-[0-9a-f]{12}$`)
+)
 
 // Name is what a service is called in the mesh. It is comparable, and keys the work of every output.
 type Name struct {
@@ -56,15 +59,15 @@ func (n Name) WorkloadEntry(id catalog.InstanceID) string {
 // no object of that kind can have the name. A dot can't stand in a label, so nothing is ambiguous.
 func ParseObjectName(kind Kind, object string) (Name, bool) {
 	label, source, found := strings.Cut(object, ".")
-	if !found || label == "" || source == "" || strings.Contains(source, ".") {
-		return Name{}, false
-	}
 	if kind == WorkloadEntryKind {
-		cut := len(label) - hashLength - 1
-		if cut < 1 || label[cut] != '-' {
+		at := instanceHash.FindStringIndex(label)
+		if at == nil {
 			return Name{}, false
 		}
-		label = label[:cut]
+		label = label[:at[0]]
+	}
+	if !found || !isDNSLabel(label) || !isDNSLabel(source) {
+		return Name{}, false
 	}
 	return Name{Source: source, Label: label}, true
 }

@@ -22,6 +22,8 @@ const (
 	SourceLabel = prefix + "source"
 	// ServiceLabel holds the service's name in the mesh.
 	ServiceLabel = prefix + "service"
+	// PlacementLabel marks a namespace that isthmus created; it holds the Base of the Placement.
+	PlacementLabel = prefix + "placement"
 	// ServiceAnnotation, NodeAnnotation and ServiceIDAnnotation hold the registry's own words.
 	ServiceAnnotation   = prefix + "consul-service"
 	NodeAnnotation      = prefix + "consul-node"

@@ -52,16 +52,17 @@ var byCheck = []struct {
 	protocol Protocol
 }{{"grpc", GRPC}, {"h2ping", HTTP2}, {"http", HTTP}, {"tcp", TCP}}
 
-// httpFamily is ordered from the most to the least careful choice.
-var httpFamily = []Protocol{HTTP, GRPCWeb, HTTP2, GRPC}
+// families are protocols that share a wire format: what speaks any of them can be taken for the first.
+var families = [][]Protocol{{HTTP, GRPCWeb}, {HTTP2, GRPC}}
 
-// serviceProtocol is what all instances agree on. Where they don't, HTTP is what any member of its family
-// can be taken for, and TCP what anything can be taken for.
-func serviceProtocol(service catalog.Service, fallback Protocol, report *report) Protocol {
+// serviceProtocol is what all instances agree on. Where they don't, it is the one that all of them can be taken
+// for: TCP where they share no more. HTTP would do for HTTP/1.1 and HTTP/2 both towards the caller, but Istio then
+// speaks HTTP/1.1 to the instance.
+func serviceProtocol(endpoints []endpoint, report *report) Protocol {
 	var found []Protocol
-	for _, instance := range service.Instances {
-		if protocol := instanceProtocol(instance, fallback, report); !slices.Contains(found, protocol) {
-			found = append(found, protocol)
+	for _, e := range endpoints {
+		if !slices.Contains(found, e.protocol) {
+			found = append(found, e.protocol)
 		}
 	}
 	if len(found) == 1 {
@@ -69,10 +70,10 @@ func serviceProtocol(service catalog.Service, fallback Protocol, report *report)
 	}
 	slices.Sort(found)
 	careful := TCP
-	if !slices.ContainsFunc(found, func(p Protocol) bool { return !slices.Contains(httpFamily, p) }) {
-		careful = slices.MinFunc(found, func(a, b Protocol) int {
-			return slices.Index(httpFamily, a) - slices.Index(httpFamily, b)
-		})
+	for _, family := range families {
+		if !slices.ContainsFunc(found, func(p Protocol) bool { return !slices.Contains(family, p) }) {
+			careful = family[0]
+		}
 	}
 	report.add(MixedProtocols, "", fmt.Sprintf("instances disagree about the protocol %v; %s is taken", found, careful))
 	return careful

@@ -1,0 +1,134 @@
+package mesh_test
+
+import (
+	"encoding/json"
+	"net/netip"
+	"testing"
+	"unicode/utf8"
+
+	networking "istio.io/api/networking/v1alpha3"
+	"k8s.io/apimachinery/pkg/util/validation"
+
+	"github.com/isthmus-mesh/isthmus/internal/mesh"
+)
+
+// checkResources fails where Kubernetes or Istio would refuse an object, or a reader could not rely on the order.
+func checkResources(t *testing.T, resources mesh.Resources) {
+	t.Helper()
+	for i, object := range resources.Objects {
+		checkMetadata(t, object)
+		checkManifest(t, object)
+		switch spec := object.Spec.(type) {
+		case *networking.ServiceEntry:
+			if i != 0 || object.Kind != mesh.ServiceEntryKind {
+				t.Errorf("object %d is a ServiceEntry of kind %s", i, object.Kind)
+			}
+			checkServiceEntry(t, spec)
+		case *networking.WorkloadEntry:
+			if i == 0 || object.Kind != mesh.WorkloadEntryKind {
+				t.Errorf("object %d is a WorkloadEntry of kind %s", i, object.Kind)
+			}
+			checkWorkloadEntry(t, spec)
+		default:
+			t.Errorf("%s has a %T", object.Name, spec)
+		}
+	}
+	checkOrder(t, resources.Objects)
+}
+
+func checkOrder(t *testing.T, objects []mesh.Object) {
+	t.Helper()
+	for i := 2; i < len(objects); i++ { // behind the ServiceEntry
+		if before, name := objects[i-1].Name, objects[i].Name; before >= name {
+			t.Errorf("WorkloadEntry %s comes before %s", before, name)
+		}
+	}
+}
+
+func checkMetadata(t *testing.T, object mesh.Object) {
+	t.Helper()
+	refused(t, object.Name, validation.IsDNS1123Subdomain(object.Name))
+	refused(t, object.Namespace, validation.IsDNS1123Label(object.Namespace))
+	checkLabels(t, object.Labels)
+	for key := range object.Annotations {
+		refused(t, key, validation.IsQualifiedName(key))
+	}
+}
+
+func checkManifest(t *testing.T, object mesh.Object) {
+	t.Helper()
+	manifest, err := object.Manifest()
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	raw, err := json.Marshal(manifest)
+	if err != nil || !utf8.Valid(raw) {
+		t.Errorf("%s can't be written as JSON: %q, %v", object.Name, raw, err)
+	}
+}
+
+func checkServiceEntry(t *testing.T, entry *networking.ServiceEntry) {
+	t.Helper()
+	ports, numbers := map[string]bool{}, map[uint32]bool{}
+	for _, port := range entry.Ports {
+		if ports[port.Name] || numbers[port.Number] {
+			t.Errorf("port %v is there twice", port)
+		}
+		ports[port.Name], numbers[port.Number] = true, true
+		refused(t, port.Name, validation.IsDNS1123Label(port.Name))
+		refused(t, port.Name, validation.IsValidPortNum(int(port.Number)))
+	}
+	for _, host := range entry.Hosts {
+		refused(t, host, validation.IsDNS1123Subdomain(host))
+	}
+	if entry.WorkloadSelector != nil && len(entry.Endpoints) > 0 {
+		t.Error("a ServiceEntry can't have both a selector and endpoints")
+	}
+	for _, endpoint := range entry.Endpoints {
+		checkWorkloadEntry(t, endpoint)
+		for name := range endpoint.Ports {
+			if !ports[name] {
+				t.Errorf("endpoint %s has port %q, which the ServiceEntry doesn't have", endpoint.Address, name)
+			}
+		}
+		if entry.Resolution == networking.ServiceEntry_STATIC {
+			if _, err := netip.ParseAddr(endpoint.Address); err != nil {
+				t.Errorf("resolution STATIC: %v", err)
+			}
+		}
+	}
+}
+
+func checkWorkloadEntry(t *testing.T, entry *networking.WorkloadEntry) {
+	t.Helper()
+	if entry.Address == "" || len(entry.Ports) == 0 {
+		t.Errorf("endpoint without address or port: %v", entry)
+	}
+	for name, port := range entry.Ports {
+		refused(t, name, validation.IsDNS1123Label(name))
+		refused(t, name, validation.IsValidPortNum(int(port)))
+	}
+	checkLabels(t, entry.Labels)
+}
+
+// maxLabels is how many labels Istio's schema lets a WorkloadEntry have.
+const maxLabels = 256
+
+func checkLabels(t *testing.T, labels map[string]string) {
+	t.Helper()
+	if len(labels) > maxLabels {
+		t.Errorf("%d labels", len(labels))
+	}
+	for key, value := range labels {
+		refused(t, key, validation.IsQualifiedName(key))
+		refused(t, value, validation.IsValidLabelValue(value))
+	}
+}
+
+func refused(t *testing.T, what string, problems []string) {
+	t.Helper()
+	for _, problem := range problems {
+		t.Errorf("%q: %s", what, problem)
+	}
+}

@@ -1,0 +1,80 @@
+package mesh
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/isthmus-mesh/isthmus/internal/catalog"
+)
+
+func TestParseAddress(t *testing.T) {
+	longest := strings.Repeat(strings.Repeat("x", 62)+".", 4) // 252 characters
+	for address, want := range map[string]struct {
+		parsed string
+		byName bool
+	}{
+		"10.0.0.1":         {"10.0.0.1", false},
+		"127.0.0.1":        {"127.0.0.1", false},
+		"2001:DB8:0:0::1":  {"2001:db8::1", false},
+		"[2001:db8::1]":    {"2001:db8::1", false},
+		"[10.0.0.1]":       {"10.0.0.1", false},
+		"::1":              {"::1", false},
+		"::ffff:10.0.0.1":  {"10.0.0.1", false},
+		"web":              {"web", true},
+		"VM-1.Example.com": {"vm-1.example.com", true},
+		"example.com.":     {"example.com", true},
+		"1.2.3.4.example":  {"1.2.3.4.example", true},
+		"xn--fiq228c.cn":   {"xn--fiq228c.cn", true},
+		longest + "x":      {longest + "x", true},
+	} {
+		parsed, byName, err := parseAddress(address)
+		if err != nil || parsed != want.parsed || byName != want.byName {
+			t.Errorf("%q is %q, %t, %v; want %v", address, parsed, byName, err, want)
+		}
+	}
+}
+
+func TestParseAddressRefuses(t *testing.T) {
+	for _, address := range []string{
+		"", " ", " 10.0.0.1", "0.0.0.0", "::", "::ffff:0.0.0.0", "224.0.0.1", "ff02::1", "fe80::1%eth0", "10.0.0.256", "10.0.0",
+		"010.0.0.1", "1", "10.0.0.1:80", "[::1]:80", "[web]", "[]", "10.0.0.1/32", "unix:///run/web.sock", "http://web",
+		"my_host", "-web", "web-", "a..b", ".web", "web..", "*.example.com", "a b", "中文", "caf\xe9", "web\n",
+		strings.Repeat("x", 64), strings.Repeat("x.", 126) + "xx", "fe80::1%" + strings.Repeat("x", 10_000),
+	} {
+		parsed, byName, err := parseAddress(address)
+		if err == nil || parsed != "" || byName {
+			t.Errorf("%q is %q, %t", address, parsed, byName)
+		} else if len(err.Error()) > 300 {
+			t.Errorf("an error of %d bytes", len(err.Error()))
+		}
+	}
+}
+
+func TestTrafficShare(t *testing.T) {
+	for _, test := range []struct {
+		health      catalog.Health
+		weights     catalog.Weights
+		passingOnly bool
+		weight      uint32
+		takes       bool
+	}{
+		{catalog.Passing, catalog.Weights{Passing: 10, Warning: 1}, false, 10, true},
+		{catalog.Passing, catalog.Weights{Passing: 10, Warning: 1}, true, 10, true},
+		{catalog.Passing, catalog.Weights{}, false, 1, true},
+		{catalog.Passing, catalog.Weights{Passing: -1}, false, 1, true},
+		{catalog.Passing, catalog.Weights{Passing: 1 << 40}, false, maxWeight, true},
+		{catalog.Warning, catalog.Weights{Passing: 10, Warning: 2}, false, 2, true},
+		{catalog.Warning, catalog.Weights{Passing: 10, Warning: 2}, true, 0, false},
+		{catalog.Warning, catalog.Weights{Passing: 10}, false, 0, false},
+		{catalog.Warning, catalog.Weights{Passing: 10, Warning: -1}, false, 0, false},
+		{catalog.Critical, catalog.Weights{Passing: 10, Warning: 2}, false, 0, false},
+		{catalog.Maintenance, catalog.Weights{Passing: 10, Warning: 2}, false, 0, false},
+		{catalog.Health(99), catalog.Weights{Passing: 10, Warning: 2}, false, 0, false},
+	} {
+		instance := catalog.Instance{Health: test.health, Weights: test.weights}
+		weight, takes := trafficShare(instance, test.passingOnly)
+		if weight != test.weight || takes != test.takes {
+			t.Errorf("%s %+v, passing only %t: %d, %t", test.health, test.weights, test.passingOnly, weight, takes)
+		}
+	}
+}

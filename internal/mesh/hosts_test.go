@@ -1,0 +1,56 @@
+package mesh_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/isthmus-mesh/isthmus/internal/mesh"
+)
+
+func TestParseHostTemplate(t *testing.T) {
+	for text, want := range map[string]string{ // empty where it is right, else part of the error
+		"{{ .Name }}": "",
+		"{{ .Name }}.service.{{ .Datacenter }}.{{ .Domain }}": "",
+		"{{ .Name }}.Example.COM":                             "",
+		"prefix-{{.Name}}.web":                                "",
+
+		"{{ .Name":                               "unclosed action",
+		"{{ .Nmae }}":                            "can't evaluate field Nmae",
+		"{{ shout .Name }}":                      "not defined",
+		"":                                       "no host name",
+		"{{ .Name }}.":                           "no host name",
+		"{{ .Name }}..x":                         "no host name",
+		"*.{{ .Name }}":                          "no host name",
+		"{{ .Name }}_x":                          "no host name",
+		" {{ .Name }}":                           "no host name",
+		"{{ .Name }}:80":                         "no host name",
+		"all.{{ .Domain }}":                      "every service the same host",
+		"webshop.{{ .Datacenter }}":              "every service the same host",
+		"{{ .Name }}." + strings.Repeat("x", 64): "no host name",
+	} {
+		_, err := mesh.ParseHostTemplate(text)
+		switch {
+		case want == "" && err != nil:
+			t.Errorf("%q: %v", text, err)
+		case want != "" && (err == nil || !strings.Contains(err.Error(), want)):
+			t.Errorf("%q: error %v, want one with %q", text, err, want)
+		}
+	}
+}
+
+func TestUnderDomain(t *testing.T) {
+	for _, test := range []struct {
+		host, domain string
+		want         bool
+	}{
+		{"cluster.local", "cluster.local", true},
+		{"web.default.svc.cluster.local", "cluster.local", true},
+		{"mycluster.local", "cluster.local", false},
+		{"local", "cluster.local", false},
+		{"web", "", false},
+	} {
+		if got := mesh.UnderDomain(test.host, test.domain); got != test.want {
+			t.Errorf("%q under %q: %t", test.host, test.domain, got)
+		}
+	}
+}

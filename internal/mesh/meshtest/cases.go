@@ -1,0 +1,65 @@
+// Package meshtest holds services as registries have them, from the typical to the broken, for every test that
+// asks what the mesh makes of them.
+package meshtest
+
+import (
+	"slices"
+
+	"github.com/isthmus-mesh/isthmus/internal/catalog"
+	"github.com/isthmus-mesh/isthmus/internal/mesh"
+)
+
+// Case is one service with the options that it is translated by.
+type Case struct {
+	// Name says what the case is about. It is unique, and fit for a file's name.
+	Name    string
+	Service catalog.Service
+	Options mesh.Options
+}
+
+// MeshName returns the name that the service has in the mesh when there is no other.
+func (c Case) MeshName() mesh.Name {
+	var names mesh.Names
+	names.Add(c.Service.Key)
+	return names.Of(c.Service.Key)
+}
+
+// Cases returns all cases, made anew, in an order that doesn't change. The first two are a typical service in both
+// forms.
+func Cases() []Case {
+	return slices.Concat(
+		typical(),
+		ports(),
+		protocols(),
+		labels(),
+		healths(),
+		addresses(),
+		names(),
+		localities(),
+		hosts(),
+		placements(),
+	)
+}
+
+// typical is what Spring Cloud registers by itself, in both forms, while v2 is being rolled out.
+func typical() []Case {
+	service := func() catalog.Service {
+		spring := all(checks("http"), port(9098), meta("secure", "false"))
+		return service(
+			"student-service",
+			instance("student-service-a", spring, address("10.0.0.11"), meta("version", "v1")),
+			instance("student-service-b", spring, address("10.0.0.12"), meta("version", "v2")),
+		)
+	}
+	return []Case{
+		of("spring-cloud", service()),
+		of("spring-cloud-inline", service(), inline),
+	}
+}
+
+func placements() []Case {
+	spread := func(o *mesh.Options) { o.Placement.Shards = 16 }
+	return []Case{
+		of("placement-shards", service("web", instance("web")), spread),
+	}
+}

@@ -1,0 +1,95 @@
+package meshtest
+
+import (
+	"strings"
+
+	"github.com/isthmus-mesh/isthmus/internal/catalog"
+)
+
+func healths() []Case {
+	each := func() catalog.Service {
+		return service(
+			"web",
+			instance("critical", health(catalog.Critical)),
+			instance("maintenance", health(catalog.Maintenance)),
+			instance("passing", weights(10, 2)),
+			instance("warning", weights(10, 2), health(catalog.Warning)),
+		)
+	}
+	none := func() catalog.Service {
+		return service(
+			"web",
+			instance("web-a", health(catalog.Critical)),
+			instance("web-b", health(catalog.Maintenance)),
+		)
+	}
+	return []Case{
+		of("health-each", each()),
+		of("health-passing-only", each(), passingOnly),
+		of("health-warning-weight-0", service(
+			"web",
+			instance("passing"),
+			instance("warning", weights(1, 0), health(catalog.Warning)),
+		)),
+		of("health-odd-weights", service(
+			"web",
+			instance("large", weights(1_000_000, 1)),
+			instance("negative", weights(-5, -5)),
+			instance("negative-warning", weights(-5, -5), health(catalog.Warning)),
+			instance("zero", weights(0, 0)),
+		)),
+		of("health-all-critical", none()),
+		of("health-all-critical-inline", none(), inline),
+	}
+}
+
+func addresses() []Case {
+	named := func(state catalog.Health) catalog.Service {
+		return service("web", instance("web", address("VM-17.example.com."), health(state)))
+	}
+	return []Case{
+		of("address-host-name", named(catalog.Passing)),
+		of("address-host-name-inline", named(catalog.Passing), inline),
+		of("address-host-name-critical", named(catalog.Critical)),
+		// Istio would resolve the host itself, were the resolution DNS.
+		of("address-host-name-critical-inline", named(catalog.Critical), inline),
+		of("address-mixed", service(
+			"web",
+			instance("by-ip"),
+			instance("by-name", address("vm-17")),
+		)),
+		of("address-ipv6", service(
+			"web",
+			instance("bare", address("2001:DB8:0::1")),
+			instance("brackets", address("[2001:db8::2]")),
+			instance("mapped", address("::ffff:10.0.0.3")),
+		)),
+		of("address-empty", service("web", instance("web", address("")))),
+		of("address-broken", service(
+			"web",
+			instance("multicast", address("224.0.0.1")),
+			instance("mistyped", address("10.0.0.256")),
+			instance("not-utf-8", address("caf\xe9")),
+			instance("right"),
+			instance("socket", address("unix:///run/web.sock")),
+			instance("underscore", address("my_host")),
+			instance("unspecified", address("0.0.0.0")),
+			instance("with-port", address("10.0.0.1:80")),
+			instance("zoned", address("fe80::1%eth0")),
+		)),
+	}
+}
+
+func localities() []Case {
+	return []Case{
+		of("locality", service(
+			"web",
+			instance("consul", locality(catalog.Locality{Region: "eu-1", Zone: "eu-1a"}), nodeMeta("zone", "other"), meta("zone", "other")),
+			instance("datacenter"),
+			instance("instance-meta", meta("zone", "az 3")),
+			instance("node-meta", nodeMeta("topology-region", "eu-2", "availability-zone", "eu-2/b"), meta("region", "other")),
+			instance("region-alone", meta("region", "eu-3")),
+			instance("too-long", meta("zone", strings.Repeat("x", 62)+"-y")),
+		)),
+	}
+}

@@ -1,0 +1,37 @@
+package meshtest
+
+import "strings"
+
+func names() []Case {
+	return []Case{
+		of("name-upper-case", service("Foo_Bar", instance("web"))),
+		of("name-dots", service("a.b", instance("web"))),
+		of("name-slash", service("x/y", instance("web"))),
+		of("name-chinese", service("中文", instance("web"))),
+		of("name-not-utf-8", service("caf\xe9", instance("\xff", node("\xfe")))),
+		of("name-long", service(strings.Repeat("long-", 60), instance("web"))),
+		of("name-looks-hashed", service("web--0123456789ab", instance("web"))),
+		of("id-on-two-nodes", service(
+			"web",
+			instance("web", node("node-1")),
+			instance("web", node("node-2")),
+		)),
+		// An ID may have 10 kB; an annotation is no place for it.
+		of("id-long", service("web", instance(strings.Repeat("0123456789", 1000)))),
+	}
+}
+
+func hosts() []Case {
+	return []Case{
+		of("hosts-bare-name", service("web", instance("web")), hostTemplates("{{ .Name }}")),
+		of("hosts-datacenter", service("web", instance("web")), hostTemplates("{{ .Name }}.service.{{ .Datacenter }}.{{ .Domain }}")),
+		of("hosts-twice", service("web", instance("web")), hostTemplates("{{ .Name }}.service.consul", "{{ .Name }}", "{{ .Name }}")),
+		of("hosts-of-the-cluster", service("web", instance("web")), hostTemplates(
+			"{{ .Name }}.default.svc",
+			"{{ .Name }}.default.svc.cluster.local",
+			"{{ .Name }}.example.com",
+		)),
+		of("hosts-tcp", service("web", instance("web", checks("tcp"))), hostTemplates("{{ .Name }}.service.consul", "{{ .Name }}")),
+		of("hosts-tls", service("web", instance("web", meta("protocol", "tls"))), hostTemplates("{{ .Name }}")),
+	}
+}

@@ -1,0 +1,142 @@
+package mesh_test
+
+import (
+	"maps"
+	"math/rand/v2"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"k8s.io/apimachinery/pkg/util/validation"
+
+	"github.com/isthmus-mesh/isthmus/internal/catalog"
+	"github.com/isthmus-mesh/isthmus/internal/mesh"
+)
+
+func key(name string) catalog.Key { return catalog.Key{Source: "consul", Name: name} }
+
+// labelsOf returns the label of each service of a catalog that holds just these.
+func labelsOf(services ...string) map[string]string {
+	var names mesh.Names
+	for _, name := range services {
+		names.Add(key(name))
+	}
+	labels := map[string]string{}
+	for _, name := range services {
+		labels[name] = names.Of(key(name)).Label
+	}
+	return labels
+}
+
+func TestNames(t *testing.T) {
+	const hash = `--[0-9a-f]{12}`
+	for what, want := range map[string]map[string]string{
+		"a DNS label stays":               {"web": "web", "a-1": "a-1", "9": "9", "a--b": "a--b"},
+		"what DNS doesn't know is a dash": {"Foo_Bar": "foo-bar", "a.b": "a-b", "x/y": "x-y", "A": "a", "_dmarc_": "dmarc"},
+		"a collision gives each a hash":   {"Foo_Bar": "foo-bar" + hash, "foo.bar": "foo-bar" + hash},
+		"an exact label keeps its name":   {"foo-bar": "foo-bar", "Foo_Bar": "foo-bar" + hash, "foo.bar": "foo-bar" + hash},
+		"nobody takes a hashed name":      {"web--0123456789ab": "web--0123456789ab" + hash},
+		"nothing left":                    {"": "unnamed" + hash, "中文": "unnamed" + hash, "-": "unnamed" + hash},
+		"unnamed is a name":               {"unnamed": "unnamed"},
+		"as long as may be":               {strings.Repeat("x", 63): strings.Repeat("x", 63)},
+		"too long":                        {strings.Repeat("x", 64): strings.Repeat("x", 49) + hash},
+		"too long, cut at a dash":         {strings.Repeat("x", 48) + "-" + strings.Repeat("x", 48): strings.Repeat("x", 48) + hash},
+	} {
+		t.Run(what, func(t *testing.T) {
+			for name, got := range labelsOf(slices.Collect(maps.Keys(want))...) {
+				if !regexp.MustCompile("^" + want[name] + "$").MatchString(got) {
+					t.Errorf("%q is %q, want %q", name, got, want[name])
+				}
+			}
+		})
+	}
+}
+
+// TestNamesStay holds names for good: a change would rename objects and hosts in every mesh.
+func TestNamesStay(t *testing.T) {
+	want := map[string]string{
+		"foo-bar": "foo-bar", "Foo_Bar": "foo-bar--5eed706af4b4", "foo.bar": "foo-bar--4a360f31f8a2", "中文": "unnamed--fa602abb1007",
+	}
+	if diff := cmp.Diff(want, labelsOf(slices.Collect(maps.Keys(want))...)); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestSourcesHaveNamesOfTheirOwn(t *testing.T) {
+	var names mesh.Names
+	east, west := catalog.Key{Source: "east", Name: "Web"}, catalog.Key{Source: "west", Name: "web."}
+	names.Add(east)
+	if changed := names.Add(west); !cmp.Equal(changed, []catalog.Key{west}) {
+		t.Errorf("Add returned %v", changed)
+	}
+	if got, want := names.Of(east), (mesh.Name{Source: "east", Label: "web"}); got != want {
+		t.Errorf("got %v, want %v", got, want)
+	}
+}
+
+func TestNamesAddedOrRemovedTwice(t *testing.T) {
+	var names mesh.Names
+	names.Add(key("a.b"))
+	if changed := names.Add(key("a.b")); !cmp.Equal(changed, []catalog.Key{key("a.b")}) {
+		t.Errorf("second Add returned %v", changed)
+	}
+	if changed := names.Remove(key("a_b")); len(changed) != 0 {
+		t.Errorf("Remove of a service that isn't there returned %v", changed)
+	}
+	if got := names.Of(key("a.b")).Label; got != "a-b" {
+		t.Errorf("got %q", got)
+	}
+}
+
+// TestNamesDependOnTheSetAlone adds and removes in random orders. Whatever happened before, the names are those of
+// the set that is left, each service has its own, and who listens to the returned keys misses no change.
+func TestNamesDependOnTheSetAlone(t *testing.T) {
+	pool := slices.Sorted(maps.Keys(labelsOf(
+		"foo-bar", "Foo_Bar", "foo.bar", "FOO-BAR", "foo-bar--0123456789ab", "foo-bar--0123456789AB", "a", "A", "a.", "b",
+		"", "-", "中文", "unnamed", "Unnamed", strings.Repeat("y", 64), strings.Repeat("y", 63)+"-", strings.Repeat("y", 63),
+	)))
+	for name, label := range labelsOf(pool...) { // what a service could register to take another's name
+		if name != label {
+			pool = append(pool, label)
+		}
+	}
+	random := rand.New(rand.NewPCG(1, 2))
+	for range 100 {
+		var names mesh.Names
+		present, seen := map[string]bool{}, map[string]mesh.Name{}
+		for range 40 {
+			step(t, &names, pool[random.IntN(len(pool))], present, seen)
+		}
+	}
+}
+
+// step adds or removes one service, and takes note of no other names than those of the returned keys.
+func step(t *testing.T, names *mesh.Names, name string, present map[string]bool, seen map[string]mesh.Name) {
+	t.Helper()
+	var changed []catalog.Key
+	if present[name] {
+		delete(present, name)
+		delete(seen, name)
+		changed = names.Remove(key(name))
+	} else {
+		present[name] = true
+		changed = names.Add(key(name))
+	}
+	for _, k := range changed {
+		seen[k.Name] = names.Of(k)
+	}
+	want, owners := map[string]mesh.Name{}, map[string]string{}
+	for name, label := range labelsOf(slices.Collect(maps.Keys(present))...) {
+		want[name] = mesh.Name{Source: "consul", Label: label}
+		refused(t, label, validation.IsDNS1123Label(label))
+		if other, taken := owners[label]; taken {
+			t.Errorf("%q and %q are both %q", name, other, label)
+		}
+		owners[label] = name
+	}
+	if diff := cmp.Diff(want, seen); diff != "" {
+		t.Fatalf("after %q (-want +got):\n%s", name, diff)
+	}
+}

@@ -1,0 +1,111 @@
+package mesh_test
+
+import (
+	"bytes"
+	"flag"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"sigs.k8s.io/yaml"
+
+	"github.com/isthmus-mesh/isthmus/internal/mesh"
+	"github.com/isthmus-mesh/isthmus/internal/mesh/meshtest"
+)
+
+var update = flag.Bool("update", false, "write the golden files anew")
+
+const goldenSuffix = ".golden.yaml"
+
+func goldenFile(name string) string { return filepath.Join("testdata", name+goldenSuffix) }
+
+// TestTranslateGolden holds the whole outcome of every case: all objects, then the findings.
+func TestTranslateGolden(t *testing.T) {
+	for _, c := range meshtest.Cases() {
+		t.Run(c.Name, func(t *testing.T) {
+			resources, findings := mesh.Translate(c.Service, c.MeshName(), c.Options)
+			checkResources(t, resources)
+			got := render(t, resources, findings)
+			if *update {
+				if err := os.WriteFile(goldenFile(c.Name), got, 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+			want, err := os.ReadFile(goldenFile(c.Name))
+			if err != nil {
+				t.Fatalf("%v; run the test with -update", err)
+			}
+			if diff := cmp.Diff(string(want), string(got)); diff != "" {
+				t.Errorf("differs from %s (-want +got):\n%s", goldenFile(c.Name), diff)
+			}
+		})
+	}
+}
+
+func TestEveryGoldenFileHasOneCase(t *testing.T) {
+	var names []string
+	for _, c := range meshtest.Cases() {
+		names = append(names, goldenFile(c.Name))
+	}
+	slices.Sort(names)
+	files, err := filepath.Glob(goldenFile("*"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(names, files); diff != "" {
+		t.Errorf("cases and golden files (-cases +files):\n%s", diff)
+	}
+}
+
+// render writes what kubectl would take, and behind it what could not be taken over.
+func render(t *testing.T, resources mesh.Resources, findings []mesh.Finding) []byte {
+	t.Helper()
+	var out bytes.Buffer
+	for _, object := range resources.Objects {
+		manifest, err := object.Manifest()
+		if err != nil {
+			t.Fatal(err)
+		}
+		out.Write(toYAML(t, manifest))
+		out.WriteString("---\n")
+	}
+	list := []map[string]string{}
+	for _, f := range findings {
+		list = append(list, map[string]string{
+			"reason": string(f.Reason), "subject": strings.ToValidUTF8(f.Subject, "�"), "detail": f.Detail,
+		})
+	}
+	out.Write(toYAML(t, map[string]any{"findings": list}))
+	return out.Bytes()
+}
+
+func toYAML(t *testing.T, value any) []byte {
+	t.Helper()
+	text, err := yaml.Marshal(value)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text
+}
+
+func TestTranslateLeavesTheServiceAlone(t *testing.T) {
+	fresh := meshtest.Cases()
+	for i, c := range meshtest.Cases() {
+		mesh.Translate(c.Service, c.MeshName(), c.Options)
+		if diff := cmp.Diff(fresh[i].Service, c.Service); diff != "" {
+			t.Errorf("%s changed (-before +after):\n%s", c.Name, diff)
+		}
+	}
+}
+
+func TestServiceWithoutInstancesHasNoResources(t *testing.T) {
+	c := meshtest.Cases()[0]
+	c.Service.Instances = nil
+	resources, findings := mesh.Translate(c.Service, c.MeshName(), c.Options)
+	if len(resources.Objects) != 0 || len(findings) != 0 {
+		t.Errorf("got %v and %v", resources, findings)
+	}
+}
