@@ -1,0 +1,90 @@
+package testbed
+
+import (
+	"encoding/json"
+	"net"
+	"strconv"
+)
+
+type object map[string]any
+
+// bootstrap is what Envoy starts with: who it is, and where istiod is. The rest comes from istiod.
+func bootstrap(xds string, admin, proxy, capture int) ([]byte, error) {
+	host, port, err := net.SplitHostPort(xds)
+	if err != nil {
+		return nil, err
+	}
+	xdsPort, err := strconv.Atoi(port)
+	if err != nil {
+		return nil, err
+	}
+	ads := object{"ads": object{}, "resource_api_version": "V3"}
+	return json.Marshal(object{
+		"node": object{
+			"id":      "sidecar~127.0.0.1~consumer." + consumerNamespace + "~" + consumerNamespace + ".svc.cluster.local",
+			"cluster": "consumer." + consumerNamespace,
+			"metadata": object{
+				"NAMESPACE": consumerNamespace, "LABELS": object{"app": "consumer"}, "CLUSTER_ID": "Kubernetes",
+				"ISTIO_VERSION": "1.31.0", "INTERCEPTION_MODE": "REDIRECT", "HTTP_PROXY_PORT": strconv.Itoa(proxy),
+			},
+		},
+		"admin": object{"address": socket("127.0.0.1", admin)},
+		"dynamic_resources": object{
+			"ads_config": object{
+				"api_type": "DELTA_GRPC", "transport_api_version": "V3", "set_node_on_first_message_only": true,
+				"grpc_services": []any{object{"envoy_grpc": object{"cluster_name": "istiod"}}},
+			},
+			"lds_config": ads, "cds_config": ads,
+		},
+		"static_resources": object{
+			"clusters":  []any{istiodCluster(host, xdsPort), object{"name": nowhere, "type": "STATIC"}},
+			"listeners": []any{captureListener(capture)},
+		},
+	})
+}
+
+// nowhere is a cluster without endpoints.
+const nowhere = "nowhere"
+
+func istiodCluster(host string, port int) object {
+	return object{
+		"name": "istiod", "type": "STATIC", "connect_timeout": "5s",
+		"typed_extension_protocol_options": object{
+			"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": object{
+				"@type":                "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
+				"explicit_http_config": object{"http2_protocol_options": object{}},
+			},
+		},
+		"load_assignment": object{
+			"cluster_name": "istiod",
+			"endpoints": []any{object{"lb_endpoints": []any{
+				object{"endpoint": object{"address": socket(host, port)}},
+			}}},
+		},
+	}
+}
+
+// captureListener does what iptables and Istio's own virtual listener do in a pod, without root: it hands a
+// connection to the listener of its original destination, which the PROXY protocol says.
+func captureListener(port int) object {
+	return object{
+		"name": "capture", "address": socket("127.0.0.1", port), "use_original_dst": true,
+		"listener_filters": []any{object{
+			"name": "envoy.filters.listener.proxy_protocol",
+			"typed_config": object{
+				"@type": "type.googleapis.com/envoy.extensions.filters.listener.proxy_protocol.v3.ProxyProtocol",
+			},
+		}},
+		"filter_chains": []any{object{"filters": []any{object{
+			"name": "envoy.filters.network.tcp_proxy",
+			"typed_config": object{
+				"@type":       "type.googleapis.com/envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy",
+				"stat_prefix": "capture", "cluster": nowhere,
+			},
+		}}}},
+	}
+}
+
+func socket(host string, port int) object {
+	return object{"socket_address": object{"address": host, "port_value": port}}
+}

@@ -1,0 +1,118 @@
+package testbed
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+
+	"github.com/hashicorp/consul/api"
+)
+
+// ConsulOptions say what kind of agent to start.
+type ConsulOptions struct {
+	// Name is the node's name; "node" where empty.
+	Name string
+	// Datacenter is "dc1" where empty.
+	Datacenter string
+	// Persistent starts a server that keeps its data, so that it can be restarted; otherwise a -dev agent.
+	Persistent bool
+	// HCL is further configuration.
+	HCL string
+	// Token is used to find out whether the agent is ready.
+	Token string
+}
+
+// Consul is a running Consul agent.
+type Consul struct {
+	*Process
+	// Address is host:port of the HTTP API.
+	Address string
+
+	options ConsulOptions
+}
+
+// StartConsul starts a real Consul server agent, and waits until it has a leader and knows its own node.
+func (r *Run) StartConsul(ctx context.Context, options ConsulOptions) (*Consul, error) {
+	path, err := Binary(ConsulBinary)
+	if err != nil {
+		return nil, err
+	}
+	if options.Name == "" {
+		options.Name = "node"
+	}
+	if options.Datacenter == "" {
+		options.Datacenter = "dc1"
+	}
+	var http, server, lan, wan int
+	if err := r.ports.fill(&http, &server, &lan, &wan); err != nil {
+		return nil, err
+	}
+	args := []string{
+		"agent", "-node=" + options.Name, "-datacenter=" + options.Datacenter, "-bind=127.0.0.1", "-client=127.0.0.1",
+		"-http-port=" + strconv.Itoa(http), "-dns-port=-1", "-grpc-port=-1", "-grpc-tls-port=-1",
+		"-server-port=" + strconv.Itoa(server), "-serf-lan-port=" + strconv.Itoa(lan), "-serf-wan-port=" + strconv.Itoa(wan),
+		"-log-level=warn", "-hcl=connect{enabled=false}", "-hcl=disable_update_check=true",
+	}
+	if options.Persistent {
+		dir, err := r.folder("consul-" + options.Name)
+		if err != nil {
+			return nil, err
+		}
+		args = append(args, "-server", "-bootstrap", "-data-dir="+dir)
+	} else {
+		args = append(args, "-dev")
+	}
+	if options.HCL != "" {
+		file := filepath.Join(r.dir, "consul-"+options.Name+".hcl")
+		if err := os.WriteFile(file, []byte(options.HCL), 0o600); err != nil {
+			return nil, err
+		}
+		args = append(args, "-config-file="+file)
+	}
+	process, err := r.Start("consul-"+options.Name, path, nil, args...)
+	if err != nil {
+		return nil, err
+	}
+	c := &Consul{Process: process, Address: fmt.Sprintf("127.0.0.1:%d", http), options: options}
+	return c, c.wait(ctx)
+}
+
+// Restart starts a stopped agent again and waits until it is ready.
+func (c *Consul) Restart(ctx context.Context) error {
+	if err := c.Process.Restart(); err != nil {
+		return err
+	}
+	return c.wait(ctx)
+}
+
+// Client returns a client of the agent, with the token of its options.
+func (c *Consul) Client() *api.Client {
+	client, err := api.NewClient(&api.Config{Address: c.Address, Token: c.options.Token})
+	if err != nil {
+		panic(err) // the address is ours
+	}
+	return client
+}
+
+func (c *Consul) wait(ctx context.Context) error {
+	client := c.Client()
+	return c.ready(ctx, func(ctx context.Context) error {
+		if leader, err := client.Status().LeaderWithQueryOptions((&api.QueryOptions{}).WithContext(ctx)); err != nil || leader == "" {
+			return errors.Join(errors.New("there is no leader"), err)
+		}
+		nodes, _, err := client.Catalog().Nodes((&api.QueryOptions{}).WithContext(ctx))
+		if err != nil {
+			return err
+		}
+		if len(nodes) == 0 && c.options.Token == "" && c.options.HCL != "" {
+			return nil // default deny shows nothing to a reader without a token
+		}
+		if len(nodes) == 0 {
+			return errors.New("its own node is not registered")
+		}
+		return nil
+	})
+}

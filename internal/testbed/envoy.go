@@ -1,0 +1,163 @@
+package testbed
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// Envoy is a running Envoy that acts as the sidecar of a consumer.
+type Envoy struct {
+	*Process
+	// Proxy is the URL of its forward proxy, for curl -x. Istio's routes of a forward proxy are not quite those of a
+	// captured connection: a VirtualService must name the port of a service that has several.
+	Proxy *url.URL
+	// Admin is the URL of its admin pages.
+	Admin string
+
+	// capture is where connections come in that a pod's iptables would have redirected.
+	capture string
+}
+
+// consumerNamespace is where the consumer lives, as Istio sees it.
+const consumerNamespace = "default"
+
+// StartEnvoy starts a real Envoy as a sidecar of istiod, in mode REDIRECT with a forward proxy, which needs no root,
+// and waits until it listens.
+func (r *Run) StartEnvoy(ctx context.Context, istiod *Istiod) (*Envoy, error) {
+	path, err := Binary(EnvoyBinary)
+	if err != nil {
+		return nil, err
+	}
+	var admin, proxy, capture int
+	if err := r.ports.fill(&admin, &proxy, &capture); err != nil {
+		return nil, err
+	}
+	config, err := bootstrap(istiod.XDS, admin, proxy, capture)
+	if err != nil {
+		return nil, err
+	}
+	file := filepath.Join(r.dir, "envoy.json")
+	if err := os.WriteFile(file, config, 0o600); err != nil {
+		return nil, err
+	}
+	process, err := r.Start("envoy", path, nil, "-c", file, "--use-dynamic-base-id", "--concurrency", "1", "-l", "warning")
+	if err != nil {
+		return nil, err
+	}
+	e := &Envoy{
+		Process: process, Admin: "http://" + loopback(admin),
+		Proxy: &url.URL{Scheme: "http", Host: loopback(proxy)}, capture: loopback(capture),
+	}
+	return e, e.ready(ctx, func(ctx context.Context) error {
+		if err := getOK(ctx, e.Admin+"/ready"); err != nil {
+			return err
+		}
+		connection, err := (&net.Dialer{}).DialContext(ctx, "tcp", e.Proxy.Host)
+		if err != nil {
+			return err
+		}
+		return connection.Close()
+	})
+}
+
+// Client returns a client whose requests go through Envoy as if iptables had captured them, each on a connection
+// of its own.
+func (e *Envoy) Client() *http.Client {
+	return &http.Client{Transport: &http.Transport{DialContext: e.dial, DisableKeepAlives: true}}
+}
+
+// anyAddress stands for what a name of the mesh resolves to. For HTTP only the port counts.
+const anyAddress = "240.240.0.1"
+
+func (e *Envoy) dial(ctx context.Context, network, destination string) (net.Conn, error) {
+	_, port, err := net.SplitHostPort(destination)
+	if err != nil {
+		return nil, err
+	}
+	connection, err := (&net.Dialer{}).DialContext(ctx, network, e.capture)
+	if err != nil {
+		return nil, err
+	}
+	own := connection.LocalAddr().(*net.TCPAddr).Port
+	if _, err := fmt.Fprintf(connection, "PROXY TCP4 127.0.0.1 %s %d %s\r\n", anyAddress, own, port); err != nil {
+		connection.Close()
+		return nil, err
+	}
+	return connection, nil
+}
+
+// Endpoint is an endpoint as Envoy has it.
+type Endpoint struct {
+	Address string
+	Port    int
+	Weight  int
+	Region  string
+	Zone    string
+}
+
+// Endpoints returns the endpoints of a cluster, sorted by address and port; none where Envoy doesn't know it. The
+// name is Istio's, "outbound|80||student-service.service.consul".
+func (e *Envoy) Endpoints(ctx context.Context, cluster string) ([]Endpoint, error) {
+	var page struct {
+		Clusters []struct {
+			Name  string `json:"name"`
+			Hosts []struct {
+				Address struct {
+					Socket struct {
+						Address string `json:"address"`
+						Port    int    `json:"port_value"`
+					} `json:"socket_address"`
+				} `json:"address"`
+				Weight   int `json:"weight"`
+				Locality struct {
+					Region string `json:"region"`
+					Zone   string `json:"zone"`
+				} `json:"locality"`
+			} `json:"host_statuses"`
+		} `json:"cluster_statuses"`
+	}
+	if err := e.getJSON(ctx, "/clusters?format=json", &page); err != nil {
+		return nil, err
+	}
+	endpoints := []Endpoint{}
+	for _, c := range page.Clusters {
+		if c.Name != cluster {
+			continue
+		}
+		for _, h := range c.Hosts {
+			endpoints = append(endpoints, Endpoint{
+				Address: h.Address.Socket.Address, Port: h.Address.Socket.Port, Weight: h.Weight,
+				Region: h.Locality.Region, Zone: h.Locality.Zone,
+			})
+		}
+	}
+	slices.SortFunc(endpoints, func(a, b Endpoint) int {
+		return strings.Compare(a.Address+" "+strconv.Itoa(a.Port), b.Address+" "+strconv.Itoa(b.Port))
+	})
+	return endpoints, nil
+}
+
+func (e *Envoy) getJSON(ctx context.Context, page string, into any) error {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, e.Admin+page, nil)
+	if err != nil {
+		return err
+	}
+	response, err := plainHTTP.Do(request)
+	if err != nil {
+		return err
+	}
+	defer response.Body.Close()
+	if err := json.NewDecoder(response.Body).Decode(into); err != nil {
+		return fmt.Errorf("envoy's page %s: %w", page, err)
+	}
+	return nil
+}

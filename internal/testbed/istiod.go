@@ -1,0 +1,117 @@
+package testbed
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strconv"
+
+	securityv1beta1 "istio.io/api/security/v1beta1"
+	securityv1 "istio.io/client-go/pkg/apis/security/v1"
+	istio "istio.io/client-go/pkg/clientset/versioned"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
+)
+
+// systemNamespace is Istio's own.
+const systemNamespace = "istio-system"
+
+// Istiod is a running istiod.
+type Istiod struct {
+	*Process
+	// XDS is host:port of its plain gRPC port.
+	XDS string
+	// HTTP is the URL of its debug pages.
+	HTTP string
+	// Outbound and Inbound are the ports that it has sidecars listen on.
+	Outbound, Inbound int
+}
+
+// StartIstiod starts a real istiod that reads a Kubernetes API, and waits until it is ready. It is set up for an
+// upstream Envoy without Istio's agent: no mutual TLS, none of Istio's own filters.
+func (r *Run) StartIstiod(ctx context.Context, kube *Kube) (*Istiod, error) {
+	path, err := Binary(IstiodBinary)
+	if err != nil {
+		return nil, err
+	}
+	if err := disableMutualTLS(ctx, kube.REST); err != nil {
+		return nil, fmt.Errorf("istiod: %w", err)
+	}
+	i := &Istiod{}
+	var xds, web, monitoring, ctrlz int
+	if err := r.ports.fill(&xds, &web, &monitoring, &ctrlz, &i.Outbound, &i.Inbound); err != nil {
+		return nil, err
+	}
+	// The usual 15001 and 15006 are moved, so that two runs on one machine don't clash.
+	mesh := fmt.Sprintf("enableAutoMtls: false\nproxyListenPort: %d\nproxyInboundListenPort: %d\n", i.Outbound, i.Inbound)
+	meshFile := filepath.Join(r.dir, "mesh.yaml")
+	if err := os.WriteFile(meshFile, []byte(mesh), 0o600); err != nil {
+		return nil, err
+	}
+	i.XDS, i.HTTP = loopback(xds), "http://"+loopback(web)
+	i.Process, err = r.Start("istiod", path, []string{
+		"POD_NAMESPACE=" + systemNamespace, "POD_NAME=istiod-0",
+		"PILOT_ENABLE_METADATA_EXCHANGE=false", "PILOT_ENABLE_ALPN_FILTER=false",
+	},
+		"discovery", "--kubeconfig", kube.Kubeconfig, "--meshConfig", meshFile, "--registries", "Kubernetes",
+		"--httpsAddr", "", "--secureGRPCAddr", "", "--grpcAddr", i.XDS, "--httpAddr", loopback(web),
+		"--monitoringAddr", loopback(monitoring), "--ctrlz_port", strconv.Itoa(ctrlz))
+	if err != nil {
+		return nil, err
+	}
+	return i, i.ready(ctx, func(ctx context.Context) error { return getOK(ctx, i.HTTP+"/ready") })
+}
+
+// disableMutualTLS makes Istio's namespace and the policy that lets a sidecar without certificates start.
+func disableMutualTLS(ctx context.Context, config *rest.Config) error {
+	core, err := kubernetes.NewForConfig(config)
+	if err != nil {
+		return err
+	}
+	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: systemNamespace}}
+	if _, err := core.CoreV1().Namespaces().Create(ctx, namespace, metav1.CreateOptions{}); err != nil && !apierrors.IsAlreadyExists(err) {
+		return err
+	}
+	client, err := istio.NewForConfig(config)
+	if err != nil {
+		return err
+	}
+	policy := &securityv1.PeerAuthentication{
+		ObjectMeta: metav1.ObjectMeta{Name: "default"},
+		Spec: securityv1beta1.PeerAuthentication{
+			Mtls: &securityv1beta1.PeerAuthentication_MutualTLS{Mode: securityv1beta1.PeerAuthentication_MutualTLS_DISABLE},
+		},
+	}
+	_, err = client.SecurityV1().PeerAuthentications(systemNamespace).Create(ctx, policy, metav1.CreateOptions{})
+	if apierrors.IsAlreadyExists(err) {
+		return nil
+	}
+	return err
+}
+
+func loopback(port int) string { return "127.0.0.1:" + strconv.Itoa(port) }
+
+// getOK asks for a page and returns nil where the answer is 200.
+func getOK(ctx context.Context, url string) error {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return err
+	}
+	response, err := plainHTTP.Do(request)
+	if err != nil {
+		return err
+	}
+	defer response.Body.Close()
+	if response.StatusCode != http.StatusOK {
+		return fmt.Errorf("%s: %s", url, response.Status)
+	}
+	return nil
+}
+
+// plainHTTP keeps no connection, so that no goroutine outlives a test.
+var plainHTTP = &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}

@@ -1,0 +1,125 @@
+package testbed
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// stopGrace is how long a server may take to stop by itself.
+const stopGrace = 15 * time.Second
+
+// Process is a program that a Run started. Its output goes to a file.
+type Process struct {
+	Name    string
+	LogFile string
+
+	cmd  *exec.Cmd
+	done chan struct{}
+}
+
+// Start starts a program. It ends with the run, and with this program should that be killed.
+func (r *Run) Start(name, path string, env []string, args ...string) (*Process, error) {
+	p := &Process{Name: name, LogFile: filepath.Join(r.dir, fmt.Sprintf("%s-%d.log", name, len(r.processes)))}
+	if err := os.MkdirAll(r.dir, 0o755); err != nil {
+		return nil, err
+	}
+	if err := p.start(path, env, args); err != nil {
+		return nil, fmt.Errorf("start %s: %w", name, err)
+	}
+	r.processes = append(r.processes, p)
+	return p, nil
+}
+
+func (p *Process) start(path string, env, args []string) error {
+	log, err := os.OpenFile(p.LogFile, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+	if err != nil {
+		return err
+	}
+	defer log.Close()
+	p.cmd = exec.Command(path, args...)
+	p.cmd.Env = append(os.Environ(), env...)
+	p.cmd.Stdout, p.cmd.Stderr = log, log
+	p.cmd.SysProcAttr = ownGroup()
+	p.done = make(chan struct{})
+	started := make(chan error)
+	go func(cmd *exec.Cmd, done chan struct{}) {
+		// Linux takes the death of the starting thread for that of the parent, so the thread stays.
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		err := cmd.Start()
+		started <- err
+		if err == nil {
+			_ = cmd.Wait() // how it ended is in its log
+			close(done)
+		}
+	}(p.cmd, p.done)
+	return <-started
+}
+
+// Restart starts a stopped program again with the same arguments.
+func (p *Process) Restart() error {
+	if err := p.start(p.cmd.Path, p.cmd.Env, p.cmd.Args[1:]); err != nil {
+		return fmt.Errorf("restart %s: %w", p.Name, err)
+	}
+	return nil
+}
+
+// PID returns the process ID.
+func (p *Process) PID() int { return p.cmd.Process.Pid }
+
+// Done is closed when the program has ended.
+func (p *Process) Done() <-chan struct{} { return p.done }
+
+// Signal sends a signal.
+func (p *Process) Signal(signal os.Signal) error { return p.cmd.Process.Signal(signal) }
+
+// Stop asks the program to end, kills it where it doesn't, and waits until it has ended.
+func (p *Process) Stop() {
+	_ = p.Signal(syscall.SIGTERM)
+	select {
+	case <-p.done:
+	case <-time.After(stopGrace):
+		p.Kill()
+	}
+}
+
+// Kill ends the program at once and waits until it has ended.
+func (p *Process) Kill() {
+	_ = p.Signal(syscall.SIGKILL)
+	<-p.done
+}
+
+// LogTail returns the last lines of the program's output.
+func (p *Process) LogTail(lines int) string {
+	content, err := os.ReadFile(p.LogFile)
+	if err != nil {
+		return err.Error()
+	}
+	all := strings.Split(strings.TrimRight(string(content), "\n"), "\n")
+	return strings.Join(all[max(0, len(all)-lines):], "\n")
+}
+
+// ready waits until ok returns nil; it gives up when the program ends.
+func (p *Process) ready(ctx context.Context, ok func(context.Context) error) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	go func() {
+		select {
+		case <-p.done:
+			cancel(errors.New("it ended"))
+		case <-ctx.Done():
+		}
+	}()
+	if err := Poll(ctx, startTimeout, ok); err != nil {
+		return fmt.Errorf("%s is not ready: %w; the end of its log:\n%s", p.Name, err, p.LogTail(15))
+	}
+	return nil
+}

