@@ -75,7 +75,7 @@ func (o *Output) ensureNamespace(ctx context.Context, name string) error {
 		return fmt.Errorf("namespace %s: %w", name, err)
 	}
 	namespace.Name = name
-	namespace.Labels = map[string]string{mesh.ManagedByLabel: mesh.ManagedBy}
+	namespace.Labels = o.placementLabels()
 	err = o.client.Create(ctx, &namespace, client.FieldOwner(FieldOwner))
 	switch {
 	case apierrors.IsAlreadyExists(err):
@@ -90,11 +90,16 @@ func (o *Output) ensureNamespace(ctx context.Context, name string) error {
 	return nil
 }
 
-// leftBehind returns the namespaces that isthmus created. Who may not list them changes the number of shards by
-// hand, as the documentation says.
+// placementLabels tell the namespaces of this placement from those of another isthmus in the same cluster.
+func (o *Output) placementLabels() map[string]string {
+	return map[string]string{mesh.ManagedByLabel: mesh.ManagedBy, mesh.PlacementLabel: o.options.Placement.Base}
+}
+
+// leftBehind returns the namespaces that were created for this placement, with any number of shards. Who may not
+// list them removes what is left in them by hand, as the documentation says.
 func (o *Output) leftBehind(ctx context.Context) ([]string, error) {
 	var list corev1.NamespaceList
-	err := o.client.List(ctx, &list, client.MatchingLabels{mesh.ManagedByLabel: mesh.ManagedBy})
+	err := o.client.List(ctx, &list, client.MatchingLabels(o.placementLabels()))
 	if err != nil && !apierrors.IsForbidden(err) {
 		return nil, fmt.Errorf("list namespaces: %w", err)
 	}

@@ -1,0 +1,124 @@
+package kube
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"net/http"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	networkingv1 "istio.io/client-go/pkg/apis/networking/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/client-go/rest"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/isthmus-mesh/isthmus/internal/testbed"
+)
+
+// grantView lets the user "viewer" look at namespaces, and do nothing else.
+func grantView(t *testing.T, _ client.Client) {
+	t.Helper()
+	scheme := runtime.NewScheme()
+	if err := rbacv1.AddToScheme(scheme); err != nil {
+		t.Fatal(err)
+	}
+	c, err := client.New(apiServer(t).REST, client.Options{Scheme: scheme})
+	if err != nil {
+		t.Fatal(err)
+	}
+	role := &rbacv1.ClusterRole{
+		ObjectMeta: metav1.ObjectMeta{Name: "viewer"},
+		Rules:      []rbacv1.PolicyRule{{APIGroups: []string{""}, Resources: []string{"namespaces"}, Verbs: []string{"get", "list"}}},
+	}
+	binding := &rbacv1.ClusterRoleBinding{
+		ObjectMeta: metav1.ObjectMeta{Name: "viewer"},
+		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: "viewer"},
+		Subjects:   []rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: "User", Name: "viewer"}},
+	}
+	for _, object := range []client.Object{role, binding} {
+		if err := c.Create(t.Context(), object); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// closeIdle closes the connections that client-go keeps for the clients of one configuration.
+func closeIdle(kube *testbed.Kube) {
+	transport, err := rest.TransportFor(kube.REST)
+	if err != nil {
+		return
+	}
+	(&http.Client{Transport: transport}).CloseIdleConnections()
+}
+
+// eventually waits until got returns what is wanted.
+func eventually[T any](t *testing.T, want T, got func() T) {
+	t.Helper()
+	err := testbed.Poll(t.Context(), 30*time.Second, func(context.Context) error {
+		if diff := cmp.Diff(want, got()); diff != "" {
+			return fmt.Errorf("(-want +got):\n%s", diff)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// logBuffer is a log that can be read while it is written.
+type logBuffer struct {
+	mu     sync.Mutex
+	buffer bytes.Buffer
+}
+
+func (l *logBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.buffer.Write(p)
+}
+
+func (l *logBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.buffer.String()
+}
+
+// newClient returns a client that reads the API server itself, not a cache.
+func newClient(t *testing.T) client.Client {
+	t.Helper()
+	c, err := client.New(apiServer(t).REST, client.Options{Scheme: scheme, Mapper: mapper})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// objects returns what stands in namespaces: "kind namespace/name" and, for a WorkloadEntry, its version.
+func objects(t *testing.T, c client.Client, namespaces ...string) func() []string {
+	return func() []string {
+		found := []string{}
+		for _, namespace := range namespaces {
+			var entries networkingv1.ServiceEntryList
+			var workloads networkingv1.WorkloadEntryList
+			for _, list := range []client.ObjectList{&entries, &workloads} {
+				if err := c.List(t.Context(), list, client.InNamespace(namespace)); err != nil {
+					return []string{err.Error()}
+				}
+			}
+			for _, entry := range entries.Items {
+				found = append(found, fmt.Sprintf("SE %s/%s", namespace, entry.Name))
+			}
+			for _, workload := range workloads.Items {
+				found = append(found, fmt.Sprintf("WLE %s/%s %s", namespace, workload.Name, workload.Spec.Labels["version"]))
+			}
+		}
+		slices.Sort(found)
+		return found
+	}
+}

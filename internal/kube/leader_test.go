@@ -1,0 +1,34 @@
+package kube
+
+import (
+	"testing"
+	"time"
+)
+
+// TestOneWrites holds that of two replicas one writes, and that the other goes on when the first stops: nothing
+// is lost, nothing is written twice.
+func TestOneWrites(t *testing.T) {
+	const ns = "election"
+	b, c := newBoard(ns), newClient(t)
+	elect := func(identity string) func(*Options) {
+		return func(o *Options) {
+			o.Election = &Election{
+				Namespace: ns, Name: "isthmus-consul", Identity: identity,
+				LeaseDuration: 15 * time.Second, RenewDeadline: 10 * time.Second, RetryPeriod: 200 * time.Millisecond,
+			}
+		}
+	}
+	b.set("web", map[string]string{"1": "v1"})
+	first := start(t, b, elect("first"))
+	eventually(t, 2, func() int { return first.writes(t)["apply"] })
+	second := start(t, b, elect("second"))
+	second.waitReady(t)
+	b.set("web", map[string]string{"1": "v2"})
+	eventually(t, 3, func() int { return first.writes(t)["apply"] })
+	if err := first.stop(); err != nil { // gives the lease back, so the other need not wait for its end
+		t.Fatal(err)
+	}
+	b.set("web", map[string]string{"1": "v3"})
+	eventually(t, []string{"SE election/web.consul", "WLE election/" + wle("web", "1") + " v3"}, objects(t, c, ns))
+	assertWrites(t, second, map[string]int{"apply": 1})
+}
