@@ -63,6 +63,8 @@ type Desired struct {
 	// Revision grows with every change of the resources.
 	Revision uint64
 
+	// owner is the service of the registry that the resources were made of.
+	owner catalog.Key
 	// since is when the registry's first answer came that isn't written yet.
 	since time.Time
 }

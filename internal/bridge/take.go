@@ -59,7 +59,7 @@ func (b *Bridge) retranslate(newest catalog.Service, observed time.Time) (change
 		resources, made.findings = mesh.Translate(newest, made.name, b.options)
 	}
 	b.reportFindings(newest.Key, known.findings, made.findings)
-	if wasKnown && known.name != made.name && b.setDesired(known.name, mesh.Resources{}, observed) {
+	if wasKnown && known.name != made.name && b.vacate(known.name, newest.Key, observed) {
 		changed = append(changed, known.name)
 	}
 	if len(newest.Instances) == 0 {
@@ -74,14 +74,20 @@ func (b *Bridge) retranslate(newest catalog.Service, observed time.Time) (change
 	if !wasKnown {
 		b.log.Debug("service found", "service", newest.Key, "instances", len(newest.Instances))
 	}
-	if b.setDesired(made.name, resources, observed) {
+	if b.setDesired(made.name, newest.Key, resources, observed) {
 		changed = append(changed, made.name)
 	}
 	return changed
 }
 
+// vacate takes the resources of a service away from a name that it no longer has, unless another service has the
+// name by now.
+func (b *Bridge) vacate(name mesh.Name, owner catalog.Key, observed time.Time) bool {
+	return b.desired[name].owner == owner && b.setDesired(name, owner, mesh.Resources{}, observed)
+}
+
 // setDesired returns whether the resources differ from those that were desired before.
-func (b *Bridge) setDesired(name mesh.Name, resources mesh.Resources, observed time.Time) bool {
+func (b *Bridge) setDesired(name mesh.Name, owner catalog.Key, resources mesh.Resources, observed time.Time) bool {
 	old := b.desired[name]
 	if old.Equal(resources) {
 		return false
@@ -96,7 +102,7 @@ func (b *Bridge) setDesired(name mesh.Name, resources mesh.Resources, observed t
 	if since.IsZero() {
 		since = observed
 	}
-	b.desired[name] = Desired{Resources: resources, Known: true, Revision: b.revision, since: since}
+	b.desired[name] = Desired{Resources: resources, Known: true, Revision: b.revision, owner: owner, since: since}
 	return true
 }
 

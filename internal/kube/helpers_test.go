@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"net/http"
 	"slices"
 	"sync"
 	"testing"
@@ -15,7 +14,6 @@ import (
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/isthmus-mesh/isthmus/internal/testbed"
@@ -46,15 +44,6 @@ func grantView(t *testing.T, _ client.Client) {
 			t.Fatal(err)
 		}
 	}
-}
-
-// closeIdle closes the connections that client-go keeps for the clients of one configuration.
-func closeIdle(kube *testbed.Kube) {
-	transport, err := rest.TransportFor(kube.REST)
-	if err != nil {
-		return
-	}
-	(&http.Client{Transport: transport}).CloseIdleConnections()
 }
 
 // eventually waits until got returns what is wanted.

@@ -42,7 +42,7 @@ func TestMain(m *testing.M) {
 	os.RemoveAll(dir)
 	if code == 0 {
 		if shared.kube != nil {
-			closeIdle(shared.kube)
+			shared.kube.CloseIdle()
 		}
 		if err := goleak.Find(); err != nil {
 			fmt.Fprintln(os.Stderr, err)

@@ -2,13 +2,7 @@ package testbed
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"net/http"
-
-	dto "github.com/prometheus/client_model/go"
-	"github.com/prometheus/common/expfmt"
-	"github.com/prometheus/common/model"
 )
 
 // Isthmus is a running isthmus.
@@ -44,45 +38,18 @@ func (i *Isthmus) Wait(ctx context.Context) error {
 // Metric returns the sum of a metric over all series that have the labels, given as name and value by turns. Of a
 // histogram it is the number of observations. A metric that isn't there counts 0.
 func (i *Isthmus) Metric(ctx context.Context, name string, labels ...string) (float64, error) {
-	families, err := i.metrics(ctx)
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, i.Admin+"/metrics", nil)
 	if err != nil {
 		return 0, err
 	}
-	sum := 0.0
-	for _, metric := range families[name].GetMetric() {
-		if hasLabels(metric, labels) {
-			sum += metric.GetCounter().GetValue() + metric.GetGauge().GetValue() + float64(metric.GetHistogram().GetSampleCount())
-		}
-	}
-	return sum, nil
-}
-
-func (i *Isthmus) metrics(ctx context.Context) (families map[string]*dto.MetricFamily, err error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, i.Admin+"/metrics", nil)
-	if err != nil {
-		return nil, err
-	}
 	response, err := plainHTTP.Do(request)
 	if err != nil {
-		return nil, err
+		return 0, err
 	}
-	defer func() { err = errors.Join(err, response.Body.Close()) }()
-	if response.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("%s/metrics: %s", i.Admin, response.Status)
+	defer response.Body.Close()
+	families, err := parseMetrics(response.Body)
+	if err != nil {
+		return 0, err
 	}
-	parser := expfmt.NewTextParser(model.UTF8Validation)
-	return parser.TextToMetricFamilies(response.Body)
-}
-
-func hasLabels(metric *dto.Metric, labels []string) bool {
-	for pair := 0; pair < len(labels); pair += 2 {
-		found := false
-		for _, label := range metric.GetLabel() {
-			found = found || label.GetName() == labels[pair] && label.GetValue() == labels[pair+1]
-		}
-		if !found {
-			return false
-		}
-	}
-	return true
+	return sum(families[name], labels...), nil
 }

@@ -1,12 +1,14 @@
 package testbed
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/x509"
 	"encoding/pem"
 	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -136,4 +138,29 @@ func kubeconfig(host string) clientcmdapi.Config {
 	config.Contexts["loopback"] = &clientcmdapi.Context{Cluster: "loopback", AuthInfo: "admin"}
 	config.CurrentContext = "loopback"
 	return *config
+}
+
+// CloseIdle closes the connections that clients of REST keep open.
+func (k *Kube) CloseIdle() {
+	if transport, err := rest.TransportFor(k.REST); err == nil {
+		(&http.Client{Transport: transport}).CloseIdleConnections()
+	}
+}
+
+// Requests returns how many requests of a verb ("APPLY", "DELETE") for a resource ("workloadentries") the API
+// server has answered, whoever sent them.
+func (k *Kube) Requests(ctx context.Context, verb, resource string) (float64, error) {
+	client, err := kubernetes.NewForConfig(k.REST)
+	if err != nil {
+		return 0, err
+	}
+	raw, err := client.Discovery().RESTClient().Get().AbsPath("/metrics").DoRaw(ctx)
+	if err != nil {
+		return 0, err
+	}
+	families, err := parseMetrics(bytes.NewReader(raw))
+	if err != nil {
+		return 0, err
+	}
+	return sum(families["apiserver_request_total"], "verb", verb, "resource", resource), nil
 }

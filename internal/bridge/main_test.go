@@ -1,0 +1,167 @@
+package bridge
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/goleak"
+
+	"github.com/isthmus-mesh/isthmus/internal/catalog"
+	"github.com/isthmus-mesh/isthmus/internal/mesh"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// script is a source that does what a test tells it.
+type script struct {
+	name  string
+	steps chan func(catalog.Sink)
+}
+
+func newScript(name string) *script { return &script{name: name, steps: make(chan func(catalog.Sink))} }
+
+func (s *script) Name() string { return s.name }
+
+func (s *script) Run(ctx context.Context, sink catalog.Sink) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case step := <-s.steps:
+			step(sink)
+		}
+	}
+}
+
+func (s *script) report(services ...catalog.Service) {
+	s.steps <- func(sink catalog.Sink) {
+		for _, service := range services {
+			sink.Update(service, time.Now())
+		}
+	}
+}
+
+func (s *script) complete() { s.steps <- func(sink catalog.Sink) { sink.Synced(s.name) } }
+
+// mirror is an output that holds what it read; it notes each read that differed.
+type mirror struct {
+	names  chan mesh.Name
+	synced chan struct{}
+
+	mu     sync.Mutex
+	held   map[mesh.Name][]string
+	writes int
+	err    error
+}
+
+func newMirror() *mirror {
+	return &mirror{names: make(chan mesh.Name, 1000), synced: make(chan struct{}, 10), held: map[mesh.Name][]string{}}
+}
+
+func (m *mirror) Notify(name mesh.Name) { m.names <- name }
+func (m *mirror) Synced()               { m.synced <- struct{}{} }
+
+func (m *mirror) Ready() error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.err
+}
+
+func (m *mirror) Run(ctx context.Context, state State) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-m.synced:
+		case name := <-m.names:
+			desired := state.Desired(name)
+			m.mu.Lock()
+			m.writes++
+			m.held[name] = nil
+			for _, object := range desired.Objects {
+				m.held[name] = append(m.held[name], object.Name)
+			}
+			if len(m.held[name]) == 0 {
+				delete(m.held, name)
+			}
+			m.mu.Unlock()
+			state.Written(name, desired.Revision)
+		}
+	}
+}
+
+// hosts are the labels that the mirror holds, sorted.
+func (m *mirror) labels() []string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	labels := []string{}
+	for name := range m.held {
+		labels = append(labels, name.Label)
+	}
+	slices.Sort(labels)
+	return labels
+}
+
+func (m *mirror) count() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.writes
+}
+
+func start(t *testing.T, out Output, sources ...*script) *Bridge {
+	t.Helper()
+	options := mesh.Options{
+		Domain: "consul", ClusterDomain: "cluster.local", Form: mesh.WorkloadEntryForm,
+		DefaultProtocol: mesh.HTTP, Placement: mesh.Placement{Base: "ns"},
+	}
+	var all []Source
+	for _, source := range sources {
+		all = append(all, source)
+	}
+	log := slog.New(slog.NewTextHandler(io.Discard, nil))
+	b := New(options, all, []Output{out}, log, NewMetrics(prometheus.NewRegistry()))
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- b.Run(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Errorf("run: %v", err)
+		}
+	})
+	return b
+}
+
+func reported(source, name string, ids ...string) catalog.Service {
+	s := catalog.Service{Key: catalog.Key{Source: source, Name: name}, Datacenter: "dc1"}
+	for _, id := range ids {
+		s.Instances = append(s.Instances, catalog.Instance{
+			ID:      catalog.InstanceID{Datacenter: "dc1", Node: "n1", ServiceID: id},
+			Address: "10.0.0.1", Port: 8080, Health: catalog.Passing, Weights: catalog.Weights{Passing: 1, Warning: 1},
+		})
+	}
+	return s
+}
+
+func eventually[T any](t *testing.T, want T, got func() T) {
+	t.Helper()
+	deadline := time.Now().Add(10 * time.Second)
+	for {
+		value := got()
+		diff := cmp.Diff(want, value)
+		if diff == "" {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("(-want +got):\n%s", diff)
+		}
+		time.Sleep(time.Millisecond)
+	}
+}

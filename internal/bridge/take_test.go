@@ -1,0 +1,85 @@
+package bridge
+
+import (
+	"log/slog"
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/isthmus-mesh/isthmus/internal/catalog"
+	"github.com/isthmus-mesh/isthmus/internal/mesh"
+)
+
+// TestOutcomeIsOfTheContentAlone holds that what the mesh should hold depends on the newest report of each service
+// alone, not on the order of the reports, though services compete for names; and that an output which only looks
+// where it is told to ends up with all of it.
+func TestOutcomeIsOfTheContentAlone(t *testing.T) {
+	names := []string{"a-b", "A_b", "a.b", "a b", "a-b--9d79934ec687", "other"}
+	for seed := range uint64(200) {
+		random := rand.New(rand.NewPCG(seed, 0))
+		walked, told, newest := quietBridge(), &teller{}, map[string]catalog.Service{}
+		walked.outputs = []Output{told}
+		told.bridge = walked
+		for range 40 {
+			name := names[random.IntN(len(names))]
+			service := reported("consul", name, []string{"1", "2"}[:random.IntN(3)]...)
+			for i := range service.Instances {
+				service.Instances[i].Port = random.IntN(2) * 8080 // port 0 can't be an endpoint
+			}
+			newest[name] = service
+			walked.take(oneUpdate(service))
+		}
+		fresh := quietBridge()
+		for _, service := range newest {
+			fresh.take(oneUpdate(service))
+		}
+		want := map[mesh.Name][]mesh.Object{}
+		for _, name := range fresh.Names() {
+			want[name] = fresh.Desired(name).Objects
+		}
+		for what, got := range map[string]map[mesh.Name][]mesh.Object{"state": held(walked), "output": told.held} {
+			if diff := cmp.Diff(want, got, cmp.Comparer(mesh.Object.Equal)); diff != "" {
+				t.Fatalf("seed %d: the %s differs from a fresh start's (-fresh +walked):\n%s", seed, what, diff)
+			}
+		}
+	}
+}
+
+func quietBridge() *Bridge {
+	options := mesh.Options{
+		Domain: "consul", Form: mesh.WorkloadEntryForm, DefaultProtocol: mesh.HTTP, Placement: mesh.Placement{Base: "ns"},
+	}
+	return New(options, nil, nil, slog.New(slog.DiscardHandler), NewMetrics(prometheus.NewRegistry()))
+}
+
+func oneUpdate(service catalog.Service) letters {
+	return letters{updates: map[catalog.Key]update{service.Key: {service: service, observed: time.Now()}}}
+}
+
+func held(b *Bridge) map[mesh.Name][]mesh.Object {
+	all := map[mesh.Name][]mesh.Object{}
+	for _, name := range b.Names() {
+		all[name] = b.Desired(name).Objects
+	}
+	return all
+}
+
+// teller is an output that reads what it is told of, at once.
+type teller struct {
+	Output
+	bridge *Bridge
+	held   map[mesh.Name][]mesh.Object
+}
+
+func (o *teller) Notify(name mesh.Name) {
+	if o.held == nil {
+		o.held = map[mesh.Name][]mesh.Object{}
+	}
+	o.held[name] = o.bridge.Desired(name).Objects
+	if len(o.held[name]) == 0 {
+		delete(o.held, name)
+	}
+}

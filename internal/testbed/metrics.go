@@ -1,0 +1,40 @@
+package testbed
+
+import (
+	"io"
+
+	dto "github.com/prometheus/client_model/go"
+	"github.com/prometheus/common/expfmt"
+	"github.com/prometheus/common/model"
+)
+
+// parseMetrics reads metrics in Prometheus's text format.
+func parseMetrics(from io.Reader) (map[string]*dto.MetricFamily, error) {
+	parser := expfmt.NewTextParser(model.UTF8Validation)
+	return parser.TextToMetricFamilies(from)
+}
+
+// sum adds up the series of a family that have the labels, given as name and value by turns.
+func sum(family *dto.MetricFamily, labels ...string) float64 {
+	total := 0.0
+	for _, metric := range family.GetMetric() {
+		if hasLabels(metric, labels) {
+			total += metric.GetCounter().GetValue() + metric.GetGauge().GetValue() +
+				float64(metric.GetHistogram().GetSampleCount())
+		}
+	}
+	return total
+}
+
+func hasLabels(metric *dto.Metric, wanted []string) bool {
+	for pair := 0; pair < len(wanted); pair += 2 {
+		found := false
+		for _, label := range metric.GetLabel() {
+			found = found || label.GetName() == wanted[pair] && label.GetValue() == wanted[pair+1]
+		}
+		if !found {
+			return false
+		}
+	}
+	return true
+}
