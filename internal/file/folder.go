@@ -8,15 +8,19 @@ import (
 	"io/fs"
 	"log/slog"
 	"os"
-	"path/filepath"
+	"path"
 	"strings"
 
 	"github.com/isthmus-mesh/isthmus/internal/bridge"
 	"github.com/isthmus-mesh/isthmus/internal/mesh"
 )
 
-// header is the first line of every file of ours. A file without it is somebody else's and is never touched.
-const header = "# Written by isthmus. Changes are overwritten.\n"
+const (
+	// header is the first line of every file of ours. What doesn't begin so is somebody else's and is never
+	// touched.
+	header    = "# Written by isthmus. Changes are overwritten.\n"
+	extension = ".yaml"
+)
 
 // Folder keeps one file for each service in a folder, NAMESPACE/NAME.yaml. A file is replaced as a whole and only
 // when its content changes. Make one with NewFolder.
@@ -45,117 +49,150 @@ func (f *Folder) Run(ctx context.Context, state bridge.State) error {
 		if !state.Complete() {
 			continue
 		}
-		for _, name := range f.take() {
-			if err := f.write(name, state); err != nil {
-				return err
-			}
-		}
-		if f.Ready() != nil {
-			if err := f.sweep(state); err != nil {
-				return err
-			}
-			f.done()
+		if err := f.catchUp(state); err != nil {
+			return fmt.Errorf("output folder %s: %w", f.root, err)
 		}
 	}
 }
 
-func (f *Folder) write(name mesh.Name, state bridge.State) error {
+// catchUp writes what waits. It opens the folder each time: where the folder is a link, it may lead elsewhere by
+// now. No path leads out of an opened folder, whatever names and links it is made of.
+func (f *Folder) catchUp(state bridge.State) error {
+	root, err := os.OpenRoot(f.root)
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	for _, name := range f.take() {
+		if err := f.write(root, name, state); err != nil {
+			return err
+		}
+	}
+	if f.Ready() == nil {
+		return nil
+	}
+	if err := sweep(root, state); err != nil {
+		return err
+	}
+	f.done()
+	return nil
+}
+
+func (f *Folder) write(root *os.Root, name mesh.Name, state bridge.State) error {
 	desired := state.Desired(name)
 	if len(desired.Objects) == 0 {
-		return f.removeAll(name)
+		return removeAll(root, name)
 	}
 	body, err := documents(desired.Objects)
 	if err != nil {
 		return err
 	}
-	path := f.path(desired.Objects[0].Namespace, name)
-	if err := f.replace(path, append([]byte(header), body...)); err != nil {
+	file := fileOf(desired, name)
+	switch err := replace(root, file, append([]byte(header), body...)); {
+	case errors.Is(err, errForeign):
+		f.log.Error("a file is not isthmus's and stays as it is: move it away and start isthmus again",
+			"file", file, "folder", f.root)
+		return nil
+	case err != nil:
 		return err
 	}
 	state.Written(name, desired.Revision)
 	return nil
 }
 
-func (f *Folder) path(namespace string, name mesh.Name) string {
-	return filepath.Join(f.root, namespace, name.ServiceEntry()+".yaml")
+func fileOf(desired bridge.Desired, name mesh.Name) string {
+	return path.Join(desired.Objects[0].Namespace, name.ServiceEntry()+extension)
 }
 
 // replace writes a file as a whole or not at all.
-func (f *Folder) replace(path string, content []byte) error {
-	standing, err := os.ReadFile(path)
-	switch {
-	case err == nil && bytes.Equal(standing, content):
-		return nil
-	case err == nil && !bytes.HasPrefix(standing, []byte(header)):
-		f.log.Error("file is not ours and stays as it is: its first line is not isthmus's; move it away", "file", path)
-		return nil
-	case err != nil && !errors.Is(err, fs.ErrNotExist):
-		return fmt.Errorf("output folder: %w", err)
+func replace(root *os.Root, file string, content []byte) error {
+	before, err := standing(root, file)
+	if err != nil || bytes.Equal(before, content) {
+		return err
 	}
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		return fmt.Errorf("output folder: %w", err)
+	if err := root.MkdirAll(path.Dir(file), 0o755); err != nil {
+		return err
 	}
-	temporary := path + ".new"
-	if err := os.WriteFile(temporary, content, 0o644); err != nil {
-		return fmt.Errorf("output folder: %w", err)
+	temporary := file + ".new"
+	err = root.WriteFile(temporary, content, 0o644)
+	if err == nil {
+		err = root.Rename(temporary, file)
 	}
-	if err := os.Rename(temporary, path); err != nil {
-		return fmt.Errorf("output folder: %w", err)
+	if err != nil {
+		_ = root.Remove(temporary) // the error that counts is the first
 	}
-	return nil
+	return err
 }
 
 // sweep removes the files of services that left while isthmus was away.
-func (f *Folder) sweep(state bridge.State) error {
-	files, err := f.files("*")
+func sweep(root *os.Root, state bridge.State) error {
+	files, err := fs.Glob(root.FS(), "*/*"+extension)
 	if err != nil {
 		return err
 	}
-	for _, path := range files {
-		name, ok := mesh.ParseObjectName(mesh.ServiceEntryKind, strings.TrimSuffix(filepath.Base(path), ".yaml"))
+	for _, file := range files {
+		name, ok := mesh.ParseObjectName(mesh.ServiceEntryKind, strings.TrimSuffix(path.Base(file), extension))
 		if !ok {
 			continue
 		}
 		desired := state.Desired(name)
-		placed := len(desired.Objects) > 0 && path == f.path(desired.Objects[0].Namespace, name)
-		if desired.Known && !placed {
-			if err := f.remove(path); err != nil {
-				return err
-			}
+		placed := len(desired.Objects) > 0 && file == fileOf(desired, name)
+		if !desired.Known || placed {
+			continue
 		}
-	}
-	return nil
-}
-
-func (f *Folder) removeAll(name mesh.Name) error {
-	files, err := f.files(name.ServiceEntry())
-	if err != nil {
-		return err
-	}
-	for _, path := range files {
-		if err := f.remove(path); err != nil {
+		if err := remove(root, file); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (f *Folder) files(stem string) ([]string, error) {
-	files, err := filepath.Glob(filepath.Join(f.root, "*", stem+".yaml"))
+// removeAll deletes a service's file, whichever namespace it was placed in.
+func removeAll(root *os.Root, name mesh.Name) error {
+	namespaces, err := fs.ReadDir(root.FS(), ".")
 	if err != nil {
-		return nil, fmt.Errorf("output folder: %w", err)
+		return err
 	}
-	return files, nil
-}
-
-// remove deletes a file if it is ours.
-func (f *Folder) remove(path string) error {
-	content, err := os.ReadFile(path)
-	if err == nil && bytes.HasPrefix(content, []byte(header)) {
-		err = os.Remove(path)
-	}
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("output folder: %w", err)
+	for _, namespace := range namespaces {
+		if !namespace.IsDir() {
+			continue
+		}
+		if err := remove(root, path.Join(namespace.Name(), name.ServiceEntry()+extension)); err != nil {
+			return err
+		}
 	}
 	return nil
+}
+
+// remove deletes a file if it is there and ours.
+func remove(root *os.Root, file string) error {
+	content, err := standing(root, file)
+	if errors.Is(err, errForeign) || err == nil && content == nil {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return root.Remove(file)
+}
+
+var errForeign = errors.New("it is not isthmus's")
+
+// standing returns the content of a file of ours, nil where there is none, and errForeign where there is something
+// that isthmus did not write.
+func standing(root *os.Root, file string) ([]byte, error) {
+	info, err := root.Lstat(file)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, nil
+	case err != nil:
+		return nil, err
+	case !info.Mode().IsRegular():
+		return nil, errForeign
+	}
+	content, err := root.ReadFile(file)
+	if err == nil && !bytes.HasPrefix(content, []byte(header)) {
+		return nil, errForeign
+	}
+	return content, err
 }

@@ -63,8 +63,10 @@ func (s *Stream) show(name mesh.Name, state bridge.State) error {
 			out.Write(removal(object))
 		}
 	}
-	if _, err := s.to.Write(out.Bytes()); err != nil {
-		return fmt.Errorf("write the output: %w", err)
+	if out.Len() > 0 {
+		if _, err := s.to.Write(out.Bytes()); err != nil {
+			return fmt.Errorf("write the output: %w", err)
+		}
 	}
 	if s.shown[name] = desired.Objects; len(desired.Objects) == 0 {
 		delete(s.shown, name)
