@@ -33,7 +33,7 @@ func TestRemoval(t *testing.T) {
 	b.outputs = nil
 	b.set("web", nil)
 	b.setComplete(false)
-	r = start(t, b, func(o *Options) { o.Grace = 0 })
+	start(t, b, func(o *Options) { o.Grace = 0 })
 	b.set("db", map[string]string{"1": "v2"})
 	eventually(t, []string{
 		"SE removal/db.consul", "SE removal/web.consul",

@@ -32,6 +32,7 @@ type Consul struct {
 	Address string
 
 	options ConsulOptions
+	client  *api.Client
 }
 
 // StartConsul starts a real Consul server agent, and waits until it has a leader and knows its own node.
@@ -77,6 +78,9 @@ func (r *Run) StartConsul(ctx context.Context, options ConsulOptions) (*Consul, 
 		return nil, err
 	}
 	c := &Consul{Process: process, Address: fmt.Sprintf("127.0.0.1:%d", http), options: options}
+	if c.client, err = api.NewClient(&api.Config{Address: c.Address, Token: options.Token, Transport: oneShot()}); err != nil {
+		return nil, err
+	}
 	return c, c.wait(ctx)
 }
 
@@ -88,17 +92,12 @@ func (c *Consul) Restart(ctx context.Context) error {
 	return c.wait(ctx)
 }
 
-// Client returns a client of the agent, with the token of its options.
-func (c *Consul) Client() *api.Client {
-	client, err := api.NewClient(&api.Config{Address: c.Address, Token: c.options.Token})
-	if err != nil {
-		panic(err) // the address is ours
-	}
-	return client
-}
+// Client returns a client of the agent, with the token of its options. It keeps no connection open: Consul bounds
+// them, and goleak looks for them.
+func (c *Consul) Client() *api.Client { return c.client }
 
 func (c *Consul) wait(ctx context.Context) error {
-	client := c.Client()
+	client := c.client
 	return c.ready(ctx, func(ctx context.Context) error {
 		if leader, err := client.Status().LeaderWithQueryOptions((&api.QueryOptions{}).WithContext(ctx)); err != nil || leader == "" {
 			return errors.Join(errors.New("there is no leader"), err)

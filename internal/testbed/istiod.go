@@ -114,4 +114,7 @@ func getOK(ctx context.Context, url string) error {
 }
 
 // plainHTTP keeps no connection, so that no goroutine outlives a test.
-var plainHTTP = &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+var plainHTTP = &http.Client{Transport: oneShot()}
+
+// oneShot returns a transport that keeps no connection.
+func oneShot() *http.Transport { return &http.Transport{DisableKeepAlives: true} }

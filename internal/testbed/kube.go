@@ -148,7 +148,7 @@ func (k *Kube) CloseIdle() {
 }
 
 // Requests returns how many requests of a verb ("APPLY", "DELETE") for a resource ("workloadentries") the API
-// server has answered, whoever sent them.
+// server has carried out since its start, whoever sent them.
 func (k *Kube) Requests(ctx context.Context, verb, resource string) (float64, error) {
 	client, err := kubernetes.NewForConfig(k.REST)
 	if err != nil {
@@ -162,5 +162,9 @@ func (k *Kube) Requests(ctx context.Context, verb, resource string) (float64, er
 	if err != nil {
 		return 0, err
 	}
-	return sum(families["apiserver_request_total"], "verb", verb, "resource", resource), nil
+	total := 0.0
+	for _, code := range []string{"200", "201"} {
+		total += sum(families["apiserver_request_total"], "verb", verb, "resource", resource, "code", code)
+	}
+	return total, nil
 }

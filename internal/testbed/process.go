@@ -97,13 +97,18 @@ func (p *Process) Kill() {
 	<-p.done
 }
 
-// LogTail returns the last lines of the program's output.
-func (p *Process) LogTail(lines int) string {
+// Log returns the program's output so far.
+func (p *Process) Log() string {
 	content, err := os.ReadFile(p.LogFile)
 	if err != nil {
 		return err.Error()
 	}
-	all := strings.Split(strings.TrimRight(string(content), "\n"), "\n")
+	return string(content)
+}
+
+// LogTail returns the last lines of the program's output.
+func (p *Process) LogTail(lines int) string {
+	all := strings.Split(strings.TrimRight(p.Log(), "\n"), "\n")
 	return strings.Join(all[max(0, len(all)-lines):], "\n")
 }
 

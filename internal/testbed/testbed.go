@@ -22,6 +22,7 @@ const (
 	EnvoyBinary     = "envoy"
 	IsthmusBinary   = "isthmus"
 	StudentBinary   = "student-service"
+	DemoBinary      = "demo"
 )
 
 const module = "module github.com/isthmus-mesh/isthmus\n"
@@ -106,7 +107,7 @@ func ForTest(t testing.TB) *Run {
 		r.Close()
 		if t.Failed() {
 			for _, p := range r.processes {
-				t.Logf("the end of %s's log:\n%s", p.Name, p.LogTail(30))
+				t.Logf("the end of %s's log:\n%s", p.Name, p.LogTail(8))
 			}
 		}
 		if err := os.RemoveAll(dir); err != nil {
