@@ -1,0 +1,119 @@
+package consul
+
+import (
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/hashicorp/consul/api"
+)
+
+func TestConsulACL(t *testing.T) {
+	s := startServer(t, `acl {
+		enabled = true
+		default_policy = "deny"
+		tokens { initial_management = "`+management+`" }
+	}`)
+	s.register("n1", "web-1", "web")
+	s.register("n1", "api-1", "api")
+	t.Run("no token", s.testNoToken)
+	t.Run("unknown token", s.testUnknownToken)
+	t.Run("deleted token", s.testDeletedToken)
+	t.Run("narrowed token", s.testNarrowedToken)
+	t.Run("token for a part", s.testPartialToken)
+}
+
+// token makes a token with a policy of its own and returns the token's accessor, its secret and the policy.
+func (s *server) token(t *testing.T, name, rules string) (accessor, secret string, policy *api.ACLPolicy) {
+	t.Helper()
+	policy, _, err := s.api.ACL().PolicyCreate(&api.ACLPolicy{Name: name, Rules: rules}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	token, _, err := s.api.ACL().TokenCreate(&api.ACLToken{Policies: []*api.ACLTokenPolicyLink{{ID: policy.ID}}}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return token.AccessorID, token.SecretID, policy
+}
+
+const readAll = `node_prefix "" { policy = "read" } service_prefix "" { policy = "read" }`
+
+// trouble waits for a trouble and checks that nothing more was told since.
+func (p *play) trouble(t *testing.T, reason string, before []string) {
+	t.Helper()
+	eventually(t, "the trouble "+reason, func() bool { return metric(t, p.registry, troubleGauge, "reason="+reason) > 0 })
+	if after := p.sink.all(); !reflect.DeepEqual(before, after) {
+		t.Errorf("told %q after %q", after[len(before):], before)
+	}
+	eventually(t, "the log line", func() bool { return strings.Contains(p.log.String(), "reason="+reason) })
+	if strings.Contains(p.log.String(), management) {
+		t.Error("the log holds a token")
+	}
+}
+
+func (s *server) testNoToken(t *testing.T) {
+	p := runReal(t, Options{Config: &api.Config{Address: s.Address}})
+	p.trouble(t, "anonymous", nil)
+}
+
+func (s *server) testUnknownToken(t *testing.T) {
+	p := runReal(t, Options{Config: &api.Config{Address: s.Address, Token: "00000000-0000-4000-8000-00000000000b"}})
+	p.trouble(t, "denied", nil)
+	p.logged("ACL not found", 1)
+}
+
+func (s *server) testDeletedToken(t *testing.T) {
+	accessor, secret, _ := s.token(t, "deleted", readAll)
+	p := s.watch(t, secret, time.Second)
+	before := p.sink.all()
+	if len(before) != 3 {
+		t.Errorf("told %q", before)
+	}
+	if _, err := s.api.ACL().TokenDelete(accessor, nil); err != nil {
+		t.Fatal(err)
+	}
+	p.trouble(t, "denied", before)
+	// What leaves while nothing may be read stays.
+	s.register("n1", "web-2", "web")
+	s.deregister("n1", "web-1")
+	eventually(t, "everybody is refused", func() bool {
+		return metric(t, p.registry, troubleGauge, "reason=denied") == 3
+	})
+	p.trouble(t, "denied", before)
+	s.register("n1", "web-1", "web")
+	s.deregister("n1", "web-2")
+	if strings.Contains(p.log.String(), secret) {
+		t.Error("the log holds the token")
+	}
+}
+
+func (s *server) testNarrowedToken(t *testing.T) {
+	_, secret, policy := s.token(t, "narrowed", readAll)
+	p := s.watch(t, secret, time.Second)
+	before := p.sink.all()
+	policy.Rules = `node_prefix "" { policy = "read" } service "api" { policy = "read" }`
+	if _, _, err := s.api.ACL().PolicyUpdate(policy, nil); err != nil {
+		t.Fatal(err)
+	}
+	p.trouble(t, "filtered", before)
+	// What may be read is still followed.
+	s.register("n1", "api-2", "api")
+	p.expect(t, "api", "n1/api-1", "n1/api-1 n1/api-2")
+	p.expect(t, "web", "n1/web-1")
+	s.deregister("n1", "api-2")
+	p.expect(t, "api", "n1/api-1", "n1/api-1 n1/api-2", "n1/api-1")
+}
+
+func (s *server) testPartialToken(t *testing.T) {
+	_, secret, _ := s.token(t, "partial", `node_prefix "" { policy = "read" } service "api" { policy = "read" }`)
+	p := s.watch(t, secret, 0)
+	p.expect(t, "api", "n1/api-1")
+	p.expect(t, "web")
+	s.deregister("n1", "api-1")
+	p.expect(t, "api", "n1/api-1", "")
+	s.register("n1", "api-1", "api")
+	p.expect(t, "api", "n1/api-1", "", "n1/api-1")
+	p.logged("level=WARN", 1)
+}

@@ -1,0 +1,61 @@
+package consul
+
+import (
+	"bytes"
+	"io"
+	"testing"
+	"time"
+)
+
+// A restarted server answers 200, an empty body and index 1 to a short blocking query until its view is
+// loaded, and errors before that.
+func (s *server) testRestart(t *testing.T) {
+	for _, id := range []string{"1", "2", "3"} {
+		s.register("n"+id, "lasting-"+id, "lasting")
+	}
+	p := s.watch(t, "", 300*time.Millisecond)
+	before := p.sink.all()
+	s.Kill()
+	eventually(t, "the trouble is seen", func() bool { return metric(t, p.registry, troubleGauge) > 1 })
+	if err := s.Restart(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the trouble is over", func() bool { return metric(t, p.registry, troubleGauge) == 0 })
+	s.register("n4", "lasting-4", "lasting")
+	all := "n1/lasting-1 n2/lasting-2 n3/lasting-3"
+	p.expect(t, "lasting", all, all+" n4/lasting-4")
+	if after := p.sink.all(); len(after) != len(before)+1 {
+		t.Errorf("told while Consul restarted: %q", after[len(before):])
+	}
+}
+
+// A restored snapshot is the truth, also where Consul doesn't wake those who wait for the newer state.
+func (s *server) testRestore(t *testing.T) {
+	s.register("n1", "old-1", "restored")
+	snapshot, _, err := s.api.Snapshot().Save(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer snapshot.Close()
+	saved, err := io.ReadAll(snapshot)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := s.watch(t, "", 0)
+	s.deregister("n1", "old-1")
+	p.expect(t, "restored", "n1/old-1", "")
+	s.register("n1", "new-1", "restored")
+	s.register("n1", "late-1", "late")
+	p.expect(t, "restored", "n1/old-1", "", "n1/new-1")
+	p.expect(t, "late", "n1/late-1")
+	// A query that arrives just after the restore waits for an index above the newest; one that is held
+	// during it is ended. The second restore finds one held.
+	eventually(t, "the old state is told", func() bool {
+		if err := s.api.Snapshot().Restore(nil, bytes.NewReader(saved)); err != nil {
+			t.Fatal(err)
+		}
+		return within(2*time.Second, func() bool { return len(p.of("restored")) > 3 })
+	})
+	p.expect(t, "restored", "n1/old-1", "", "n1/new-1", "n1/old-1")
+	p.expect(t, "late", "n1/late-1", "")
+}

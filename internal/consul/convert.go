@@ -1,0 +1,133 @@
+package consul
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+
+	"github.com/hashicorp/consul/api"
+
+	"github.com/isthmus-mesh/isthmus/internal/catalog"
+)
+
+// Consul's maintenance mode is a critical check of one of these IDs; a service's own is followed by the ID
+// of the service.
+const (
+	nodeMaintenance    = "_node_maintenance"
+	serviceMaintenance = "_service_maintenance:"
+)
+
+// convert returns what Consul's entries say of the service. It takes only plain services (no proxies and
+// gateways) of this very name: Consul finds names whatever their case. Entries of other peers are left
+// out. Each instance is there once, sorted by ID. The datacenter is used where an entry doesn't say its own.
+func convert(key catalog.Key, datacenter string, entries []*api.ServiceEntry) catalog.Service {
+	service := catalog.Service{Key: key, Datacenter: datacenter}
+	for _, entry := range entries {
+		if wanted(key.Name, entry) {
+			service.Instances = append(service.Instances, instanceOf(datacenter, entry))
+		}
+	}
+	service.Instances = unique(service.Instances)
+	if len(service.Instances) != 0 {
+		service.Datacenter = service.Instances[0].ID.Datacenter
+	}
+	return service
+}
+
+func wanted(name string, entry *api.ServiceEntry) bool {
+	return entry != nil && entry.Node != nil && entry.Service != nil &&
+		entry.Service.Kind == api.ServiceKindTypical && entry.Service.Service == name &&
+		entry.Service.PeerName == "" && entry.Node.PeerName == ""
+}
+
+// unique sorts the instances and leaves out those that are the same to Consul, which ignores case.
+func unique(instances []catalog.Instance) []catalog.Instance {
+	slices.SortStableFunc(instances, func(a, b catalog.Instance) int { return a.ID.Compare(b.ID) })
+	seen := make(map[catalog.InstanceID]bool, len(instances))
+	return slices.DeleteFunc(instances, func(i catalog.Instance) bool {
+		id := i.ID.Fold()
+		again := seen[id]
+		seen[id] = true
+		return again
+	})
+}
+
+func instanceOf(datacenter string, entry *api.ServiceEntry) catalog.Instance {
+	node, service := entry.Node, entry.Service
+	instance := catalog.Instance{
+		ID: catalog.InstanceID{
+			Datacenter: cmp.Or(node.Datacenter, service.Datacenter, datacenter),
+			Partition:  cmp.Or(service.Partition, node.Partition),
+			Namespace:  service.Namespace,
+			Node:       node.Node,
+			ServiceID:  service.ID,
+		},
+		Address:  cmp.Or(service.Address, node.Address),
+		Port:     service.DefaultPort(),
+		Locality: localityOf(service.Locality, node.Locality),
+		Weights:  catalog.Weights{Passing: service.Weights.Passing, Warning: service.Weights.Warning},
+		Health:   healthOf(service.ID, entry.Checks),
+		Checks:   checksOf(service.ID, entry.Checks),
+	}
+	// None and empty are the same; an answer must not look changed by it.
+	if len(service.Tags) != 0 {
+		instance.Tags = service.Tags
+	}
+	if len(service.Meta) != 0 {
+		instance.Meta = service.Meta
+	}
+	if len(node.Meta) != 0 {
+		instance.NodeMeta = node.Meta
+	}
+	return instance
+}
+
+// localityOf returns the service's locality, else its node's.
+func localityOf(localities ...*api.Locality) catalog.Locality {
+	for _, l := range localities {
+		if l != nil && (l.Region != "" || l.Zone != "") {
+			return catalog.Locality{Region: l.Region, Zone: l.Zone}
+		}
+	}
+	return catalog.Locality{}
+}
+
+// healthOf returns the worst of the checks, the node's too. Maintenance outranks everything; a status that
+// nobody knows counts as critical. No checks mean that the instance is passing, as in Consul.
+func healthOf(serviceID string, checks api.HealthChecks) catalog.Health {
+	health := catalog.Passing
+	for _, check := range checks {
+		if check == nil {
+			continue
+		}
+		switch check.Status {
+		case api.HealthPassing:
+		case api.HealthWarning:
+			if health == catalog.Passing {
+				health = catalog.Warning
+			}
+		default:
+			if isMaintenance(serviceID, check.CheckID) {
+				return catalog.Maintenance
+			}
+			health = catalog.Critical
+		}
+	}
+	return health
+}
+
+func isMaintenance(serviceID, checkID string) bool {
+	return checkID == nodeMaintenance || strings.EqualFold(checkID, serviceMaintenance+serviceID)
+}
+
+// checksOf returns the kinds of the service's own checks; a node's checks say nothing on its protocol.
+func checksOf(serviceID string, checks api.HealthChecks) []string {
+	var kinds []string
+	for _, check := range checks {
+		if check != nil && check.Type != "" && check.ServiceID != "" && strings.EqualFold(check.ServiceID, serviceID) {
+			kinds = append(kinds, strings.ToLower(check.Type))
+		}
+	}
+	slices.Sort(kinds)
+	return slices.Compact(kinds)
+}

@@ -1,0 +1,97 @@
+package consul
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"time"
+
+	"github.com/hashicorp/consul/api"
+)
+
+const (
+	// own is the service of the Consul servers themselves; it is no part of the mesh.
+	own = "consul"
+	// A list of ten thousand names costs Consul 0.1 s of CPU, and every registration anywhere changes
+	// it: it is asked once for each 0.1 ms a name, between these bounds.
+	listGapForName = 100 * time.Microsecond
+	listGapMin     = 50 * time.Millisecond
+	listGapMax     = time.Second
+	// A query with an index of before a snapshot was restored is only answered when its wait is over. The
+	// list stands guard for all services, so its own is short.
+	listWait = time.Minute
+)
+
+// list watches the names of all services.
+type list struct {
+	loop[map[string][]string]
+	names map[string]bool
+	last  uint64
+}
+
+func newList(s *Source) *list {
+	l := &list{}
+	l.loop = loop[map[string][]string]{
+		source:   s,
+		endpoint: "services",
+		reads:    s.listPool,
+		polls:    s.listPool,
+		wait:     func() time.Duration { return jitter(min(s.opts.Wait, listWait)) },
+		ask: func(ctx context.Context, q *api.QueryOptions) (map[string][]string, *api.QueryMeta, error) {
+			return s.client.Catalog().Services(q.WithContext(ctx))
+		},
+		take:    l.take,
+		differs: func(body map[string][]string) bool { return !maps.Equal(namesOf(body), l.names) },
+		wake:    make(chan struct{}, 1),
+	}
+	return l
+}
+
+// take hands on the names. Consul's own service is in every list, so an empty one under a default policy
+// of "deny" is what somebody without rights sees, and no content.
+func (l *list) take(ctx context.Context, a answer[map[string][]string]) outcome {
+	s := l.source
+	if len(a.body) == 0 && a.meta.ResultsFilteredByACLs {
+		return refuse(s, filtered, errors.New("the list of services is empty and was filtered by ACLs"))
+	}
+	if len(a.body) == 0 && a.meta.DefaultACLPolicy == "deny" {
+		return refuse(s, anonymous, errors.New("the list of services is empty and the default policy is deny"))
+	}
+	s.open()
+	recovered := s.troubles.holds(l.holder)
+	l.names = namesOf(a.body)
+	s.follow(ctx, l.names)
+	switch {
+	case a.meta.LastIndex < l.last, l.woken && a.meta.LastIndex != l.last:
+		s.resync()
+	case recovered:
+		s.retry()
+	}
+	l.last, l.woken = a.meta.LastIndex, false
+	o := outcome{used: true, pause: listGap(len(l.names)) - a.took}
+	if a.meta.ResultsFilteredByACLs {
+		o.reason, o.err = filtered, errors.New("the list of services was filtered by ACLs")
+	}
+	return o
+}
+
+// refuse is an answer that was cut to what the token may see, so that its gaps mean nothing.
+func refuse(s *Source, r reason, err error) outcome {
+	s.metrics.discarded.WithLabelValues(string(r)).Inc()
+	return outcome{reason: r, err: err}
+}
+
+func listGap(names int) time.Duration {
+	return min(max(time.Duration(names)*listGapForName, listGapMin), listGapMax)
+}
+
+// namesOf returns the names that are watched. The map is never changed afterwards.
+func namesOf(body map[string][]string) map[string]bool {
+	names := make(map[string]bool, len(body))
+	for name := range body {
+		if name != own {
+			names[name] = true
+		}
+	}
+	return names
+}

@@ -1,0 +1,55 @@
+package consul
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
+)
+
+// Metrics are the figures of all Consul sources of a process, told apart by the label "source".
+type Metrics struct {
+	requests, discarded           *prometheus.CounterVec
+	lastAnswer, trouble, lateness *prometheus.GaugeVec
+}
+
+// NewMetrics registers the figures; a nil registerer registers them nowhere.
+func NewMetrics(r prometheus.Registerer) *Metrics {
+	factory := promauto.With(r)
+	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
+		return factory.NewCounterVec(prometheus.CounterOpts{
+			Namespace: "isthmus", Subsystem: "consul", Name: name, Help: help,
+		}, append([]string{"source"}, labels...))
+	}
+	gauge := func(name, help string, labels ...string) *prometheus.GaugeVec {
+		return factory.NewGaugeVec(prometheus.GaugeOpts{
+			Namespace: "isthmus", Subsystem: "consul", Name: name, Help: help,
+		}, append([]string{"source"}, labels...))
+	}
+	return &Metrics{
+		requests: counter("requests_total", "Answers of Consul by endpoint (services, service) and result: "+
+			"ok, unchanged (nothing new within the wait), discarded, error.", "endpoint", "result"),
+		discarded: counter("discarded_answers_total", "Answers that were not used because they can't be the "+
+			"whole truth, by reason.", "reason"),
+		lastAnswer: gauge("last_answer_timestamp_seconds", "When Consul last answered without an error."),
+		trouble:    gauge("trouble", "Queries in trouble now, by reason.", "reason"),
+		lateness: gauge("lateness_seconds", "How late a change can be seen at most, because services take "+
+			"turns on too few connections; 0 where each has its own."),
+	}
+}
+
+// sourceMetrics are the figures of one source.
+type sourceMetrics struct {
+	requests, discarded  *prometheus.CounterVec
+	lastAnswer, lateness prometheus.Gauge
+	trouble              *prometheus.GaugeVec
+}
+
+func (m *Metrics) of(source string) sourceMetrics {
+	l := prometheus.Labels{"source": source}
+	return sourceMetrics{
+		requests:   m.requests.MustCurryWith(l),
+		discarded:  m.discarded.MustCurryWith(l),
+		lastAnswer: m.lastAnswer.With(l),
+		trouble:    m.trouble.MustCurryWith(l),
+		lateness:   m.lateness.With(l),
+	}
+}

@@ -1,0 +1,68 @@
+package consul
+
+import (
+	"testing"
+	"time"
+
+	"github.com/hashicorp/consul/api"
+)
+
+func TestSyncedWaitsForEveryServiceThatMayAnswer(t *testing.T) {
+	s := newScript(t)
+	s.list(sent(0).says(10, names("web", "a/../b", "bad\x01", "refused", "gone")))
+	s.service("web", sent(0).fails(500, ""), sent(0).fails(403, ""), sent(0).hangs(),
+		sent(0).says(11, instances("web", "n1/web-1")))
+	s.service("refused", sent(0).fails(400, "Bad request"), sent(0).fails(400, "Bad request"),
+		sent(0).fails(400, "Bad request"), sent(0).fails(400, "Bad request"))
+	s.service("gone", sent(0).says(11, "[]"))
+	p := s.run(6*time.Minute+30*time.Second, Options{})
+	p.told("web: n1/web-1", "synced test")
+	p.metric(troubleGauge, 3, "reason=unaskable")
+	p.logged("a service is left out", 3)
+	p.logged("reason=unaskable", 0)
+}
+
+// To leave a service out is to remove it from the mesh, so one bad answer is not enough for it.
+func TestServiceIsNotLeftOutForOneBadRequest(t *testing.T) {
+	s := newScript(t)
+	s.list(sent(0).says(10, names("web")))
+	for range 2 {
+		s.service("web", sent(0).fails(400, "?"), sent(0).fails(400, "?"), sent(0).fails(500, ""))
+	}
+	s.service("web", sent(0).says(11, instances("web", "n1/web-1")))
+	p := s.run(5*time.Minute, Options{})
+	p.told("web: n1/web-1", "synced test")
+	p.logged("left out", 0)
+}
+
+func TestUnaskableServiceIsForgottenWithTheList(t *testing.T) {
+	s := newScript(t)
+	s.list(sent(0).says(10, names("..")), sent(10).later(time.Minute).says(20, names()))
+	p := s.run(2*time.Minute, Options{})
+	p.told("synced test")
+	p.metric(troubleGauge, 0)
+}
+
+func TestAskable(t *testing.T) {
+	for name, want := range map[string]bool{
+		"web": true, "x/y": true, "中文": true, "a b": true, "*": true, "a.b": true, "...": true, "x/": true, "?": true,
+		"with spaces ": true, "..": false, ".": false, "tab\t": false, "zero\x00": false, "no-break\u00a0": false, "a/../b": false, "a//b": false, "/a": false, "x/.": false,
+	} {
+		if got := askable(name); got != want {
+			t.Errorf("askable(%q) = %v", name, got)
+		}
+	}
+}
+
+func TestNamesThatDifferInCaseOnly(t *testing.T) {
+	entry := func(name, id string) *api.ServiceEntry {
+		return &api.ServiceEntry{Node: &api.Node{Node: "n1"}, Service: &api.AgentService{ID: id, Service: name}}
+	}
+	both := mustJSON([]*api.ServiceEntry{entry("Foo_Bar", "a"), entry("foo_bar", "b")})
+	s := newScript(t)
+	s.list(sent(0).says(10, names("Foo_Bar", "foo_bar")))
+	s.service("Foo_Bar", sent(0).says(11, both))
+	s.service("foo_bar", sent(0).later(time.Millisecond).says(11, both))
+	p := s.run(time.Minute, Options{})
+	p.told("Foo_Bar: n1/a", "foo_bar: n1/b", "synced test")
+}

@@ -1,0 +1,62 @@
+package consul
+
+import (
+	"sync"
+
+	"github.com/isthmus-mesh/isthmus/internal/catalog"
+)
+
+// owners know which service an instance belongs to. An instance that is registered anew with the same node
+// and ID but under another service's name leaves its old service, and Consul does not wake the old
+// service's queries then (unless they are served by streaming).
+type owners struct {
+	mu sync.Mutex
+	of map[catalog.InstanceID]string
+}
+
+func newOwners() *owners { return &owners{of: map[catalog.InstanceID]string{}} }
+
+// move notes which instances a service has now and returns the services that they were taken from.
+func (o *owners) move(name string, before, after []catalog.Instance) []string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	had := make(map[catalog.InstanceID]bool, len(before))
+	for _, instance := range before {
+		had[instance.ID.Fold()] = true
+	}
+	var robbed []string
+	for _, instance := range after {
+		id := instance.ID.Fold()
+		if had[id] {
+			delete(had, id)
+			continue
+		}
+		if old, ok := o.of[id]; ok && old != name {
+			robbed = append(robbed, old)
+		}
+		o.of[id] = name
+	}
+	for id := range had {
+		if o.of[id] == name {
+			delete(o.of, id)
+		}
+	}
+	return robbed
+}
+
+// moved has the services read again that instances were taken from, and the one that took them: of two answers
+// that claim an instance, the one that came last may be the older.
+func (s *Source) moved(before, after catalog.Service) {
+	robbed := s.owners.move(after.Name, before.Instances, after.Instances)
+	if len(robbed) == 0 {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.log.Debug("instances moved to another service", "from", robbed, "to", after.Name)
+	for _, name := range append(robbed, after.Name) {
+		if w := s.watchers[name]; w != nil {
+			w.refresh()
+		}
+	}
+}

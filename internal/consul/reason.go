@@ -1,0 +1,88 @@
+package consul
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/http"
+	"strings"
+
+	"github.com/hashicorp/consul/api"
+)
+
+// A reason is a kind of trouble with Consul, by its name in the metrics.
+type reason string
+
+const (
+	none reason = ""
+	// unreachable is a connection that can't be made or that broke.
+	unreachable reason = "unreachable"
+	// hung is a request that was not answered within its time.
+	hung        reason = "hung"
+	serverError reason = "server_error"
+	denied      reason = "denied"
+	limited     reason = "limited"
+	unexpected  reason = "unexpected"
+	// anonymous is an answer to somebody without rights, which looks like an empty catalog.
+	anonymous reason = "anonymous"
+	// filtered is an answer that was cut to what the token may read.
+	filtered   reason = "filtered"
+	indexOne   reason = "index_one"
+	indexBack  reason = "index_backwards"
+	indexEqual reason = "index_equal"
+	// unheld is a blocking query that is answered at once, over and over.
+	unheld reason = "unheld"
+	// unaskable is a service whose name can't be asked for.
+	unaskable reason = "unaskable"
+)
+
+const rights = `a token with node_prefix "" { policy = "read" } and service_prefix "" { policy = "read" }`
+
+// advice is what an operator does about a trouble.
+var advice = map[reason]string{
+	unreachable: "check Consul's address and port, its TLS settings and that the agent runs",
+	hung:        "check the network to Consul and the load of its agent",
+	serverError: "check that Consul's servers run and have a leader",
+	denied:      "give it " + rights + ", which must exist and not have expired",
+	limited:     "use fewer connections here, or raise limits.http_max_conns_per_client in the Consul agent",
+	unexpected:  "check that the address is a Consul agent's HTTP API and no other server's",
+	anonymous: "give it " + rights + "; a token that is local to one datacenter doesn't count in another, " +
+		"so ask an agent of that datacenter",
+	filtered:   "give it " + rights + "; what can't be read is neither added nor removed",
+	indexOne:   "nothing, if Consul has just started; else check that the agent reaches its servers and that the token is valid",
+	indexBack:  "nothing, if a snapshot was restored; else make sure that the address leads to one datacenter only",
+	unheld:     "make sure that no cache or proxy between here and Consul answers or cuts blocking queries",
+	indexEqual: "nothing, unless it lasts: then check whether the token's policies were narrowed",
+}
+
+// classify returns what kind of trouble an error of a request is.
+func classify(err error) reason {
+	var status api.StatusError
+	var network net.Error
+	switch {
+	case errors.Is(err, errUnaskable):
+		return unaskable
+	case errors.As(err, &status):
+		return classifyStatus(status.Code)
+	case errors.Is(err, context.DeadlineExceeded):
+		return hung
+	// Consul answers a connection too many in HTTP/1.1 whatever the client speaks.
+	case strings.Contains(err.Error(), "looked like an HTTP/1.1 header"):
+		return limited
+	case errors.As(err, &network), strings.Contains(err.Error(), "EOF"):
+		return unreachable
+	}
+	return unexpected
+}
+
+func classifyStatus(code int) reason {
+	switch {
+	case code == http.StatusUnauthorized, code == http.StatusForbidden:
+		return denied
+	case code == http.StatusTooManyRequests:
+		return limited
+	case code >= http.StatusInternalServerError:
+		return serverError
+	}
+	return unexpected
+}

@@ -1,0 +1,92 @@
+package consul
+
+import (
+	"testing"
+	"time"
+
+	"github.com/hashicorp/consul/api"
+)
+
+func TestFilteredAnswersRemoveNothing(t *testing.T) {
+	s := newScript(t)
+	s.list(sent(0).says(10, names("web", "api")).filtered(),
+		sent(10).later(time.Second).says(20, names("api")).filtered(),
+		sent(20).later(time.Second).says(30, "{}").filtered(),
+		sent(0).says(31, names("web", "api")))
+	s.service("web", sent(0).says(11, instances("web", "n1/web-1", "n2/web-2")),
+		// The list has lost it, but it may not be read any more: it stays.
+		sent(0).says(20, instances("web", "n1/web-1")).filtered(),
+		// The list answers again, so those in trouble are asked at once.
+		sent(0).says(31, instances("web", "n1/web-1", "n2/web-2")))
+	s.service("api", sent(0).later(time.Millisecond).says(11, instances("api", "n1/api-1")).filtered(),
+		sent(11).later(30*time.Second).says(21, instances("api", "n1/api-1", "n2/api-2")).filtered(),
+		sent(0).says(21, instances("api", "n1/api-1", "n2/api-2")).filtered(),
+		sent(21).later(time.Minute).says(22, "[]").filtered(), sent(0).says(22, "[]").filtered(),
+		sent(0).says(23, instances("api", "n2/api-2")))
+	p := s.run(5*time.Minute, Options{})
+	p.told("web: n1/web-1 n2/web-2", "api: n1/api-1", "synced test", "api: n1/api-1 n2/api-2", "api: n2/api-2")
+	p.metric(discardedTotal, 3, "reason=filtered")
+	p.metric(troubleGauge, 0)
+	p.logged("reason=filtered", 2)
+}
+
+// A token that may read a part is no reason to keep what was deregistered.
+func TestFilteredListLetsReadableServicesLeave(t *testing.T) {
+	s := newScript(t)
+	s.list(sent(0).says(10, names("web")).filtered(), sent(10).later(time.Second).says(20, names()).filtered())
+	s.service("web", sent(0).says(11, instances("web", "n1/web-1")), sent(0).says(20, "[]"))
+	p := s.run(time.Minute, Options{})
+	p.told("web: n1/web-1", "synced test", "web:")
+	p.metric(troubleGauge, 1, "reason=filtered")
+	p.logged("level=WARN", 1)
+}
+
+func TestAnonymousUnderDefaultDeny(t *testing.T) {
+	for name, token := range map[string]string{"no token": "", "a token of elsewhere": "b9e0c5d1-elsewhere"} {
+		t.Run(name, func(t *testing.T) {
+			s := newScript(t)
+			s.list(sent(0).says(10, "{}").deny(), sent(0).says(10, names("web")).deny(),
+				sent(10).later(time.Second).says(20, "{}").deny(), sent(0).says(21, "{}").deny(),
+				sent(0).says(22, names("web")).deny())
+			s.service("web", sent(0).says(11, instances("web", "n1/web-1")).deny())
+			p := s.run(3*time.Minute, Options{Config: &api.Config{Token: token}})
+			p.told("web: n1/web-1", "synced test")
+			p.metric(discardedTotal, 3, "reason=anonymous")
+			p.metric(troubleGauge, 0)
+			p.logged("default policy is deny", 1)
+		})
+	}
+}
+
+// Where nobody's token may read, a lost right and a service that left look the same; the list tells.
+func TestAnonymousReadsUnderDefaultDeny(t *testing.T) {
+	t.Run("the list still holds it", func(t *testing.T) {
+		s := newScript(t)
+		s.list(sent(0).says(10, names("web")).deny())
+		s.service("web", sent(0).says(11, instances("web", "n1/web-1")).deny(),
+			sent(11).later(time.Second).says(12, "[]").deny(), sent(0).says(12, "[]").deny(),
+			sent(0).says(12, "[]").deny(), sent(0).says(12, "[]").deny(),
+			sent(0).says(13, instances("web", "n1/web-1")).deny())
+		p := s.run(time.Minute, Options{})
+		p.told("web: n1/web-1", "synced test")
+		p.logged("reason=anonymous", 2)
+	})
+	t.Run("the list holds it no more", func(t *testing.T) {
+		s := newScript(t)
+		s.list(sent(0).says(10, names("web")).deny(), sent(10).later(1100*time.Millisecond).says(12, names()).deny())
+		s.service("web", sent(0).says(11, instances("web", "n1/web-1")).deny(),
+			sent(11).later(time.Second).says(12, "[]").deny(), sent(0).says(12, "[]").deny(),
+			sent(0).says(12, "[]").deny())
+		p := s.run(time.Minute, Options{})
+		p.told("web: n1/web-1", "synced test", "web:")
+		p.logged("level=WARN", 0)
+	})
+	t.Run("it could never be read", func(t *testing.T) {
+		s := newScript(t)
+		s.list(sent(0).says(10, names("web")).deny())
+		s.service("web", sent(0).says(12, "[]").deny(), sent(0).says(12, "[]").deny(), sent(0).says(12, "[]").deny())
+		p := s.run(20*time.Second, Options{})
+		p.told("synced test")
+		p.metric(troubleGauge, 1, "reason=anonymous")
+	})
+}

@@ -1,0 +1,102 @@
+package consul
+
+import (
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/hashicorp/consul/api"
+
+	"github.com/isthmus-mesh/isthmus/internal/catalog"
+	"github.com/isthmus-mesh/isthmus/internal/testbed"
+)
+
+// A server is a real Consul server whose state is on disk, so that it can be killed and started again.
+type server struct {
+	*testbed.Consul
+	t *testing.T
+	// api may do everything.
+	api *api.Client
+}
+
+// management is the token that may do everything, where ACLs are on.
+const management = "4f7d5c0e-0000-4000-8000-000000000001"
+
+// startServer starts Consul with further configuration.
+func startServer(t *testing.T, hcl string) *server {
+	t.Helper()
+	testbed.Require(t, testbed.ConsulBinary)
+	consul, err := testbed.ForTest(t).StartConsul(t.Context(), testbed.ConsulOptions{
+		Persistent: true, Token: management, HCL: "performance { raft_multiplier = 1 }\n" + hcl,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &server{Consul: consul, t: t, api: consul.Client()}
+}
+
+// register puts a service into the catalog as an external program does; edit changes it first.
+func (s *server) register(node, id, name string, edit ...func(*api.CatalogRegistration)) {
+	s.t.Helper()
+	r := &api.CatalogRegistration{
+		Node: node, Address: "10.0.0.1",
+		Service: &api.AgentService{ID: id, Service: name, Port: 80, Weights: api.AgentWeights{Passing: 1, Warning: 1}},
+	}
+	for _, f := range edit {
+		f(r)
+	}
+	if _, err := s.api.Catalog().Register(r, nil); err != nil {
+		s.t.Fatalf("registering %q: %v", name, err)
+	}
+}
+
+func (s *server) deregister(node, id string) {
+	s.t.Helper()
+	if _, err := s.api.Catalog().Deregister(&api.CatalogDeregistration{Node: node, ServiceID: id}, nil); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// watch runs a source on the server and waits for the whole content.
+func (s *server) watch(t *testing.T, token string, wait time.Duration) *play {
+	t.Helper()
+	p := runReal(t, Options{Config: &api.Config{Address: s.Address, Token: token}, Wait: wait})
+	eventually(t, "the whole content is told", func() bool { return slices.Contains(p.sink.all(), "synced test") })
+	return p
+}
+
+// of returns what was told of one service, in order.
+func (p *play) of(name string) []string {
+	var told []string
+	for _, line := range p.sink.all() {
+		if instances, ok := strings.CutPrefix(line, name+":"); ok {
+			told = append(told, strings.TrimSpace(instances))
+		}
+	}
+	return told
+}
+
+// latest returns the state of a service that was told last.
+func (p *play) latest(name string) catalog.Service {
+	p.sink.mu.Lock()
+	defer p.sink.mu.Unlock()
+	return p.sink.latest[name]
+}
+
+// expect waits until exactly these states of the service were told.
+func (p *play) expect(t *testing.T, name string, want ...string) {
+	t.Helper()
+	defer func() {
+		if got := p.of(name); t.Failed() || !slices.Equal(got, want) {
+			t.Errorf("%q was told as %q, expected %q", name, got, want)
+		}
+	}()
+	eventually(t, "the updates of "+name, func() bool { return len(p.of(name)) >= len(want) })
+}
+
+func (p *play) watches(name string) bool {
+	p.source.mu.Lock()
+	defer p.source.mu.Unlock()
+	return p.source.watchers[name] != nil
+}

@@ -1,0 +1,192 @@
+package consul
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"path"
+	"reflect"
+	"strings"
+	"time"
+	"unicode"
+
+	"github.com/hashicorp/consul/api"
+
+	"github.com/isthmus-mesh/isthmus/internal/catalog"
+)
+
+const (
+	// doubts is how often an empty answer to nobody's token is asked again before it is a trouble.
+	doubts     = 3
+	doubtPause = time.Second
+)
+
+// errUnaskable is a name that Consul's HTTP server refuses or turns into another path.
+var errUnaskable = errors.New("the name can't be a part of a URL's path")
+
+// service watches the instances of one service.
+type service struct {
+	loop[[]*api.ServiceEntry]
+	name string
+	// last is what was reported last.
+	last catalog.Service
+	// hidden says that the last read without an index was filtered; streamed answers don't say so.
+	hidden bool
+	// doubted counts empty answers that may be due to a lack of rights, lost the polls that told a loss since
+	// a read confirmed one, refused the requests that Consul called bad; each in a row.
+	doubted, lost, refused int
+	told, settled          bool
+}
+
+func newService(s *Source, name string) *service {
+	w := &service{name: name, last: catalog.Service{Key: catalog.Key{Source: s.opts.Name, Name: name}}}
+	w.last.Datacenter = s.opts.Datacenter
+	w.loop = loop[[]*api.ServiceEntry]{
+		source:   s,
+		endpoint: "service",
+		holder:   name,
+		reads:    s.reads,
+		polls:    s.polls,
+		wait:     s.pollWait,
+		ask:      w.entries,
+		take:     w.take,
+		differs:  func(body []*api.ServiceEntry) bool { return !reflect.DeepEqual(w.convert(body), w.last) },
+		failed:   w.failed,
+		wake:     make(chan struct{}, 1),
+	}
+	return w
+}
+
+func (w *service) entries(ctx context.Context, q *api.QueryOptions) ([]*api.ServiceEntry, *api.QueryMeta, error) {
+	if !askable(w.name) {
+		return nil, nil, errUnaskable
+	}
+	entries, meta, err := w.source.client.Health().Service(w.name, "", false, q.WithContext(ctx))
+	var status api.StatusError
+	if !errors.As(err, &status) || status.Code != http.StatusBadRequest {
+		w.refused = 0
+		return entries, meta, err
+	}
+	// Once may be a proxy's mood, and to leave a service out for that would remove it from the mesh.
+	if w.refused++; w.refused >= patience {
+		err = fmt.Errorf("%w: %w", errUnaskable, err)
+	}
+	return entries, meta, err
+}
+
+// askable says whether a request for the service arrives: Go's HTTP server, and so Consul's, cleans a path
+// of "..", "." and double slashes and answers for what is left. Consul refuses what can't be printed.
+func askable(name string) bool {
+	return path.Clean("/"+name) == strings.TrimSuffix("/"+name, "/") &&
+		!strings.ContainsFunc(name, func(r rune) bool { return !unicode.IsPrint(r) })
+}
+
+func (w *service) convert(body []*api.ServiceEntry) catalog.Service {
+	s := convert(w.last.Key, w.source.opts.Datacenter, body)
+	if s.Datacenter == "" {
+		s.Datacenter = w.last.Datacenter
+	}
+	return s
+}
+
+// take reports an answer. It takes instances away only by a read without an index whose gaps nobody's
+// rights have made.
+func (w *service) take(_ context.Context, a answer[[]*api.ServiceEntry]) outcome {
+	next := w.convert(a.body)
+	if a.sent == 0 {
+		w.hidden = a.meta.ResultsFilteredByACLs
+	}
+	loss := loses(w.last, next)
+	if loss {
+		switch {
+		case a.sent != 0:
+			return w.verify()
+		case w.hidden:
+			return refuse(w.source, filtered, errors.New("instances are missing and the answer was filtered by ACLs"))
+		}
+	}
+	if len(a.body) == 0 && w.source.anonymous(a.meta) && w.source.isListed(w.name) {
+		return w.doubt()
+	}
+	w.doubted = 0
+	if loss || a.sent != 0 {
+		w.lost = 0
+	}
+	w.report(next, a.at)
+	w.settleOnce()
+	if len(next.Instances) == 0 && w.source.leave(w.name) {
+		return outcome{done: true}
+	}
+	if w.hidden {
+		return outcome{used: true, reason: filtered, err: errors.New("the answer was filtered by ACLs")}
+	}
+	return outcome{used: true}
+}
+
+// verify has a loss confirmed by a read without an index, at once unless such reads have denied it over and over.
+func (w *service) verify() outcome {
+	w.lost++
+	if w.lost <= patience {
+		return outcome{}
+	}
+	return outcome{pause: delay(unheld, w.lost-patience)}
+}
+
+// doubt is an empty answer to nobody's token under a default policy of "deny": a lost right looks just
+// so, and is not marked. It is believed once the list, which is never empty, doesn't hold the name.
+func (w *service) doubt() outcome {
+	w.doubted++
+	if w.doubted < doubts {
+		return outcome{pause: jitter(doubtPause)}
+	}
+	w.settleOnce()
+	return refuse(w.source, anonymous, errors.New("a listed service has no instances and the default policy is deny"))
+}
+
+// report hands on what changed, and has those services read again that lost an instance to this one.
+func (w *service) report(next catalog.Service, at time.Time) {
+	if reflect.DeepEqual(next, w.last) {
+		return
+	}
+	last := w.last
+	w.last = next
+	w.source.log.Debug("the service changed", "service", w.name, "instances", len(next.Instances))
+	w.source.sink.Update(next, at)
+	w.source.moved(last, next)
+}
+
+// failed names a service that can't be asked for, once, and lets the others go on without it.
+func (w *service) failed(r reason, err error) bool {
+	if r != unaskable {
+		return true
+	}
+	if !w.told {
+		w.told = true
+		w.source.log.Warn("a service is left out, because Consul can't be asked for it by its name: "+
+			"register it under another one", "service", w.name, "said", w.source.troubles.clean(err))
+	}
+	w.settleOnce()
+	return len(w.last.Instances) != 0 || !w.source.leave(w.name)
+}
+
+func (w *service) settleOnce() {
+	if !w.settled {
+		w.settled = true
+		w.source.settled(w.name)
+	}
+}
+
+// loses says whether an instance of before is missing after. Both are sorted by ID.
+func loses(before, after catalog.Service) bool {
+	i := 0
+	for _, instance := range before.Instances {
+		for i < len(after.Instances) && after.Instances[i].ID.Compare(instance.ID) < 0 {
+			i++
+		}
+		if i == len(after.Instances) || after.Instances[i].ID != instance.ID {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,159 @@
+package consul
+
+import (
+	"fmt"
+	"testing"
+	"time"
+)
+
+func TestInstanceLeavesByAReadWithoutAnIndex(t *testing.T) {
+	two := instances("web", "n1/web-1", "n2/web-2")
+	tests := map[string]struct {
+		woken, read string
+		told        []string
+	}{
+		"the last one left":           {"[]", "[]", []string{"web:"}},
+		"one of two left":             {instances("web", "n1/web-1"), instances("web", "n1/web-1"), []string{"web: n1/web-1"}},
+		"none left after all":         {"[]", two, nil},
+		"one left, another came":      {instances("web", "n3/web-3"), instances("web", "n3/web-3"), []string{"web: n3/web-3"}},
+		"all became proxies":          {`[{"Node":{},"Service":{"Service":"web","Kind":"connect-proxy"}}]`, "[]", []string{"web:"}},
+		"the answer is null, not all": {"null", two, nil},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			s := newScript(t)
+			s.list(sent(0).says(10, names("web")))
+			s.service("web", sent(0).says(11, two), sent(11).later(time.Second).says(12, test.woken),
+				sent(0).says(12, test.read))
+			p := s.run(time.Minute, Options{})
+			p.told(append([]string{"web: n1/web-1 n2/web-2", "synced test"}, test.told...)...)
+			p.logged("level=WARN", 0)
+		})
+	}
+}
+
+func TestServiceThatLeftTheListIsAskedForFirst(t *testing.T) {
+	s := newScript(t)
+	s.list(sent(0).says(10, names("web", "api")), sent(10).later(time.Second).says(20, names()))
+	s.service("web", sent(0).says(11, instances("web", "n1/web-1")), sent(0).says(20, "[]"))
+	s.service("api", sent(0).later(time.Millisecond).says(11, instances("api", "n1/api-1")),
+		sent(0).later(time.Millisecond).says(20, instances("api", "n1/api-1")))
+	p := s.run(time.Minute, Options{})
+	p.told("web: n1/web-1", "api: n1/api-1", "synced test", "web:")
+	if _, ok := p.source.watchers["web"]; ok {
+		t.Error("the service that left is still watched")
+	}
+}
+
+func TestServiceThatLeavesAndComesBack(t *testing.T) {
+	s := newScript(t)
+	s.list(sent(0).says(10, names("web")), sent(10).later(time.Second).says(20, names()),
+		sent(20).later(time.Second).says(30, names("web")))
+	s.service("web", sent(0).says(11, instances("web", "n1/web-1")), sent(0).says(20, "[]"),
+		sent(0).says(30, instances("web", "n1/web-1")))
+	p := s.run(time.Minute, Options{})
+	p.told("web: n1/web-1", "synced test", "web:", "web: n1/web-1")
+}
+
+func TestServiceThatLeavesWhileConsulFails(t *testing.T) {
+	s := newScript(t)
+	s.list(sent(0).says(10, names("web")), sent(10).later(time.Second).says(20, names()))
+	s.service("web", sent(0).says(11, instances("web", "n1/web-1")), sent(0).fails(500, ""),
+		sent(0).fails(500, ""), sent(0).says(1, "[]"), sent(0).says(20, "[]"))
+	p := s.run(time.Minute, Options{})
+	p.told("web: n1/web-1", "synced test", "web:")
+	p.metric(troubleGauge, 0)
+}
+
+// The old service's query is not woken by Consul, so its instance's new service is what tells.
+func TestRenameUnderTheSameID(t *testing.T) {
+	s := newScript(t)
+	s.list(sent(0).says(10, names("web", "shop")))
+	s.service("web", sent(0).says(11, instances("web", "n1/web-1", "n1/id")), sent(0).says(11, instances("web", "n1/web-1")))
+	s.service("shop", sent(0).later(time.Millisecond).says(11, instances("shop", "n1/shop-1")),
+		sent(11).later(time.Second).says(12, instances("shop", "N1/ID", "n1/shop-1")),
+		sent(0).says(12, instances("shop", "N1/ID", "n1/shop-1")))
+	p := s.run(time.Minute, Options{})
+	p.told("web: n1/id n1/web-1", "shop: n1/shop-1", "synced test", "shop: N1/ID n1/shop-1", "web: n1/web-1")
+}
+
+// Of two services that claim an instance, the one whose answer came last may be wrong, so both are read again.
+func TestRenameBetweenTheFirstReads(t *testing.T) {
+	s := newScript(t)
+	s.list(sent(0).says(10, names("web", "shop")))
+	s.service("shop", sent(0).says(12, instances("shop", "n1/id")), sent(0).says(12, instances("shop", "n1/id")))
+	s.service("web", sent(0).later(time.Millisecond).says(11, instances("web", "n1/id", "n1/web-1")),
+		sent(0).says(11, instances("web", "n1/web-1")))
+	p := s.run(time.Minute, Options{})
+	p.told("shop: n1/id", "web: n1/id n1/web-1", "synced test", "web: n1/web-1")
+}
+
+// Polls that tell a loss which the reads deny must not be asked without a pause.
+func TestLossThatIsDeniedOverAndOver(t *testing.T) {
+	s := webScript(t)
+	for i := range 6 {
+		s.service("web", sent(11+i).says(12+i, "[]"), sent(0).says(12+i, instances("web", "n1/web-1")))
+	}
+	s.service("web", sent(17).says(18, "[]"), sent(0).says(18, "[]"))
+	p := s.run(time.Minute, Options{})
+	p.told("web: n1/web-1", "synced test", "web:")
+	// The first three are read at once, the others after 1, 2, 4 and 8 s.
+	if took := p.sink.last.Sub(p.sink.first); took < 12*time.Second || took > 18*time.Second {
+		t.Errorf("it took %s", took)
+	}
+}
+
+// A restored snapshot moves the list's index back; every service is read again, whatever its own query does.
+func TestListGoingBackReadsEverythingAgain(t *testing.T) {
+	for name, back := range map[string][]step{
+		"while it is held": {sent(10).later(time.Second).says(5, names("web")), sent(0).says(5, names("web"))},
+		"behind an error":  {sent(10).later(time.Second).fails(500, ""), sent(0).says(5, names("web"))},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := webScript(t)
+			s.list(back...)
+			s.service("web", sent(0).says(6, instances("web", "n1/web-1", "n1/older")))
+			p := s.run(time.Minute, Options{})
+			p.told("web: n1/web-1", "synced test", "web: n1/older n1/web-1")
+		})
+	}
+}
+
+func TestConsulComesBackForEverybodyAtOnce(t *testing.T) {
+	s := webScript(t)
+	s.list(sent(10).later(2*time.Second).fails(500, ""), sent(0).says(10, names("web")))
+	// Alone, the service would try again after half a minute.
+	s.service("web", sent(11).later(time.Second).fails(403, "ACL not found"),
+		sent(0).says(12, instances("web", "n1/web-1")))
+	p := s.run(6*time.Second, Options{})
+	p.told("web: n1/web-1", "synced test")
+	p.metric(troubleGauge, 0)
+}
+
+func TestServicesTakeTurnsOnFewConnections(t *testing.T) {
+	s := newScript(t)
+	var all []string
+	for i := range 20 {
+		name := fmt.Sprintf("s%02d", i)
+		all = append(all, name)
+		s.service(name, sent(0).says(11, instances(name, "n1/"+name)))
+	}
+	// Fourteen poll slots: eight services are held long, until twelve more make it crowded.
+	s.list(sent(0).says(10, names(all[:8]...)), sent(10).later(10*time.Second).says(20, names(all...)),
+		sent(20).later(time.Minute).says(30, names(all...)))
+	p := s.run(5*time.Minute, Options{Connections: 16})
+	p.metric("isthmus_consul_lateness_seconds", 2*1.0625)
+	p.logged("they take turns", 1)
+	asked := map[string]int{}
+	for _, r := range s.requests {
+		asked[r]++
+	}
+	for _, name := range all {
+		if n := asked[servicePath(name)+"?11"]; n < 80 || n > 300 {
+			t.Errorf("%s was asked %d times in 290 s", name, n)
+		}
+	}
+	if s.most > 16 {
+		t.Errorf("%d requests at once", s.most)
+	}
+}

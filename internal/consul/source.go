@@ -1,0 +1,161 @@
+// Package consul reads one Consul datacenter into the catalog: the whole content first, then every change.
+//
+// One blocking query watches the list of services and one more watches each service. An error, a timeout
+// or an answer that can't be true never removes anything: an instance leaves only when Consul, asked
+// without an index, answers that it is not there.
+package consul
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/consul/api"
+
+	"github.com/isthmus-mesh/isthmus/internal/catalog"
+)
+
+const (
+	defaultConnections = 150
+	// One connection lists the services, one reads and one waits.
+	minConnections = 3
+	defaultWait    = 5 * time.Minute
+	// Consul waits 10 minutes at most; our jitter adds up to a fifth.
+	maxWait = 8 * time.Minute
+)
+
+// Options say which Consul datacenter a Source reads and how.
+type Options struct {
+	// Name is the name of the source in the catalog, in logs and in metrics.
+	Name string
+	// Config says where Consul is and how to talk to it. It is copied. HttpClient and Transport in it
+	// are not used, because the source bounds its own connections.
+	Config *api.Config
+	// Datacenter is the datacenter to read; empty means the agent's own.
+	Datacenter string
+	// Connections is the most connections held to Consul at once; 0 means 150. Consul takes 200 from one
+	// client address by default (limits.http_max_conns_per_client). Over plain HTTP a request in flight
+	// takes a whole connection; over HTTPS with HTTP/2 a connection carries up to 100.
+	Connections int
+	// Wait is how long Consul may hold a blocking query; 0 means 5 minutes, the most is 8. Every query's
+	// own wait is up to a fifth longer or shorter.
+	Wait time.Duration
+	// Logger takes the source's log; nil means none.
+	Logger *slog.Logger
+	// Metrics takes the source's figures; nil means that they are kept nowhere.
+	Metrics *Metrics
+}
+
+// Source reports what one Consul datacenter holds.
+type Source struct {
+	opts     Options
+	log      *slog.Logger
+	metrics  sourceMetrics
+	troubles *troubles
+	client   *api.Client
+	hasToken bool
+
+	transport func(connections int) http.RoundTripper
+	router    *router
+	listPool  *pool
+	// reads answer at once, polls are held by Consul: they never wait for each other's slots.
+	reads, polls *pool
+
+	owners *owners
+	sink   catalog.Sink
+	group  sync.WaitGroup
+
+	mu       sync.Mutex
+	listed   map[string]bool
+	watchers map[string]*service
+	crowded  bool
+	// pending are the services of the first list that were not read yet; nil before the first list.
+	pending map[string]bool
+	synced  bool
+}
+
+// New returns a source that has not asked Consul anything yet. It fails when the options can't work: no
+// name, no configuration, a TLS or token file that can't be read.
+func New(opts Options) (*Source, error) {
+	switch {
+	case opts.Name == "":
+		return nil, errors.New("consul: the source needs a name")
+	case opts.Config == nil:
+		return nil, errors.New("consul: the source needs a configuration of the Consul client")
+	case opts.Connections != 0 && opts.Connections < minConnections:
+		return nil, fmt.Errorf("consul: connections is %d, it must be %d or more", opts.Connections, minConnections)
+	case opts.Wait < 0 || opts.Wait > maxWait:
+		return nil, fmt.Errorf("consul: wait is %s, it must be between 0 and %s", opts.Wait, maxWait)
+	}
+	if opts.Connections == 0 {
+		opts.Connections = defaultConnections
+	}
+	if opts.Wait == 0 {
+		opts.Wait = defaultWait
+	}
+	if opts.Logger == nil {
+		opts.Logger = slog.New(slog.DiscardHandler)
+	}
+	if opts.Metrics == nil {
+		opts.Metrics = NewMetrics(nil)
+	}
+	client, err := newClient(opts.Config)
+	if err != nil {
+		return nil, fmt.Errorf("consul: %w", err)
+	}
+	return newSource(opts, client), nil
+}
+
+func newSource(opts Options, client *clientParts) *Source {
+	s := &Source{
+		opts:      opts,
+		log:       opts.Logger.With("source", opts.Name),
+		metrics:   opts.Metrics.of(opts.Name),
+		client:    client.api,
+		hasToken:  client.token != "",
+		router:    client.router,
+		transport: client.transport,
+		owners:    newOwners(),
+		listed:    map[string]bool{},
+		watchers:  map[string]*service{},
+	}
+	s.troubles = newTroubles(s.log, s.metrics, client.token)
+	return s
+}
+
+// Name returns the name of the source.
+func (s *Source) Name() string { return s.opts.Name }
+
+// Run reports the whole content to the sink, then every change, until ctx ends; then it returns nil. It
+// never gives up on an error and never reports one as a deletion. It may be called once.
+func (s *Source) Run(ctx context.Context, sink catalog.Sink) error {
+	s.sink = sink
+	s.listPool = newPool(1, s.transport)
+	newList(s).run(ctx)
+	s.group.Wait()
+	for _, p := range []*pool{s.listPool, s.reads, s.polls} {
+		p.close()
+	}
+	return nil
+}
+
+// options returns what every query of the source has in common. A zero index asks for an answer at once,
+// and for a consistent one: a leader that has just started answers other reads from a state that its log
+// was not yet applied to, and so without what was registered last.
+func (s *Source) options(index uint64, wait time.Duration) *api.QueryOptions {
+	q := &api.QueryOptions{Datacenter: s.opts.Datacenter, RequireConsistent: index == 0}
+	if index != 0 {
+		q.WaitIndex, q.WaitTime = index, wait
+	}
+	return q
+}
+
+// anonymous says whether Consul answered as it does to somebody without any rights: nobody's token under
+// a default policy of "deny". Such an answer is empty, 200 and not marked as filtered.
+func (s *Source) anonymous(meta *api.QueryMeta) bool {
+	return meta.DefaultACLPolicy == "deny" && !s.hasToken
+}

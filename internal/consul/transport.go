@@ -1,0 +1,174 @@
+package consul
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/hashicorp/consul/api"
+	"github.com/hashicorp/go-cleanhttp"
+)
+
+// clientParts are a client of Consul's API and what its connections are made of.
+type clientParts struct {
+	api       *api.Client
+	router    *router
+	token     string
+	transport func(connections int) http.RoundTripper
+}
+
+// newClient returns a client that sends each request over the transport named by the request's context.
+func newClient(config *api.Config) (*clientParts, error) {
+	c := *config
+	c.HttpClient = nil
+	c.Transport = cleanhttp.DefaultPooledTransport()
+	// api's own way with a socket would neither keep nor bound connections.
+	if path, ok := strings.CutPrefix(c.Address, "unix://"); ok {
+		c.Address = path
+		c.Transport.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, "unix", path)
+		}
+	}
+	client, err := api.NewClient(&c)
+	if err != nil {
+		return nil, err
+	}
+	base, r := c.Transport, &router{}
+	c.HttpClient.Transport = r
+	// Consul's API doesn't redirect, and the token must not follow whoever does.
+	c.HttpClient.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	return &clientParts{
+		api: client, router: r, token: c.Token,
+		transport: func(connections int) http.RoundTripper { return bounded(base, connections) },
+	}, nil
+}
+
+// bounded returns a transport of its own that never holds more connections than told. HTTP/2's pings find
+// a dead connection long before a blocking query's deadline does. Its requests wait for a stream: Go else
+// dials once more for those that come before it knows how many streams the server allows.
+func bounded(base *http.Transport, connections int) http.RoundTripper {
+	t := base.Clone()
+	t.DisableKeepAlives = false
+	t.MaxIdleConns = 0
+	t.MaxConnsPerHost = connections
+	t.MaxIdleConnsPerHost = connections
+	t.HTTP2 = &http.HTTP2Config{
+		SendPingTimeout: 30 * time.Second, PingTimeout: 15 * time.Second, StrictMaxConcurrentRequests: true,
+	}
+	return t
+}
+
+// router sends a request over the transport in its context and notes which HTTP was spoken.
+type router struct {
+	http2 atomic.Bool
+}
+
+type transportKey struct{}
+
+// RoundTrip implements http.RoundTripper.
+func (r *router) RoundTrip(req *http.Request) (*http.Response, error) {
+	t, ok := req.Context().Value(transportKey{}).(http.RoundTripper)
+	if !ok {
+		return nil, errors.New("the request has no transport")
+	}
+	resp, err := t.RoundTrip(req)
+	if err == nil {
+		r.http2.Store(resp.ProtoMajor >= 2)
+	}
+	return resp, err
+}
+
+// A pool bounds the requests in flight and spreads them over as few transports as they need.
+type pool struct {
+	slots chan struct{}
+	each  int
+	grow  func() http.RoundTripper
+
+	mu    sync.Mutex
+	lanes []*lane
+}
+
+// A lane is one transport and the number of requests on it.
+type lane struct {
+	transport http.RoundTripper
+	held      int
+}
+
+// newPool returns a pool for a connection to each request: HTTP/1.1, where a blocking query takes a whole
+// connection.
+func newPool(requests int, transport func(connections int) http.RoundTripper) *pool {
+	return &pool{
+		slots: make(chan struct{}, requests),
+		each:  requests,
+		grow:  func() http.RoundTripper { return transport(requests) },
+	}
+}
+
+// newSharedPool returns a pool of connections that carry many requests each: HTTP/2. Every connection has
+// a transport of its own, because Go's transport opens needlessly many when requests come at once.
+func newSharedPool(connections, each int, transport func(connections int) http.RoundTripper) *pool {
+	return &pool{
+		slots: make(chan struct{}, connections*each),
+		each:  each,
+		grow:  func() http.RoundTripper { return transport(1) },
+	}
+}
+
+// size returns how many requests may be in flight; a pool that isn't there has no bound yet.
+func (p *pool) size() int {
+	if p == nil {
+		return 0
+	}
+	return cap(p.slots)
+}
+
+// acquire waits for a slot and returns the lane to use with ctx; release it after the answer was read.
+func (p *pool) acquire(ctx context.Context) (*lane, error) {
+	select {
+	case p.slots <- struct{}{}:
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, l := range p.lanes {
+		if l.held < p.each {
+			l.held++
+			return l, nil
+		}
+	}
+	l := &lane{transport: p.grow(), held: 1}
+	p.lanes = append(p.lanes, l)
+	return l, nil
+}
+
+func (p *pool) release(l *lane) {
+	p.mu.Lock()
+	l.held--
+	p.mu.Unlock()
+	<-p.slots
+}
+
+// close gives back the connections that nobody uses any more.
+func (p *pool) close() {
+	if p == nil {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, l := range p.lanes {
+		if c, ok := l.transport.(interface{ CloseIdleConnections() }); ok {
+			c.CloseIdleConnections()
+		}
+	}
+}
+
+// bind returns a context whose request goes over the lane.
+func (l *lane) bind(ctx context.Context) context.Context {
+	return context.WithValue(ctx, transportKey{}, l.transport)
+}

@@ -1,0 +1,128 @@
+package consul
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/url"
+	"strings"
+	"sync"
+	"time"
+)
+
+// brief is how soon a trouble that comes back is the same one, which is not logged again unless it lasts as long.
+const brief = time.Minute
+
+// troubles keep which queries are in trouble and why. A trouble that many share is told once when it
+// begins and once when it ends.
+type troubles struct {
+	log     *slog.Logger
+	metrics sourceMetrics
+	secret  string
+
+	mu    sync.Mutex
+	of    map[string]reason
+	state map[reason]*trouble
+}
+
+// A trouble is one reason's state.
+type trouble struct {
+	holders int
+	// began is zero while nobody is in this trouble, ended is when that was last so.
+	began, ended time.Time
+	// quiet says that it was not told, because it was told a moment ago.
+	quiet bool
+}
+
+func newTroubles(log *slog.Logger, metrics sourceMetrics, secret string) *troubles {
+	return &troubles{log: log, metrics: metrics, secret: secret, of: map[string]reason{}, state: map[reason]*trouble{}}
+}
+
+// holds says whether the query is in trouble.
+func (t *troubles) holds(holder string) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.of[holder] != none
+}
+
+// set puts a query into trouble, in place of the one it had.
+func (t *troubles) set(holder, asked string, r reason, err error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	state := t.enter(holder, r)
+	switch {
+	case state.began.IsZero():
+		state.began = time.Now()
+		state.quiet = r == unaskable || !state.ended.IsZero() && time.Since(state.ended) < brief
+	case state.quiet && r != unaskable && time.Since(state.began) >= brief:
+		state.quiet = false // it came back to stay
+	default:
+		return
+	}
+	if holder != "" {
+		asked += " " + holder
+	}
+	t.tell(state.quiet, slog.LevelWarn, "trouble with Consul; what is known stays as it is",
+		"reason", r, "asked", asked, "said", t.clean(err), "do", advice[r])
+}
+
+// enter counts a query among those in a trouble.
+func (t *troubles) enter(holder string, r reason) *trouble {
+	state := t.state[r]
+	if state == nil {
+		state = &trouble{}
+		t.state[r] = state
+	}
+	if t.of[holder] != r {
+		t.end(holder)
+		t.of[holder] = r
+		state.holders++
+		t.metrics.trouble.WithLabelValues(string(r)).Set(float64(state.holders))
+	}
+	return state
+}
+
+// clear takes a query out of trouble.
+func (t *troubles) clear(holder string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.end(holder)
+}
+
+func (t *troubles) end(holder string) {
+	r := t.of[holder]
+	if r == none {
+		return
+	}
+	delete(t.of, holder)
+	state := t.state[r]
+	state.holders--
+	t.metrics.trouble.WithLabelValues(string(r)).Set(float64(state.holders))
+	if state.holders > 0 {
+		return
+	}
+	after := time.Since(state.began).Round(time.Millisecond)
+	state.began, state.ended = time.Time{}, time.Now()
+	t.tell(state.quiet, slog.LevelInfo, "the trouble with Consul is over", "reason", r, "after", after)
+}
+
+func (t *troubles) tell(quiet bool, level slog.Level, message string, args ...any) {
+	if quiet {
+		level = slog.LevelDebug
+	}
+	t.log.Log(context.Background(), level, message, args...)
+}
+
+// clean returns an error's text for a log: without the request's URL, in one line of bounded length, and
+// without the token, whoever repeated it.
+func (t *troubles) clean(err error) string {
+	var request *url.Error
+	if errors.As(err, &request) {
+		err = request.Err
+	}
+	text := err.Error()
+	if t.secret != "" {
+		text = strings.ReplaceAll(text, t.secret, "(the token)")
+	}
+	return strings.ToValidUTF8(text[:min(len(text), 300)], "")
+}
