@@ -41,6 +41,12 @@ func (c *checks) dnsLabel(path, value string) {
 	}
 }
 
+func (c *checks) domain(path, value string) {
+	if problems := validation.IsDNS1123Subdomain(value); len(problems) > 0 {
+		c.fail(path, "%q is no domain: %s", value, problems[0])
+	}
+}
+
 // Validate returns everything that is wrong, one error a line; nil where nothing is.
 func (c Config) Validate() error {
 	var found checks
@@ -113,11 +119,8 @@ func redact(address string) string {
 }
 
 func (m Mesh) validate(found *checks) {
-	for path, domain := range map[string]string{"mesh.domain": m.Domain, "mesh.clusterDomain": m.ClusterDomain} {
-		if problems := validation.IsDNS1123Subdomain(domain); len(problems) > 0 {
-			found.fail(path, "%q is no domain: %s", domain, problems[0])
-		}
-	}
+	found.domain("mesh.domain", m.Domain)
+	found.domain("mesh.clusterDomain", m.ClusterDomain)
 	if mesh.UnderDomain(m.Domain, m.ClusterDomain) {
 		found.fail("mesh.domain", "%q is under the cluster's own domain %q, where hosts belong to Kubernetes", m.Domain, m.ClusterDomain)
 	}

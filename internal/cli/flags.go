@@ -1,0 +1,87 @@
+package cli
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/spf13/pflag"
+
+	"github.com/isthmus-mesh/isthmus/internal/config"
+)
+
+// flags are the flags of "isthmus run". They are few: the configuration file has the rest.
+type flags struct {
+	configFile string
+	consulAddr string
+	kubeconfig string
+	namespace  string
+	adminAddr  string
+	output     string
+	logLevel   string
+	logFormat  string
+	profiles   bool
+}
+
+func (f *flags) register(set *pflag.FlagSet) {
+	defaults := config.Default()
+	set.StringVar(&f.configFile, "config", "", "configuration `FILE`; flags go before it")
+	set.StringVar(&f.consulAddr, "consul-addr", "", "`ADDRESS` of a Consul agent; else CONSUL_HTTP_ADDR, else 127.0.0.1:8500; "+
+		"Consul's other variables (CONSUL_HTTP_TOKEN_FILE, CONSUL_CACERT, ...) are obeyed too")
+	set.StringVar(&f.kubeconfig, "kubeconfig", "", "kubeconfig `FILE`; else KUBECONFIG, else the pod's service account, else ~/.kube/config")
+	set.StringVar(&f.namespace, "namespace", defaults.Kubernetes.Namespace, "`NAMESPACE` of the objects")
+	set.StringVar(&f.adminAddr, "admin-addr", defaults.Admin.Address, "`ADDRESS` for /metrics, /healthz and /readyz")
+	set.StringVar(&f.output, "output", outputKube, "where the objects go: kube, stdout (YAML of everything, then one document for each "+
+		"change) or dir=`PATH` (one file for each service)")
+	set.StringVar(&f.logLevel, "log-level", defaults.Log.Level, "debug, info, warn or error")
+	set.StringVar(&f.logFormat, "log-format", defaults.Log.Format, "text or json")
+	set.BoolVar(&f.profiles, "pprof", false, "serve /debug/pprof/ at the admin address")
+}
+
+// load reads the configuration file and lays the flags over it.
+func (f *flags) load(set *pflag.FlagSet) (config.Config, error) {
+	c := config.Default()
+	if f.configFile != "" {
+		var err error
+		if c, err = config.Load(f.configFile); err != nil {
+			return config.Config{}, err
+		}
+	}
+	for flag, target := range map[string]*string{
+		"consul-addr": &c.Sources[0].Address,
+		"kubeconfig":  &c.Kubernetes.Kubeconfig,
+		"namespace":   &c.Kubernetes.Namespace,
+		"admin-addr":  &c.Admin.Address,
+		"log-level":   &c.Log.Level,
+		"log-format":  &c.Log.Format,
+	} {
+		if set.Changed(flag) {
+			*target, _ = set.GetString(flag)
+		}
+	}
+	if f.profiles {
+		c.Admin.Profiles = true
+	}
+	if err := c.Validate(); err != nil {
+		return config.Config{}, fmt.Errorf("configuration: %w", err)
+	}
+	return c, nil
+}
+
+const (
+	outputKube   = "kube"
+	outputStdout = "stdout"
+	outputDir    = "dir"
+)
+
+// parseOutput parts an --output into its kind and its argument.
+func parseOutput(text string) (kind, argument string, err error) {
+	kind, argument, has := strings.Cut(text, "=")
+	switch {
+	case (kind == outputKube || kind == outputStdout) && !has:
+		return kind, "", nil
+	case kind == outputDir && argument != "":
+		return kind, argument, nil
+	default:
+		return "", "", fmt.Errorf("output %q is not one of kube, stdout, dir=PATH", text)
+	}
+}

@@ -1,0 +1,123 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/isthmus-mesh/isthmus/internal/admin"
+	"github.com/isthmus-mesh/isthmus/internal/bridge"
+	"github.com/isthmus-mesh/isthmus/internal/config"
+	"github.com/isthmus-mesh/isthmus/internal/consul"
+	"github.com/isthmus-mesh/isthmus/internal/file"
+	"github.com/isthmus-mesh/isthmus/internal/kube"
+)
+
+func newRun() *cobra.Command {
+	var f flags
+	cmd := &cobra.Command{
+		Use:   "run",
+		Short: "Bring the services over, and keep them in step until stopped",
+		Example: `  isthmus run --consul-addr 127.0.0.1:8500 --namespace consul-services
+  isthmus run --output stdout
+  isthmus run --config isthmus.yaml --output dir=manifests`,
+		Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			c, err := f.load(cmd.Flags())
+			if err != nil {
+				return usageError{err}
+			}
+			d, err := newDaemon(c, f.output, cmd.OutOrStdout(), cmd.ErrOrStderr())
+			if err != nil {
+				return usageError{err}
+			}
+			return d.run(cmd.Context())
+		},
+	}
+	f.register(cmd.Flags())
+	return cmd
+}
+
+// daemon is everything that a run consists of, ready to start.
+type daemon struct {
+	log    *slog.Logger
+	bridge *bridge.Bridge
+	admin  *admin.Server
+}
+
+// newDaemon puts the parts together. What fails here is the user's to mend: it needs no server but the port
+// that it listens on.
+func newDaemon(c config.Config, output string, stdout, stderr io.Writer) (*daemon, error) {
+	log := newLog(c.Log, stderr)
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	options, err := c.MeshOptions()
+	if err != nil {
+		return nil, err
+	}
+	source, err := newSource(c.Sources[0], log, registry)
+	if err != nil {
+		return nil, err
+	}
+	out, err := newOutput(c, output, stdout, log, registry)
+	if err != nil {
+		return nil, err
+	}
+	b := bridge.New(options, []bridge.Source{source}, []bridge.Output{out}, log, bridge.NewMetrics(registry))
+	server, err := admin.Listen(admin.Options{
+		Address: c.Admin.Address, Metrics: registry, Ready: b.Ready, Profiles: c.Admin.Profiles,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("%w; choose another with --admin-addr", err)
+	}
+	return &daemon{log: log, bridge: b, admin: server}, nil
+}
+
+func (d *daemon) run(ctx context.Context) error {
+	d.log.Info("isthmus starts", "version", version, "admin", d.admin.Address())
+	group, groupCtx := errgroup.WithContext(ctx)
+	// The admin server goes last: until then a kubelet sees a live process that winds up.
+	serving, stopServing := context.WithCancel(context.WithoutCancel(ctx))
+	group.Go(func() error { return d.admin.Run(serving) })
+	group.Go(func() error {
+		defer stopServing()
+		return d.bridge.Run(groupCtx)
+	})
+	err := group.Wait()
+	if ctx.Err() != nil {
+		d.log.Info("isthmus stopped")
+	}
+	return err
+}
+
+func newSource(c config.Source, log *slog.Logger, registry prometheus.Registerer) (bridge.Source, error) {
+	client, err := consulConfig(c)
+	if err != nil {
+		return nil, err
+	}
+	return consul.New(consul.Options{
+		Name: c.Name, Config: client, Datacenter: c.Datacenter, Connections: c.Connections,
+		Wait: c.Wait.Std(), Logger: log, Metrics: consul.NewMetrics(registry),
+	})
+}
+
+func newOutput(c config.Config, output string, stdout io.Writer, log *slog.Logger, registry prometheus.Registerer) (bridge.Output, error) {
+	kind, argument, err := parseOutput(output)
+	if err != nil {
+		return nil, err
+	}
+	switch kind {
+	case outputStdout:
+		return file.NewStream(stdout), nil
+	case outputDir:
+		return file.NewFolder(argument, log)
+	default:
+		return newKubeOutput(c, log, kube.NewMetrics(registry))
+	}
+}

@@ -1,0 +1,141 @@
+package config
+
+import (
+	"flag"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+var update = flag.Bool("update", false, "write the generated pages anew")
+
+func TestEmptyFileIsTheDefault(t *testing.T) {
+	for _, content := range []string{"", "\n", "# nothing\n", "sources:\n- {}\n"} {
+		got, err := Parse([]byte(content))
+		if err != nil {
+			t.Fatalf("%q: %v", content, err)
+		}
+		if diff := cmp.Diff(Default(), got); diff != "" {
+			t.Errorf("%q (-want +got):\n%s", content, diff)
+		}
+	}
+}
+
+func TestParse(t *testing.T) {
+	got, err := Parse([]byte(`
+sources:
+- name: east
+  address: https://consul.east.example:8501
+  wait: 90s
+mesh:
+  hosts: ["{{ .Name }}", "{{ .Name }}.{{ .Datacenter }}.shop.example"]
+  endpoints: inline
+kubernetes:
+  shards: 20
+  removalGrace: 1h30m
+`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := Default()
+	want.Sources[0].Name = "east"
+	want.Sources[0].Address = "https://consul.east.example:8501"
+	want.Sources[0].Wait = Duration(90 * time.Second)
+	want.Mesh.Hosts = []string{"{{ .Name }}", "{{ .Name }}.{{ .Datacenter }}.shop.example"}
+	want.Mesh.Endpoints = "inline"
+	want.Kubernetes.Shards = 20
+	want.Kubernetes.RemovalGrace = Duration(90 * time.Minute)
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+// TestBadInput holds whole messages: each names the entry, what is wrong with it, and what would be right.
+func TestBadInput(t *testing.T) {
+	for name, test := range map[string]struct{ content, want string }{
+		"unknown entry":           {"mehs: {}", `unknown field "mehs"`},
+		"unknown entry, nested":   {"sources:\n- adress: x", `unknown field "adress"`},
+		"no YAML":                 {"sources: [", "line 1: did not find expected node content"},
+		"twice":                   {"log: {}\nlog: {}", `line 2: key "log" already set in map`},
+		"no source":               {"sources: []", "sources: 0 entries; isthmus reads one Consul datacenter: run one isthmus for each"},
+		"source name":             {"sources: [{name: a.b}]", `sources[0].name: "a.b" is no DNS label`},
+		"scheme":                  {"sources: [{address: ftp://x}]", `sources[0].address: "ftp://x": the scheme is not http, https or unix`},
+		"address":                 {"sources: [{address: 'http://'}]", `sources[0].address: "http://" is not host:port, http://host:port, https://host:port or unix:///path`},
+		"address with a password": {"sources: [{address: 'http://u:secret@h:1'}]", `sources[0].address: "…@h:1" is not host:port`},
+		"port":                    {"sources: [{address: 'h:99999'}]", `"h:99999": "99999" is no port`},
+		"wait":                    {"sources: [{wait: 1h}]", "sources[0].wait: 1h is not within 1s and 8m"},
+		"duration without a unit": {"sources: [{wait: 5}]", `duration 5: write it with its unit, as in "30s" or "5m"`},
+		"half a key pair":         {"sources: [{tls: {certFile: x}}]", "sources[0].tls: certFile and keyFile go together"},
+		"domain":                  {"mesh: {domain: a_b}", `mesh.domain: "a_b" is no domain`},
+		"domain of the cluster":   {"mesh: {domain: x.cluster.local}", `mesh.domain: "x.cluster.local" is under the cluster's own domain "cluster.local"`},
+		"host template":           {"mesh: {hosts: ['{{ .Nmae }}']}", "mesh.hosts[0]: host template"},
+		"one host for all":        {"mesh: {hosts: [a.b]}", `mesh.hosts[0]: host template "a.b" gives every service the same host "a.b"; use {{ .Name }} in it`},
+		"endpoints":               {"mesh: {endpoints: x}", `mesh.endpoints: "x" is not one of workloadEntry, inline`},
+		"protocol":                {"mesh: {defaultProtocol: x}", `mesh.defaultProtocol: protocol "x" is not one of tcp, tls`},
+		"health":                  {"mesh: {health: x}", `mesh.health: "x" is not one of passingAndWarning, passing`},
+		"shards":                  {"kubernetes: {shards: -1}", "kubernetes.shards: -1 is not within 0 and 1000"},
+		"writers":                 {"kubernetes: {writers: 0}", "kubernetes.writers: 0 is not within 1 and 256"},
+		"lease":                   {"kubernetes: {leaderElection: {renewDeadline: 20s}}", "kubernetes.leaderElection.renewDeadline: 20s is not less than leaseDuration, 15s"},
+		"admin address":           {"admin: {address: x}", `admin.address: "x" is not host:port`},
+		"log level":               {"log: {level: x}", `log.level: "x" is not one of debug, info, warn, error`},
+		"two mistakes":            {"log: {level: x, format: z}", "log.level: \"x\" is not one of debug, info, warn, error\nlog.format: \"z\" is not one of text, json"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := Parse([]byte(test.content))
+			if err == nil {
+				t.Fatal("it was accepted")
+			}
+			if !strings.Contains(err.Error(), test.want) {
+				t.Errorf("got  %s\nwant %s", err, test.want)
+			}
+		})
+	}
+}
+
+func TestLoadNamesTheFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "isthmus.yaml")
+	if _, err := Load(path); err == nil || !strings.Contains(err.Error(), path) {
+		t.Errorf("no file: got %v", err)
+	}
+	if err := os.WriteFile(path, []byte("log: {level: x}"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Load(path); err == nil || !strings.Contains(err.Error(), path) {
+		t.Errorf("bad file: got %v", err)
+	}
+}
+
+// TestReferenceIsCurrent fails when the page in docs/ is not what the types say. "make generate" mends it.
+func TestReferenceIsCurrent(t *testing.T) {
+	const page = "../../docs/reference/configuration.md"
+	if *update {
+		if err := os.WriteFile(page, []byte(Reference()), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	standing, err := os.ReadFile(page)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(standing), Reference()); diff != "" {
+		t.Errorf("%s is stale; run \"make generate\" (-page +code):\n%s", page, diff)
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	f.Add([]byte("sources: [{name: a, wait: 5m}]"))
+	f.Add([]byte("mesh: {hosts: ['{{ .Name }}']}"))
+	f.Fuzz(func(t *testing.T, content []byte) {
+		c, err := Parse(content)
+		if err != nil {
+			return
+		}
+		if _, err := c.MeshOptions(); err != nil {
+			t.Errorf("a valid configuration makes no options: %v", err)
+		}
+	})
+}
