@@ -1,0 +1,62 @@
+# Two commands do it all: "make demo" shows the main job on real servers, "make test" runs every test.
+SHELL := bash
+.DEFAULT_GOAL := help
+BIN := .build/bin
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+MODULES := . e2e
+
+# The race detector needs a C compiler. With CI=true it must be there.
+CC_FOUND := $(shell command -v $$(go env CC) 2>/dev/null)
+RACE := $(if $(CC_FOUND),-race,)
+
+.PHONY: help
+help: ## Show this list
+	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+.PHONY: tools
+tools: ## Build the real servers for tests and demo, and get Envoy (cached)
+	@tools/build.sh
+
+.PHONY: build
+build: ## Build isthmus into .build/bin
+	@mkdir -p $(BIN)
+	@CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X github.com/isthmus-mesh/isthmus/internal/cli.version=$(VERSION)" -o $(BIN)/isthmus ./cmd/isthmus
+	@CGO_ENABLED=0 go build -trimpath -o $(BIN)/ ./demo ./demo/student-service
+
+.PHONY: demo
+demo: tools build ## Play the main job on real servers; KEEP=1 keeps them up, ENVOY=path takes another Envoy
+	@$(BIN)/demo
+
+.PHONY: test
+test: tools build ## Run every test
+	@if [ -z "$(RACE)" ]; then echo "no C compiler: tests run without the race detector"; [ "$$CI" != true ]; fi
+	@for module in $(MODULES); do (cd $$module && go test $(RACE) -timeout 25m ./...) || exit 1; done
+
+.PHONY: lint
+lint: ## Check format and code (gofumpt, go vet, staticcheck)
+	@unformatted=$$(go tool gofumpt -l cmd demo e2e internal); if [ -n "$$unformatted" ]; then echo "run make fmt for:"; echo "$$unformatted"; exit 1; fi
+	@staticcheck=$$PWD/$(BIN)/staticcheck; go build -o $$staticcheck honnef.co/go/tools/cmd/staticcheck; \
+	for module in $(MODULES); do (cd $$module && go vet ./... && $$staticcheck ./...) || exit 1; done
+
+.PHONY: fmt
+fmt: ## Format the code
+	@go tool gofumpt -w cmd demo e2e internal
+
+.PHONY: generate
+generate: ## Write the generated pages of docs/reference anew
+	@go test ./internal/config ./internal/cli -run TestReferenceIsCurrent -update -count 1
+
+.PHONY: fuzz
+fuzz: ## Fuzz each target for a minute
+	@for target in $$(grep -rhoE --include='*_test.go' 'func (Fuzz[A-Za-z]+)' internal e2e | awk '{print $$2}' | sort -u); do \
+		package=$$(dirname $$(grep -rlE --include='*_test.go' "func $$target\(" internal e2e | head -1)); \
+		module=$$([ "$${package%%/*}" = e2e ] && echo e2e || echo .); \
+		(cd $$module && go test ./$${package#e2e} -run '^$$' -fuzz "^$$target$$" -fuzztime 60s) || exit 1; done
+
+.PHONY: measure
+measure: tools build ## Measure latency, requests, writes and memory on real servers
+	@cd e2e && MEASURE=1 go test -run TestMeasure -count 1 -v -timeout 20m .
+
+.PHONY: clean
+clean: ## Remove what was built
+	@rm -rf .build

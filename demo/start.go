@@ -1,0 +1,134 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"strconv"
+	"time"
+
+	"github.com/isthmus-mesh/isthmus/internal/testbed"
+)
+
+// start is step 1.
+func (s *story) start(ctx context.Context) error {
+	for _, part := range []struct {
+		name  string
+		start func(context.Context) (where string, err error)
+	}{
+		{"Consul", s.startConsul},
+		{"Kubernetes API", s.startKube},
+		{"istiod", s.startIstiod},
+		{"isthmus", s.startIsthmus},
+		{"Envoy", s.startEnvoy},
+	} {
+		began := time.Now()
+		where, err := part.start(ctx)
+		if err != nil {
+			return err
+		}
+		say("%-15s %-24s ready after %d ms", part.name, where, time.Since(began).Milliseconds())
+	}
+	return nil
+}
+
+func (s *story) startConsul(ctx context.Context) (_ string, err error) {
+	if s.consul, err = s.run.StartConsul(ctx, testbed.ConsulOptions{Persistent: true}); err != nil {
+		return "", err
+	}
+	return "http://" + s.consul.Address, nil
+}
+
+func (s *story) startKube(ctx context.Context) (_ string, err error) {
+	if s.kube, err = s.run.StartKube(ctx); err != nil {
+		return "", err
+	}
+	return s.kube.REST.Host, nil
+}
+
+func (s *story) startIstiod(ctx context.Context) (_ string, err error) {
+	if s.istiod, err = s.run.StartIstiod(ctx, s.kube); err != nil {
+		return "", err
+	}
+	return s.istiod.HTTP, nil
+}
+
+func (s *story) startIsthmus(ctx context.Context) (_ string, err error) {
+	if s.isthmus, err = s.run.StartIsthmus(s.consul, s.kube, "--namespace", namespace); err != nil {
+		return "", err
+	}
+	return s.isthmus.Admin, s.isthmus.Wait(ctx)
+}
+
+func (s *story) startEnvoy(ctx context.Context) (_ string, err error) {
+	if _, s.noEnvoy = testbed.Binary(testbed.EnvoyBinary); s.noEnvoy != nil {
+		return "there is none", nil
+	}
+	if s.envoy, err = s.run.StartEnvoy(ctx, s.istiod); err != nil {
+		return "", err
+	}
+	s.caller = newCaller(s.envoy)
+	return s.envoy.Proxy.String(), nil
+}
+
+// register is step 2.
+func (s *story) register(ctx context.Context) error {
+	hosts, ports, err := s.places()
+	if err != nil {
+		return err
+	}
+	path, err := testbed.Binary(testbed.StudentBinary)
+	if err != nil {
+		return err
+	}
+	for i, process := range []**testbed.Process{&s.v1, &s.v2} {
+		version := "v" + strconv.Itoa(i+1)
+		*process, err = s.run.Start(service+"-"+version, path, nil, "--consul", s.consul.Address, "--name", service,
+			"--version", version, "--host", hosts[i], "--port", strconv.Itoa(ports[i]))
+		if err != nil {
+			return err
+		}
+		say("%s of %s at http://%s", version, service, net.JoinHostPort(hosts[i], strconv.Itoa(ports[i])))
+	}
+	if s.native == 0 {
+		say("(this machine has one loopback address, so their ports differ and there is no native port to call)")
+	}
+	return s.waitHealth(ctx, "passing", "passing")
+}
+
+// places finds an address and a port for each of the two instances: one port for both where the machine has a
+// second loopback address, as Linux does, and two ports elsewhere.
+func (s *story) places() (hosts [2]string, ports [2]int, err error) {
+	for i := range ports {
+		hosts[i] = "127.0.0.1"
+		if ports[i], err = s.run.FreePort(); err != nil {
+			return hosts, ports, err
+		}
+	}
+	second, err := net.Listen("tcp", "127.0.0.2:"+strconv.Itoa(ports[0]))
+	if err != nil {
+		return hosts, ports, nil //nolint:nilerr // no such address here, or the port is taken there
+	}
+	hosts[1], ports[1], s.native = "127.0.0.2", ports[0], ports[0]
+	return hosts, ports, second.Close()
+}
+
+// waitHealth waits until Consul has the instances' health, v1's and v2's.
+func (s *story) waitHealth(ctx context.Context, v1, v2 string) error {
+	client := s.consul.Client()
+	want := map[string]string{"v1": v1, "v2": v2}
+	return testbed.Poll(ctx, time.Minute, func(context.Context) error {
+		entries, _, err := client.Health().Service(service, "", false, nil)
+		if err != nil {
+			return err
+		}
+		got := map[string]string{}
+		for _, entry := range entries {
+			got[entry.Service.Meta["version"]] = entry.Checks.AggregatedStatus()
+		}
+		if fmt.Sprint(got) != fmt.Sprint(want) {
+			return fmt.Errorf("consul has the health %v, not %v", got, want)
+		}
+		return nil
+	})
+}

@@ -1,0 +1,99 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+
+	"github.com/isthmus-mesh/isthmus/internal/testbed"
+)
+
+const (
+	service   = "student-service"
+	host      = service + ".service.consul"
+	page      = "/getStudentDetailsForSchool/abcschool"
+	namespace = "consul-services"
+)
+
+// story is what the demo has started so far.
+type story struct {
+	run     *testbed.Run
+	consul  *testbed.Consul
+	kube    *testbed.Kube
+	istiod  *testbed.Istiod
+	isthmus *testbed.Isthmus
+	envoy   *testbed.Envoy
+	// noEnvoy says why there is no Envoy.
+	noEnvoy error
+	caller  *caller
+	v1, v2  *testbed.Process
+	// native is the port of both instances; 0 where each has another.
+	native int
+}
+
+func newStory(dir string) *story { return &story{run: testbed.New(dir)} }
+
+// tell plays the steps one after the other.
+func (s *story) tell(ctx context.Context) error {
+	steps := []struct {
+		title string
+		parts []func(context.Context) error
+	}{
+		{"Start Consul, a Kubernetes API, istiod, isthmus, and Envoy as the sidecar of a consumer", parts(s.start)},
+		{"Start two instances of " + service + ", which register themselves in Consul", parts(s.register)},
+		{"See what isthmus made of them, and call the service through the mesh", parts(s.showObjects, s.call)},
+		{"Send 90 % to v1 and 10 % to v2", parts(s.split)},
+		{"Take v2's health away and give it back; then stop Consul", parts(s.sicken, s.stopConsul)},
+	}
+	for number, step := range steps {
+		fmt.Printf("\n%d. %s\n", number+1, step.title)
+		for _, play := range step.parts {
+			if err := play(ctx); err != nil {
+				return fmt.Errorf("step %d: %w", number+1, err)
+			}
+		}
+		if number == 2 && s.noEnvoy != nil {
+			break // all that follows is calls through the mesh
+		}
+	}
+	if os.Getenv("KEEP") == "1" {
+		return s.keep(ctx)
+	}
+	return s.end()
+}
+
+func parts(play ...func(context.Context) error) []func(context.Context) error { return play }
+
+// end says how it ended. Without Envoy the half of the story is missing: CI must not take that for the whole.
+func (s *story) end() error {
+	if s.noEnvoy == nil {
+		say("")
+		fmt.Println(`Done, and everything is stopped again. "make demo KEEP=1" keeps it up to look around.`)
+		return nil
+	}
+	if os.Getenv("CI") == "true" {
+		return s.noEnvoy
+	}
+	fmt.Printf("\nThe calls through the mesh were left out: %v\n", s.noEnvoy)
+	return nil
+}
+
+// keep waits for Ctrl-C, and says what can be looked at meanwhile.
+func (s *story) keep(ctx context.Context) error {
+	if err := s.restartConsul(ctx); err != nil {
+		return err
+	}
+	fmt.Println("\nEverything stays up until Ctrl-C. In another terminal:")
+	say("export CONSUL_HTTP_ADDR=%s KUBECONFIG=%s", s.consul.Address, s.kube.Kubeconfig)
+	say("kubectl get serviceentries,workloadentries -n %s", namespace)
+	say("curl %s/metrics", s.isthmus.Admin)
+	if s.envoy != nil {
+		say("curl -x %s http://%s%s", s.envoy.Proxy, host, page)
+		say("curl %s/clusters", s.envoy.Admin)
+	}
+	<-ctx.Done()
+	return nil
+}
+
+// say prints a line of a step.
+func say(format string, args ...any) { fmt.Printf("   "+format+"\n", args...) }
