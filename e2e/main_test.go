@@ -1,0 +1,139 @@
+// Package e2e holds what isthmus promises on the real servers: Consul, a Kubernetes API, istiod and Envoy.
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/go-logr/logr"
+	"go.uber.org/goleak"
+	istio "istio.io/client-go/pkg/clientset/versioned"
+	"k8s.io/klog/v2"
+
+	"github.com/isthmus-mesh/isthmus/internal/testbed"
+)
+
+const namespace = "consul-services"
+
+// world is a set of servers that work together.
+type world struct {
+	run     *testbed.Run
+	consul  *testbed.Consul
+	kube    *testbed.Kube
+	istiod  *testbed.Istiod
+	envoy   *testbed.Envoy
+	isthmus *testbed.Isthmus
+	istio   *istio.Clientset
+}
+
+// shared is the world of all tests that leave the servers up. It stops when the last test has ended.
+var shared struct {
+	once  sync.Once
+	world *world
+	err   error
+}
+
+func TestMain(m *testing.M) {
+	klog.SetLogger(logr.Discard()) // the clients' own noise
+	dir, err := os.MkdirTemp("", "isthmus-e2e")
+	if err != nil {
+		panic(err)
+	}
+	shared.world = &world{run: testbed.New(dir)}
+	code := m.Run()
+	shared.world.run.Close()
+	if code == 0 {
+		shared.world.closeIdle()
+		if err := goleak.Find(); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			code = 1
+		}
+	}
+	if code == 0 {
+		_ = os.RemoveAll(dir) // it is temporary
+	} else {
+		fmt.Fprintln(os.Stderr, "the servers' logs are in", dir)
+	}
+	os.Exit(code)
+}
+
+// sharedWorld returns the world of all tests, which runs from the first use on.
+func sharedWorld(t *testing.T) *world {
+	t.Helper()
+	requireAll(t, testbed.IstiodBinary, testbed.EnvoyBinary)
+	shared.once.Do(func() { shared.err = shared.world.start(context.Background()) })
+	if shared.err != nil {
+		t.Fatal(shared.err)
+	}
+	return shared.world
+}
+
+// requireAll skips a test that can't have the servers that every test needs, or those named.
+func requireAll(t *testing.T, more ...string) {
+	t.Helper()
+	testbed.Require(t, append(more, testbed.ConsulBinary, testbed.EtcdBinary, testbed.APIServerBinary, testbed.IsthmusBinary)...)
+}
+
+// start starts everything.
+func (w *world) start(ctx context.Context) (err error) {
+	if err = w.startBase(ctx); err != nil {
+		return err
+	}
+	if w.istiod, err = w.run.StartIstiod(ctx, w.kube); err != nil {
+		return err
+	}
+	if w.isthmus, err = w.run.StartIsthmus(w.consul, w.kube, "--namespace", namespace); err != nil {
+		return err
+	}
+	if err = w.isthmus.Wait(ctx); err != nil {
+		return err
+	}
+	w.envoy, err = w.run.StartEnvoy(ctx, w.istiod)
+	return err
+}
+
+// roomy lets two replicas and the test itself connect to Consul from one address, with a connection for each service.
+const roomy = `limits { http_max_conns_per_client = 1000 }`
+
+// startBase starts Consul and the Kubernetes API.
+func (w *world) startBase(ctx context.Context) (err error) {
+	if w.consul, err = w.run.StartConsul(ctx, testbed.ConsulOptions{HCL: roomy}); err != nil {
+		return err
+	}
+	if w.kube, err = w.run.StartKube(ctx); err != nil {
+		return err
+	}
+	w.istio, err = istio.NewForConfig(w.kube.REST)
+	return err
+}
+
+// newWorld returns a Consul and a Kubernetes API of the test's own, which it may stop.
+func newWorld(t *testing.T) *world {
+	t.Helper()
+	requireAll(t)
+	w := &world{run: testbed.ForTest(t)}
+	if err := w.startBase(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(w.closeIdle)
+	return w
+}
+
+// closeIdle closes what the clients keep open.
+func (w *world) closeIdle() {
+	if w.kube != nil {
+		w.kube.CloseIdle()
+	}
+}
+
+// eventually waits until ok returns nil.
+func eventually(t *testing.T, ok func(context.Context) error) {
+	t.Helper()
+	if err := testbed.Poll(t.Context(), time.Minute, ok); err != nil {
+		t.Fatal(err)
+	}
+}
