@@ -88,16 +88,10 @@ func (w *world) measureFill(t *testing.T) {
 			t.Fatal(err)
 		}
 		took := time.Since(began)
-		writes, err := daemon.Metric(t.Context(), "isthmus_kubernetes_writes_total", "result", "ok")
-		if err != nil {
-			t.Fatal(err)
-		}
-		memory, err := daemon.Metric(t.Context(), "process_resident_memory_bytes")
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Logf("first fill, %s, about %d services of %d instances: ready after %s, %.0f writes, %.0f a second, %.0f MiB resident",
-			form, count, instances, took.Round(time.Millisecond), writes, writes/took.Seconds(), memory/(1<<20))
+		w.isthmus = daemon
+		t.Logf("first fill, %s, %.0f services with %.0f instances: ready after %.1f s, %d writes, %.0f MiB resident",
+			form, w.metric(t, "isthmus_services"), w.metric(t, "isthmus_instances"), took.Seconds(), w.writes(t),
+			w.metric(t, "process_resident_memory_bytes")/(1<<20))
 		daemon.Stop()
 	}
 }

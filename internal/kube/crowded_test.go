@@ -1,0 +1,46 @@
+package kube
+
+import (
+	"fmt"
+	"log/slog"
+	"strings"
+	"testing"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/isthmus-mesh/isthmus/internal/bridge"
+	"github.com/isthmus-mesh/isthmus/internal/mesh"
+)
+
+// TestCrowding holds that more services in a namespace than istiod bears are told of once, with the mend; and not
+// where they are spread, or where there are no WorkloadEntries.
+func TestCrowding(t *testing.T) {
+	for _, c := range []struct {
+		name     string
+		services int
+		shards   int
+		crowding bool
+		want     int
+	}{
+		{"few", crowded, 0, true, 0},
+		{"many", crowded * 2, 0, true, 1},
+		{"spread", crowded * 2, 4, true, 0},
+		{"inline", crowded * 2, 0, false, 0},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			log := &logBuffer{}
+			o := &Output{
+				log: slog.New(slog.NewTextHandler(log, nil)), metrics: NewMetrics(prometheus.NewRegistry()),
+				options: Options{Crowding: c.crowding, Placement: mesh.Placement{Base: "ns", Shards: c.shards}},
+				state:   newBoard("ns"), held: map[mesh.Name]bool{},
+			}
+			for n := range c.services {
+				name := mesh.Name{Source: "consul", Label: fmt.Sprint("s", n)}
+				o.finished(name, bridge.Desired{Resources: mesh.Resources{Objects: []mesh.Object{{}}}}, 0)
+			}
+			if got := strings.Count(log.String(), "set kubernetes.shards, or mesh.endpoints to inline"); got != c.want {
+				t.Errorf("told %d times:\n%s", got, log)
+			}
+		})
+	}
+}
