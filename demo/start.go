@@ -14,7 +14,7 @@ import (
 func (s *story) start(ctx context.Context) error {
 	for _, part := range []struct {
 		name  string
-		start func(context.Context) (where string, err error)
+		start func(context.Context) (where string, err error) // nowhere is what can't be had
 	}{
 		{"Consul", s.startConsul},
 		{"Kubernetes API", s.startKube},
@@ -26,6 +26,10 @@ func (s *story) start(ctx context.Context) error {
 		where, err := part.start(ctx)
 		if err != nil {
 			return err
+		}
+		if where == "" {
+			say("%-15s there is none here", part.name)
+			continue
 		}
 		say("%-15s %-24s ready after %d ms", part.name, where, time.Since(began).Milliseconds())
 	}
@@ -62,7 +66,7 @@ func (s *story) startIsthmus(ctx context.Context) (_ string, err error) {
 
 func (s *story) startEnvoy(ctx context.Context) (_ string, err error) {
 	if _, s.noEnvoy = testbed.Binary(testbed.EnvoyBinary); s.noEnvoy != nil {
-		return "there is none", nil
+		return "", nil
 	}
 	if s.envoy, err = s.run.StartEnvoy(ctx, s.istiod); err != nil {
 		return "", err

@@ -54,7 +54,7 @@ func Root() (string, error) {
 func Binary(name string) (string, error) {
 	if own := os.Getenv("ENVOY"); name == EnvoyBinary && own != "" {
 		if _, err := os.Stat(own); err != nil {
-			return "", fmt.Errorf("ENVOY: %w", err)
+			return "", fmt.Errorf("ENVOY names no Envoy: %w; set it to the path of one, or unset it and run \"make tools\"", err)
 		}
 		return own, nil
 	}
