@@ -147,16 +147,12 @@ func (e *Envoy) Endpoints(ctx context.Context, cluster string) ([]Endpoint, erro
 }
 
 func (e *Envoy) getJSON(ctx context.Context, page string, into any) error {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, e.Admin+page, nil)
+	body, err := get(ctx, e.Admin+page)
 	if err != nil {
 		return err
 	}
-	response, err := plainHTTP.Do(request)
-	if err != nil {
-		return err
-	}
-	defer response.Body.Close()
-	if err := json.NewDecoder(response.Body).Decode(into); err != nil {
+	defer body.Close()
+	if err := json.NewDecoder(body).Decode(into); err != nil {
 		return fmt.Errorf("envoy's page %s: %w", page, err)
 	}
 	return nil

@@ -1,9 +1,6 @@
 package testbed
 
-import (
-	"context"
-	"net/http"
-)
+import "context"
 
 // Isthmus is a running isthmus.
 type Isthmus struct {
@@ -38,16 +35,12 @@ func (i *Isthmus) Wait(ctx context.Context) error {
 // Metric returns the sum of a metric over all series that have the labels, given as name and value by turns. Of a
 // histogram it is the number of observations. A metric that isn't there counts 0.
 func (i *Isthmus) Metric(ctx context.Context, name string, labels ...string) (float64, error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, i.Admin+"/metrics", nil)
+	body, err := get(ctx, i.Admin+"/metrics")
 	if err != nil {
 		return 0, err
 	}
-	response, err := plainHTTP.Do(request)
-	if err != nil {
-		return 0, err
-	}
-	defer response.Body.Close()
-	families, err := parseMetrics(response.Body)
+	defer body.Close()
+	families, err := parseMetrics(body)
 	if err != nil {
 		return 0, err
 	}

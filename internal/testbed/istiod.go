@@ -3,7 +3,6 @@ package testbed
 import (
 	"context"
 	"fmt"
-	"net/http"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -95,26 +94,3 @@ func disableMutualTLS(ctx context.Context, config *rest.Config) error {
 }
 
 func loopback(port int) string { return "127.0.0.1:" + strconv.Itoa(port) }
-
-// getOK asks for a page and returns nil where the answer is 200.
-func getOK(ctx context.Context, url string) error {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
-	if err != nil {
-		return err
-	}
-	response, err := plainHTTP.Do(request)
-	if err != nil {
-		return err
-	}
-	defer response.Body.Close()
-	if response.StatusCode != http.StatusOK {
-		return fmt.Errorf("%s: %s", url, response.Status)
-	}
-	return nil
-}
-
-// plainHTTP keeps no connection, so that no goroutine outlives a test.
-var plainHTTP = &http.Client{Transport: oneShot()}
-
-// oneShot returns a transport that keeps no connection.
-func oneShot() *http.Transport { return &http.Transport{DisableKeepAlives: true} }
