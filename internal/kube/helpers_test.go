@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	networkingv1 "istio.io/client-go/pkg/apis/networking/v1"
+	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -109,5 +110,26 @@ func objects(t *testing.T, c client.Client, namespaces ...string) func() []strin
 		}
 		slices.Sort(found)
 		return found
+	}
+}
+
+// deleteNamespace begins to delete a namespace: nothing may be written there from now on.
+func deleteNamespace(t *testing.T, c client.Client, name string) {
+	t.Helper()
+	if err := c.Delete(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// finalizeNamespace ends what deleteNamespace began, as a cluster's namespace controller does.
+func finalizeNamespace(t *testing.T, c client.Client, name string) {
+	t.Helper()
+	var namespace corev1.Namespace
+	if err := c.Get(t.Context(), client.ObjectKey{Name: name}, &namespace); err != nil {
+		t.Fatal(err)
+	}
+	namespace.Spec.Finalizers = nil
+	if err := c.SubResource("finalize").Update(t.Context(), &namespace); err != nil {
+		t.Fatal(err)
 	}
 }

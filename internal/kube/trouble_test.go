@@ -98,3 +98,20 @@ func TestMayNotCreateTheNamespace(t *testing.T) {
 		t.Errorf("run: %v, want %q", err, want)
 	}
 }
+
+// TestNamespaceGone holds that a namespace which somebody deletes comes back, with all that was in it.
+func TestNamespaceGone(t *testing.T) {
+	const ns = "namespace-gone"
+	b, c := newBoard(ns), newClient(t)
+	b.set("web", map[string]string{"1": "v1"})
+	r := start(t, b, nil)
+	r.waitReady(t)
+	deleteNamespace(t, c, ns)
+	for _, object := range []client.Object{&networkingv1.ServiceEntry{}, &networkingv1.WorkloadEntry{}} {
+		if err := c.DeleteAllOf(t.Context(), object, client.InNamespace(ns)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	finalizeNamespace(t, c, ns)
+	eventually(t, []string{"SE " + ns + "/web.consul", "WLE " + ns + "/" + wle("web", "1") + " v1"}, objects(t, c, ns))
+}

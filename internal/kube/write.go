@@ -7,6 +7,7 @@ import (
 	"reflect"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -65,6 +66,9 @@ func (w *writer) apply(ctx context.Context, wanted mesh.Object, known bool) erro
 	if err != nil {
 		if !known && apierrors.IsConflict(err) {
 			return foreignError{wanted}
+		}
+		if apierrors.IsNotFound(err) { // for an apply that can only be the namespace
+			err = errors.Join(err, w.ensureNamespace(ctx, wanted.Namespace))
 		}
 		return fmt.Errorf("apply %s %s/%s: %w", wanted.Kind, wanted.Namespace, wanted.Name, err)
 	}
@@ -128,6 +132,9 @@ func (w *writer) wrote(verb string, kind mesh.Kind, err error) {
 // permanent tells whether an error lies in the object or its place, so that a quick retry is of no use.
 func permanent(err error) bool {
 	var foreign foreignError
+	if apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause) {
+		return false // it is forbidden to write there, but not for long
+	}
 	return errors.As(err, &foreign) || apierrors.IsInvalid(err) || apierrors.IsForbidden(err) ||
 		apierrors.IsBadRequest(err) || apierrors.IsRequestEntityTooLargeError(err)
 }

@@ -21,7 +21,7 @@ const (
 	UnknownProtocol Reason = "unknown_protocol"
 	// MixedProtocols: the instances disagree about the protocol; the most careful one is taken.
 	MixedProtocols Reason = "mixed_protocols"
-	// Renamed: the service's name is no DNS label; the mesh has it by another name.
+	// Renamed: the service's name is no DNS label, or looks like a hashed one; the mesh has it by another name.
 	Renamed Reason = "renamed"
 )
 

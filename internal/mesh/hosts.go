@@ -56,7 +56,7 @@ func (t HostTemplate) host(data HostData) (string, error) {
 // hosts are the names that a caller may use: first the one that Consul's DNS has, then those of the templates.
 func hosts(service catalog.Service, name Name, protocol Protocol, options Options, report *report) []string {
 	if name.Label != service.Name {
-		report.add(Renamed, "", fmt.Sprintf("the name is no DNS label, or another service has it too; in the mesh it is %q", name.Label))
+		report.add(Renamed, "", fmt.Sprintf("the name can't be had as it is; in the mesh it is %q", name.Label))
 	}
 	first := name.Label + ".service." + options.Domain
 	all := []string{first}
