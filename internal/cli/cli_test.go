@@ -13,6 +13,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/spf13/cobra"
 	"github.com/spf13/cobra/doc"
+
+	"github.com/isthmus-mesh/isthmus/internal/config"
 )
 
 var update = flag.Bool("update", false, "write the generated pages anew")
@@ -79,11 +81,45 @@ func TestWrongUse(t *testing.T) {
 	}
 }
 
+// TestSeveralSources holds that Consul's environment variables count for a source without an address of its own only,
+// so that no Consul gets a token that is another's.
+func TestSeveralSources(t *testing.T) {
+	t.Setenv("CONSUL_HTTP_ADDR", "https://home:8501")
+	t.Setenv("CONSUL_HTTP_TOKEN", "of-home")
+	own := config.Source{Name: "away", Address: "https://away:8501"}
+	for name, test := range map[string]struct {
+		source                 config.Source
+		several                bool
+		scheme, address, token string
+	}{
+		"alone":          {own, false, "https", "away:8501", "of-home"},
+		"one of several": {own, true, "https", "away:8501", ""},
+		"by environment": {config.Source{Name: "home"}, true, "https", "home:8501", "of-home"},
+		"plain":          {config.Source{Address: "plain:8500"}, true, "http", "plain:8500", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got, err := consulConfig(test.source, test.several)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got.Scheme != test.scheme || got.Address != test.address || got.Token != test.token {
+				t.Errorf("%s %s, token %q", got.Scheme, got.Address, got.Token)
+			}
+		})
+	}
+	several := filepath.Join(t.TempDir(), "several.yaml")
+	writeFile(t, several, "sources: [{name: a, address: 'a:1'}, {name: b, address: 'b:1'}]")
+	code, _, stderr := run(t, "run", "--config", several, "--consul-addr", "c:1")
+	if want := "--consul-addr names one agent, but " + several + " has 2 sources: set their addresses there"; code != 2 || !strings.Contains(stderr, want) {
+		t.Errorf("exit code %d: %s", code, stderr)
+	}
+}
+
 func TestTokenFile(t *testing.T) {
 	dir := t.TempDir()
 	t.Setenv("CONSUL_HTTP_TOKEN_FILE", dir+"/none")
 	code, _, stderr := run(t, "run", "--output", "stdout")
-	if want := "isthmus: consul token file: open " + dir + "/none: no such file or directory; name a file that isthmus may read\n"; code != 2 || stderr != want {
+	if want := "isthmus: source consul: token file: open " + dir + "/none: no such file or directory; name a file that isthmus may read\n"; code != 2 || stderr != want {
 		t.Errorf("exit code %d, %s", code, stderr)
 	}
 }

@@ -39,9 +39,13 @@ func newLog(c config.Log, to io.Writer) *slog.Logger {
 	return slog.New(handler)
 }
 
-// consulConfig lays a source's configuration over Consul's own environment variables.
-func consulConfig(c config.Source) (*api.Config, error) {
+// consulConfig lays a source's configuration over Consul's own environment variables. Of several sources, those with
+// an address of their own don't take anything from there: the token would go to another Consul than it is for.
+func consulConfig(c config.Source, several bool) (*api.Config, error) {
 	client := api.DefaultConfig()
+	if several && c.Address != "" {
+		client = &api.Config{Scheme: "http"}
+	}
 	if c.Address != "" {
 		client.Address = c.Address
 	}
@@ -55,7 +59,7 @@ func consulConfig(c config.Source) (*api.Config, error) {
 	client.TLSConfig.Address = cmp.Or(c.TLS.ServerName, client.TLSConfig.Address)
 	if client.TokenFile != "" {
 		if _, err := os.ReadFile(client.TokenFile); err != nil {
-			return nil, fmt.Errorf("consul token file: %w; name a file that isthmus may read", err)
+			return nil, fmt.Errorf("token file: %w; name a file that isthmus may read", err)
 		}
 	}
 	return client, nil
@@ -117,8 +121,17 @@ func election(c config.Config) (*kube.Election, error) {
 		return nil, fmt.Errorf("leader election: %w", err)
 	}
 	return &kube.Election{
-		Namespace: namespace, Name: "isthmus-" + c.Sources[0].Name,
+		Namespace: namespace, Name: leaseName(c.Sources),
 		Identity:      fmt.Sprintf("%s_%d", host, os.Getpid()),
 		LeaseDuration: e.LeaseDuration.Std(), RenewDeadline: e.RenewDeadline.Std(), RetryPeriod: e.RetryPeriod.Std(),
 	}, nil
+}
+
+// leaseName is the same for replicas, and another one for an isthmus that reads other registries.
+func leaseName(sources []config.Source) string {
+	names := make([]string, len(sources))
+	for i, source := range sources {
+		names[i] = source.Name
+	}
+	return "isthmus-" + strings.Join(names, ".")
 }

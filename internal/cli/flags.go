@@ -58,6 +58,10 @@ func (f *flags) load(set *pflag.FlagSet) (config.Config, error) {
 			*target, _ = set.GetString(flag)
 		}
 	}
+	if set.Changed("consul-addr") && len(c.Sources) > 1 {
+		return config.Config{}, fmt.Errorf("--consul-addr names one agent, but %s has %d sources: set their addresses there",
+			f.configFile, len(c.Sources))
+	}
 	if f.profiles {
 		c.Admin.Profiles = true
 	}

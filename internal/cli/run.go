@@ -61,7 +61,7 @@ func newDaemon(c config.Config, output string, stdout, stderr io.Writer) (*daemo
 	if err != nil {
 		return nil, err
 	}
-	source, err := newSource(c.Sources[0], log, registry)
+	sources, err := newSources(c, log, registry)
 	if err != nil {
 		return nil, err
 	}
@@ -69,7 +69,7 @@ func newDaemon(c config.Config, output string, stdout, stderr io.Writer) (*daemo
 	if err != nil {
 		return nil, err
 	}
-	b := bridge.New(options, []bridge.Source{source}, []bridge.Output{out}, log, bridge.NewMetrics(registry))
+	b := bridge.New(options, sources, []bridge.Output{out}, log, bridge.NewMetrics(registry))
 	server, err := admin.Listen(admin.Options{
 		Address: c.Admin.Address, Metrics: registry, Ready: b.Ready, Profiles: c.Admin.Profiles,
 	})
@@ -96,15 +96,24 @@ func (d *daemon) run(ctx context.Context) error {
 	return err
 }
 
-func newSource(c config.Source, log *slog.Logger, registry prometheus.Registerer) (bridge.Source, error) {
-	client, err := consulConfig(c)
-	if err != nil {
-		return nil, err
+func newSources(c config.Config, log *slog.Logger, registry prometheus.Registerer) ([]bridge.Source, error) {
+	metrics := consul.NewMetrics(registry)
+	sources := make([]bridge.Source, 0, len(c.Sources))
+	for _, s := range c.Sources {
+		client, err := consulConfig(s, len(c.Sources) > 1)
+		if err != nil {
+			return nil, fmt.Errorf("source %s: %w", s.Name, err)
+		}
+		source, err := consul.New(consul.Options{
+			Name: s.Name, Config: client, Datacenter: s.Datacenter, Connections: s.Connections,
+			Wait: s.Wait.Std(), Logger: log, Metrics: metrics,
+		})
+		if err != nil {
+			return nil, fmt.Errorf("source %s: %w", s.Name, err)
+		}
+		sources = append(sources, source)
 	}
-	return consul.New(consul.Options{
-		Name: c.Name, Config: client, Datacenter: c.Datacenter, Connections: c.Connections,
-		Wait: c.Wait.Std(), Logger: log, Metrics: consul.NewMetrics(registry),
-	})
+	return sources, nil
 }
 
 func newOutput(c config.Config, output string, stdout io.Writer, log *slog.Logger, registry prometheus.Registerer) (bridge.Output, error) {

@@ -14,7 +14,7 @@ import (
 
 // Config is the whole configuration.
 type Config struct {
-	Sources    []Source   `json:"sources" doc:"The registries. One Consul datacenter for now."`
+	Sources    []Source   `json:"sources" doc:"The registries: one entry for each Consul datacenter. Each is read by itself; trouble with one delays no other. A host without a datacenter belongs to the first of them."`
 	Mesh       Mesh       `json:"mesh" doc:"How services are translated."`
 	Kubernetes Kubernetes `json:"kubernetes" doc:"The Kubernetes API that is written to, where the output is kube."`
 	Admin      Admin      `json:"admin" doc:"The server for metrics, health and readiness. It changes nothing, and needs no authentication."`
@@ -26,6 +26,7 @@ type Source struct {
 	Name        string   `json:"name" doc:"Name of the registry: part of the objects' names, and a label on them. A DNS label."`
 	Address     string   `json:"address" doc:"Address of a Consul agent: host:port, http://host:port, https://host:port or unix:///path. Empty: CONSUL_HTTP_ADDR, else 127.0.0.1:8500."`
 	Datacenter  string   `json:"datacenter" doc:"Datacenter to read. Empty: the agent's own."`
+	Domain      string   `json:"domain" doc:"Domain of this Consul's DNS. Empty: mesh.domain."`
 	TokenFile   string   `json:"tokenFile" doc:"File that holds the ACL token. Empty: CONSUL_HTTP_TOKEN_FILE, else CONSUL_HTTP_TOKEN."`
 	TLS         TLS      `json:"tls" doc:"TLS towards the agent, for https addresses. What is empty is taken from Consul's own environment variables."`
 	Connections int      `json:"connections" doc:"Most HTTP requests, waiting ones too, held at the agent at once over plain HTTP. Consul allows an address 200 connections by default (limits.http_max_conns_per_client), shared by all its clients."`
@@ -42,7 +43,7 @@ type TLS struct {
 
 // Mesh is how services are translated.
 type Mesh struct {
-	Domain          string   `json:"domain" doc:"Domain of Consul's DNS. The first host of a service is NAME.service.DOMAIN."`
+	Domain          string   `json:"domain" doc:"Domain of Consul's DNS. The first host of a service is NAME.service.DOMAIN; with several sources, NAME.service.DATACENTER.DOMAIN is one too."`
 	ClusterDomain   string   `json:"clusterDomain" doc:"Domain of the Kubernetes cluster. No host is ever taken under it."`
 	Hosts           []string `json:"hosts" doc:"Templates of further hosts, with .Name, .Datacenter and .Domain; \"{{ .Name }}\" gives the bare name."`
 	Endpoints       string   `json:"endpoints" doc:"workloadEntry: one WorkloadEntry for each instance. inline: all instances in the ServiceEntry, which costs the API server and istiod less in large catalogs."`

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/isthmus-mesh/isthmus/internal/mesh"
 )
 
 var update = flag.Bool("update", false, "write the generated pages anew")
@@ -54,6 +56,36 @@ kubernetes:
 	}
 }
 
+// TestHostsOfSeveralSources holds that a source alone needs no datacenter in its hosts, and that among several each has
+// its own domain or the common one.
+func TestHostsOfSeveralSources(t *testing.T) {
+	for name, test := range map[string]struct {
+		content, domain string
+		registries      []mesh.Registry
+	}{
+		"none named": {"", "consul", nil},
+		"one":        {"sources: [{domain: x}]", "x", nil},
+		"several": {
+			"sources: [{name: a}, {name: b, address: 'b:1', domain: other}]\nmesh: {domain: common}", "",
+			[]mesh.Registry{{Source: "a", Domain: "common"}, {Source: "b", Domain: "other"}},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c, err := Parse([]byte(test.content))
+			if err != nil {
+				t.Fatal(err)
+			}
+			options, err := c.MeshOptions()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(test.registries, options.Registries); diff != "" || options.Domain != test.domain {
+				t.Errorf("domain %q, registries (-want +got):\n%s", options.Domain, diff)
+			}
+		})
+	}
+}
+
 // TestBadInput holds whole messages: each names the entry, what is wrong with it, and what would be right.
 func TestBadInput(t *testing.T) {
 	for name, test := range map[string]struct{ content, want string }{
@@ -61,7 +93,10 @@ func TestBadInput(t *testing.T) {
 		"unknown entry, nested":   {"sources:\n- adress: x", `unknown field "adress"`},
 		"no YAML":                 {"sources: [", "line 1: did not find expected node content"},
 		"twice":                   {"log: {}\nlog: {}", `line 2: key "log" already set in map`},
-		"no source":               {"sources: []", "sources: 0 entries; isthmus reads one Consul datacenter: run one isthmus for each"},
+		"no source":               {"sources: []", "sources: no entry; leave it out for a Consul agent at CONSUL_HTTP_ADDR, else 127.0.0.1:8500"},
+		"two of a name":           {"sources: [{address: 'a:1'}, {address: 'b:1'}]", `sources[1].name: "consul" is another source's name already`},
+		"two of a place":          {"sources: [{name: a}, {name: b}]", "sources[1].address: another source reads the same datacenter of the same agent already"},
+		"source domain":           {"sources: [{domain: cluster.local}]", `sources[0].domain: "cluster.local" is under the cluster's own domain`},
 		"source name":             {"sources: [{name: a.b}]", `sources[0].name: "a.b" is no DNS label`},
 		"scheme":                  {"sources: [{address: ftp://x}]", `sources[0].address: "ftp://x": the scheme is not http, https or unix`},
 		"address":                 {"sources: [{address: 'http://'}]", `sources[0].address: "http://" is not host:port, http://host:port, https://host:port or unix:///path`},

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"fmt"
 
 	"github.com/isthmus-mesh/isthmus/internal/mesh"
@@ -13,12 +14,20 @@ func (c Config) MeshOptions() (mesh.Options, error) {
 		return mesh.Options{}, fmt.Errorf("mesh.defaultProtocol: %w", err)
 	}
 	options := mesh.Options{
-		Domain:          c.Mesh.Domain,
 		ClusterDomain:   c.Mesh.ClusterDomain,
 		Form:            mesh.Form(c.Mesh.Endpoints),
 		DefaultProtocol: protocol,
 		PassingOnly:     c.Mesh.Health == passing,
 		Placement:       mesh.Placement{Base: c.Kubernetes.Namespace, Shards: c.Kubernetes.Shards},
+	}
+	if len(c.Sources) > 1 {
+		for _, source := range c.Sources {
+			options.Registries = append(options.Registries, mesh.Registry{
+				Source: source.Name, Domain: cmp.Or(source.Domain, c.Mesh.Domain),
+			})
+		}
+	} else {
+		options.Domain = cmp.Or(c.Sources[0].Domain, c.Mesh.Domain)
 	}
 	for _, text := range c.Mesh.Hosts {
 		host, err := mesh.ParseHostTemplate(text)

@@ -47,15 +47,17 @@ func (c *checks) domain(path, value string) {
 	}
 }
 
+func (c *checks) consulDomain(path, value, clusterDomain string) {
+	c.domain(path, value)
+	if mesh.UnderDomain(value, clusterDomain) {
+		c.fail(path, "%q is under the cluster's own domain %q, where hosts belong to Kubernetes", value, clusterDomain)
+	}
+}
+
 // Validate returns everything that is wrong, one error a line; nil where nothing is.
 func (c Config) Validate() error {
 	var found checks
-	if len(c.Sources) != 1 {
-		found.fail("sources", "%d entries; isthmus reads one Consul datacenter: run one isthmus for each", len(c.Sources))
-	}
-	for i, source := range c.Sources {
-		source.validate(&found, fmt.Sprintf("sources[%d].", i))
-	}
+	c.validateSources(&found)
 	c.Mesh.validate(&found)
 	c.Kubernetes.validate(&found)
 	if _, _, err := net.SplitHostPort(c.Admin.Address); err != nil {
@@ -69,8 +71,32 @@ func (c Config) Validate() error {
 	return errors.Join(found.errs...)
 }
 
-func (s Source) validate(found *checks, at string) {
+// validateSources checks each source, and that no two are the same.
+func (c Config) validateSources(found *checks) {
+	if len(c.Sources) == 0 {
+		found.fail("sources", "no entry; leave it out for a Consul agent at CONSUL_HTTP_ADDR, else 127.0.0.1:8500")
+	}
+	type place struct{ address, datacenter string }
+	names, places := map[string]bool{}, map[place]bool{}
+	for i, source := range c.Sources {
+		at := fmt.Sprintf("sources[%d].", i)
+		source.validate(found, at, c.Mesh.ClusterDomain)
+		if names[source.Name] {
+			found.fail(at+"name", "%q is another source's name already", source.Name)
+		}
+		where := place{source.Address, source.Datacenter}
+		if places[where] {
+			found.fail(at+"address", "another source reads the same datacenter of the same agent already")
+		}
+		names[source.Name], places[where] = true, true
+	}
+}
+
+func (s Source) validate(found *checks, at, clusterDomain string) {
 	found.dnsLabel(at+"name", s.Name)
+	if s.Domain != "" {
+		found.consulDomain(at+"domain", s.Domain, clusterDomain)
+	}
 	if err := checkAddress(s.Address); err != nil {
 		found.fail(at+"address", "%v", err)
 	}
@@ -119,11 +145,8 @@ func redact(address string) string {
 }
 
 func (m Mesh) validate(found *checks) {
-	found.domain("mesh.domain", m.Domain)
 	found.domain("mesh.clusterDomain", m.ClusterDomain)
-	if mesh.UnderDomain(m.Domain, m.ClusterDomain) {
-		found.fail("mesh.domain", "%q is under the cluster's own domain %q, where hosts belong to Kubernetes", m.Domain, m.ClusterDomain)
-	}
+	found.consulDomain("mesh.domain", m.Domain, m.ClusterDomain)
 	for i, host := range m.Hosts {
 		if _, err := mesh.ParseHostTemplate(host); err != nil {
 			found.fail(fmt.Sprintf("mesh.hosts[%d]", i), "%v", err)

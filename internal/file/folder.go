@@ -46,9 +46,6 @@ func (f *Folder) Run(ctx context.Context, state bridge.State) error {
 			return nil
 		case <-f.wake:
 		}
-		if !state.Complete() {
-			continue
-		}
 		if err := f.catchUp(state); err != nil {
 			return fmt.Errorf("output folder %s: %w", f.root, err)
 		}
@@ -68,7 +65,7 @@ func (f *Folder) catchUp(state bridge.State) error {
 			return err
 		}
 	}
-	if f.Ready() == nil {
+	if f.Ready() == nil || !state.Complete() {
 		return nil
 	}
 	if err := sweep(root, state); err != nil {
@@ -80,7 +77,10 @@ func (f *Folder) catchUp(state bridge.State) error {
 
 func (f *Folder) write(root *os.Root, name mesh.Name, state bridge.State) error {
 	desired := state.Desired(name)
-	if len(desired.Objects) == 0 {
+	switch {
+	case !desired.Known:
+		return nil // its source has not reported everything: what it left out so far is not gone
+	case len(desired.Objects) == 0:
 		return removeAll(root, name)
 	}
 	body, err := documents(desired.Objects)

@@ -13,6 +13,8 @@ import (
 type HostTemplate struct {
 	text   string
 	parsed *template.Template
+	// ofDatacenter and ofDomain say whether the host differs by these.
+	ofDatacenter, ofDomain bool
 }
 
 // HostData is what a HostTemplate may use.
@@ -42,6 +44,12 @@ func ParseHostTemplate(text string) (HostTemplate, error) {
 	if other, err := t.host(HostData{Name: "api", Datacenter: "dc1", Domain: "consul"}); err == nil && other == example {
 		return HostTemplate{}, fmt.Errorf("host template %q gives every service the same host %q; use {{ .Name }} in it", text, example)
 	}
+	differs := func(data HostData) bool {
+		other, err := t.host(data)
+		return err != nil || other != example
+	}
+	t.ofDatacenter = differs(HostData{Name: "web", Datacenter: "dc2", Domain: "consul"})
+	t.ofDomain = differs(HostData{Name: "web", Datacenter: "dc1", Domain: "example.com"})
 	return t, nil
 }
 
@@ -53,17 +61,21 @@ func (t HostTemplate) host(data HostData) (string, error) {
 	return strings.ToLower(out.String()), nil
 }
 
-// hosts are the names that a caller may use: first the one that Consul's DNS has, then those of the templates.
+// hosts are the names that a caller may use: first those that Consul's DNS has, then those of the templates.
 func hosts(service catalog.Service, name Name, protocol Protocol, options Options, report *report) []string {
 	if name.Label != service.Name {
 		report.add(Renamed, "", fmt.Sprintf("the name can't be had as it is; in the mesh it is %q", name.Label))
 	}
-	first := name.Label + ".service." + options.Domain
-	all := []string{first}
-	data := HostData{Name: name.Label, Datacenter: dnsLabel(service.Datacenter), Domain: options.Domain}
+	standing := options.standing(name.Source)
+	data := HostData{Name: name.Label, Datacenter: dnsLabel(service.Datacenter), Domain: standing.domain}
+	all := standing.hosts(data)
+	if !protocol.sharesHosts() {
+		all = all[:1]
+	}
 	for _, t := range options.Hosts {
 		host, err := t.host(data)
 		switch {
+		case !standing.mayMake(t):
 		case err != nil:
 			report.add(BadHost, t.text, err.Error())
 		case !isHost(host):
@@ -78,6 +90,47 @@ func hosts(service catalog.Service, name Name, protocol Protocol, options Option
 		}
 	}
 	return all
+}
+
+// standing is how a source stands among all: no two of them may make the same host.
+type standing struct {
+	domain string
+	// first is the first source of all. firstOfDomain is the first with its domain: hosts without a datacenter are
+	// its own.
+	first, firstOfDomain bool
+	// alone says that there is no other source.
+	alone bool
+}
+
+func (o Options) standing(source string) standing {
+	if len(o.Registries) == 0 {
+		return standing{domain: o.Domain, first: true, firstOfDomain: true, alone: true}
+	}
+	at := slices.IndexFunc(o.Registries, func(r Registry) bool { return r.Source == source })
+	domain := o.Registries[at].Domain
+	same := func(r Registry) bool { return r.Domain == domain }
+	return standing{domain: domain, first: at == 0, firstOfDomain: slices.IndexFunc(o.Registries, same) == at}
+}
+
+// mayMake tells whether a template's host is the source's own: another one makes the same unless it says the
+// datacenter or the domain.
+func (s standing) mayMake(t HostTemplate) bool {
+	return s.first || t.ofDatacenter || t.ofDomain && s.firstOfDomain
+}
+
+// hosts are the names that Consul's DNS has for a service: NAME.service.DOMAIN and, where there are several
+// sources, NAME.service.DATACENTER.DOMAIN.
+func (s standing) hosts(data HostData) []string {
+	short := data.Name + ".service." + s.domain
+	long := data.Name + ".service." + data.Datacenter + "." + s.domain
+	switch {
+	case s.alone:
+		return []string{short}
+	case s.firstOfDomain:
+		return []string{short, long}
+	default:
+		return []string{long}
+	}
 }
 
 // UnderDomain tells whether a host is a domain or under it.

@@ -29,6 +29,9 @@ const (
 type Options struct {
 	// Domain is the domain of Consul's DNS, "consul" by default.
 	Domain string
+	// Registries are all sources of the run, in the order of the configuration; none where there is one source,
+	// whose hosts need no datacenter.
+	Registries []Registry
 	// ClusterDomain is the domain of the Kubernetes cluster; no host is ever taken under it.
 	ClusterDomain string
 	// Hosts make further hosts for each service, beside the one that Consul's DNS has.
@@ -41,6 +44,14 @@ type Options struct {
 	PassingOnly bool
 	// Placement says which namespace a service's objects live in.
 	Placement Placement
+}
+
+// Registry is a source among several, as far as its hosts are concerned.
+type Registry struct {
+	// Source is the source's name.
+	Source string
+	// Domain is the domain of its DNS.
+	Domain string
 }
 
 // Resources are the objects that the mesh should hold for one service; none of them where Objects is empty.

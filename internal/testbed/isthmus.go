@@ -10,7 +10,7 @@ type Isthmus struct {
 }
 
 // StartIsthmus starts the daemon between a Consul and a Kubernetes API. More arguments may follow those of "isthmus
-// run" that say where these are. It doesn't wait.
+// run" that say where these are; without a Consul they must say that too. It doesn't wait.
 func (r *Run) StartIsthmus(consul *Consul, kube *Kube, args ...string) (*Isthmus, error) {
 	path, err := Binary(IsthmusBinary)
 	if err != nil {
@@ -21,9 +21,11 @@ func (r *Run) StartIsthmus(consul *Consul, kube *Kube, args ...string) (*Isthmus
 		return nil, err
 	}
 	i := &Isthmus{Admin: "http://" + loopback(port)}
-	i.Process, err = r.Start("isthmus", path, nil, append([]string{
-		"run", "--consul-addr", consul.Address, "--kubeconfig", kube.Kubeconfig, "--admin-addr", loopback(port),
-	}, args...)...)
+	args = append([]string{"run", "--kubeconfig", kube.Kubeconfig, "--admin-addr", loopback(port)}, args...)
+	if consul != nil {
+		args = append(args, "--consul-addr", consul.Address)
+	}
+	i.Process, err = r.Start("isthmus", path, nil, args...)
 	return i, err
 }
 

@@ -37,6 +37,7 @@ func Cases() []Case {
 		names(),
 		localities(),
 		hosts(),
+		sources(),
 		placements(),
 	)
 }

@@ -1,0 +1,29 @@
+package meshtest
+
+import (
+	"github.com/isthmus-mesh/isthmus/internal/catalog"
+	"github.com/isthmus-mesh/isthmus/internal/mesh"
+)
+
+// sources are the same service in each of three registries: two datacenters of one domain, and another Consul.
+func sources() []Case {
+	several := func(o *mesh.Options) {
+		o.Registries = []mesh.Registry{
+			{Source: "consul", Domain: "consul"}, {Source: "east", Domain: "consul"}, {Source: "partner", Domain: "partner"},
+		}
+	}
+	templates := hostTemplates("{{ .Name }}", "{{ .Name }}.{{ .Domain }}", "{{ .Name }}.{{ .Datacenter }}.{{ .Domain }}")
+	web := func(source, datacenter string, changes ...change) catalog.Service {
+		s := service("web", instance("web", changes...))
+		s.Source, s.Datacenter, s.Instances[0].ID.Datacenter = source, datacenter, datacenter
+		return s
+	}
+	return []Case{
+		of("sources-first", web("consul", "dc1"), several, templates),
+		of("sources-same-domain", web("east", "dc2"), several, templates),
+		of("sources-other-domain", web("partner", "dc1"), several, templates),
+		// Istio allows one host where a connection doesn't say which it means.
+		of("sources-first-tcp", web("consul", "dc1", checks("tcp")), several),
+		of("sources-same-domain-tcp", web("east", "dc2", checks("tcp")), several),
+	}
+}
