@@ -93,3 +93,46 @@ func (w *world) awaitVersions(t *testing.T, want ...string) {
 		return nil
 	})
 }
+
+// TestMergedSources holds that merged datacenters make one service, each endpoint in its own region; and that while one
+// of them is away at a start, its endpoints stay and those of the other go on changing.
+func TestMergedSources(t *testing.T) {
+	w := newWorld(t)
+	requireAll(t, testbed.IstiodBinary, testbed.EnvoyBinary)
+	var err error
+	if w.istiod, err = w.run.StartIstiod(t.Context(), w.kube); err != nil {
+		t.Fatal(err)
+	}
+	if w.envoy, err = w.run.StartEnvoy(t.Context(), w.istiod); err != nil {
+		t.Fatal(err)
+	}
+	east := *w
+	if east.consul, err = w.run.StartConsul(t.Context(), testbed.ConsulOptions{Name: "east", Datacenter: "dc2", HCL: roomy}); err != nil {
+		t.Fatal(err)
+	}
+	here := instance{service: "web", id: "web", address: "10.0.1.1", port: 8080}
+	there := instance{service: "web", id: "web", address: "10.0.2.1", port: 8080}
+	w.register(t, here)
+	east.register(t, there)
+	content := fmt.Sprintf("sources: [{name: west, address: %q, merge: true}, {name: east, address: %q, merge: true}]",
+		w.consul.Address, east.consul.Address)
+	daemon := w.startWith(t, content)
+	w.awaitHosts(t, "web.west", "web.service.consul")
+	w.awaitEndpoints(t, here.cluster(), "10.0.1.1:8080", "10.0.2.1:8080")
+	endpoints, err := w.envoy.Endpoints(t.Context(), here.cluster())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if endpoints[0].Region != "dc1" || endpoints[1].Region != "dc2" {
+		t.Errorf("regions of %v", endpoints)
+	}
+
+	daemon.Stop()
+	east.consul.Kill()
+	w.startWith(t, content)
+	more := instance{service: "web", id: "more", address: "10.0.1.2", port: 8080}
+	w.register(t, more)
+	w.awaitEndpoints(t, here.cluster(), "10.0.1.1:8080", "10.0.1.2:8080", "10.0.2.1:8080")
+	w.deregister(t, here)
+	w.awaitEndpoints(t, here.cluster(), "10.0.1.2:8080", "10.0.2.1:8080")
+}

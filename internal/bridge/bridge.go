@@ -60,6 +60,9 @@ type Desired struct {
 	// Known is false while the absence of the service says nothing: its source has not reported everything,
 	// or it is no source of ours. What stands in the mesh then stays.
 	Known bool
+	// Waiting are the sources, of those that the service is merged of, that have not reported everything: what
+	// stands in the mesh of their instances stays.
+	Waiting []string
 	// Revision grows with every change of the resources.
 	Revision uint64
 
@@ -79,7 +82,10 @@ type Bridge struct {
 
 	inbox inbox
 
-	mu       sync.RWMutex
+	mu     sync.RWMutex
+	merger merger
+	// reported counts the instances of each report; services are what was made of the reports.
+	reported map[catalog.Key]int
 	services map[catalog.Key]service
 	names    mesh.Names
 	desired  map[mesh.Name]Desired
@@ -94,11 +100,13 @@ type service struct {
 	findings []mesh.Finding
 }
 
-// New makes a bridge from sources to outputs.
-func New(options mesh.Options, sources []Source, outputs []Output, log *slog.Logger, metrics *Metrics) *Bridge {
+// New makes a bridge from sources to outputs. Sources that have a group are merged under its name.
+func New(options mesh.Options, sources []Source, groups map[string]string, outputs []Output, log *slog.Logger, metrics *Metrics) *Bridge {
 	b := &Bridge{
 		options: options, sources: sources, outputs: outputs, log: log, metrics: metrics,
 		inbox:    newInbox(),
+		merger:   newMerger(groups),
+		reported: map[catalog.Key]int{},
 		services: map[catalog.Key]service{},
 		desired:  map[mesh.Name]Desired{},
 		synced:   map[string]bool{},
@@ -158,10 +166,37 @@ func (b *Bridge) Ready() error {
 func (b *Bridge) Desired(name mesh.Name) Desired {
 	b.mu.RLock()
 	defer b.mu.RUnlock()
-	if desired, ok := b.desired[name]; ok {
-		return desired
+	waiting := b.waiting(name.Source)
+	desired, ok := b.desired[name]
+	if !ok {
+		return Desired{Known: waiting != nil && len(waiting) == 0}
 	}
-	return Desired{Known: b.synced[name.Source]}
+	if b.merger.merges(name.Source) {
+		desired.Waiting = waiting
+	}
+	return desired
+}
+
+// waiting returns which of the sources that a name may have been made of have not reported everything; nil where
+// there is no such source.
+func (b *Bridge) waiting(source string) []string {
+	synced, ok := b.synced[source]
+	if !ok {
+		return nil
+	}
+	waiting := []string{}
+	if !b.merger.merges(source) {
+		if !synced {
+			waiting = append(waiting, source)
+		}
+		return waiting
+	}
+	for _, member := range b.merger.members(source) {
+		if !b.synced[member] {
+			waiting = append(waiting, member)
+		}
+	}
+	return waiting
 }
 
 // Names implements State.

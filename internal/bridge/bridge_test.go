@@ -108,11 +108,10 @@ func TestReadyWaitsForTheOutput(t *testing.T) {
 // TestSinceWhen holds that the time of a change is that of the first one that isn't written, and is told once.
 func TestSinceWhen(t *testing.T) {
 	b := New(mesh.Options{Domain: "consul", Form: mesh.WorkloadEntryForm, DefaultProtocol: mesh.HTTP},
-		nil, nil, slog.New(slog.DiscardHandler), NewMetrics(prometheus.NewRegistry()))
+		nil, nil, nil, slog.New(slog.DiscardHandler), NewMetrics(prometheus.NewRegistry()))
 	name, first := mesh.Name{Source: "consul", Label: "a"}, time.Unix(100, 0)
 	for i, ids := range [][]string{{"1"}, {"1", "2"}} {
-		key := catalog.Key{Source: "consul", Name: "a"}
-		b.takeUpdate(key, update{service: reported("consul", "a", ids...), observed: first.Add(time.Duration(i) * time.Second)})
+		b.takeUpdate(update{service: reported("consul", "a", ids...), observed: first.Add(time.Duration(i) * time.Second)})
 	}
 	revision := b.Desired(name).Revision
 	if got := b.Written(name, revision-1); !got.IsZero() {

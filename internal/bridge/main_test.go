@@ -126,7 +126,7 @@ func start(t *testing.T, out Output, sources ...*script) *Bridge {
 		all = append(all, source)
 	}
 	log := slog.New(slog.NewTextHandler(io.Discard, nil))
-	b := New(options, all, []Output{out}, log, NewMetrics(prometheus.NewRegistry()))
+	b := New(options, all, nil, []Output{out}, log, NewMetrics(prometheus.NewRegistry()))
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- b.Run(ctx) }()

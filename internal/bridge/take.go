@@ -13,32 +13,41 @@ import (
 // take brings reports into the state and tells the outputs which services they changed. It is called by one
 // goroutine only. The lock is held for one service at a time, so that readers wait for no burst.
 func (b *Bridge) take(unread letters) {
-	for key, update := range unread.updates {
-		changed := b.takeUpdate(key, update)
-		for _, output := range b.outputs {
-			for _, name := range changed {
-				output.Notify(name)
-			}
-		}
+	for _, update := range unread.updates {
+		b.notify(b.takeUpdate(update))
 	}
 	for _, source := range unread.synced {
 		b.takeSynced(source)
 	}
 }
 
+func (b *Bridge) notify(names []mesh.Name) {
+	for _, output := range b.outputs {
+		for _, name := range names {
+			output.Notify(name)
+		}
+	}
+}
+
 // takeUpdate returns the names whose resources changed: none, the service's, or those of the services that
 // would like the same name too.
-func (b *Bridge) takeUpdate(key catalog.Key, update update) []mesh.Name {
+func (b *Bridge) takeUpdate(update update) []mesh.Name {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	report := update.service
+	b.metrics.reported(report.Source, b.reported[report.Key], len(report.Instances))
+	if b.reported[report.Key] = len(report.Instances); len(report.Instances) == 0 {
+		delete(b.reported, report.Key)
+	}
+	service := b.merger.merge(report)
+	key := service.Key
 	var affected []catalog.Key
-	b.metrics.reported(key.Source, len(b.services[key].Instances), len(update.service.Instances))
-	if len(update.service.Instances) == 0 {
+	if len(service.Instances) == 0 {
 		affected = b.names.Remove(key)
 	} else {
 		affected = b.names.Add(key)
 	}
-	changed := b.retranslate(update.service, update.observed)
+	changed := b.retranslate(service, update.observed)
 	for _, other := range affected {
 		if known, ok := b.services[other]; ok && other != key && known.name != b.names.Of(other) {
 			changed = append(changed, b.retranslate(known.Service, update.observed)...)
@@ -130,14 +139,15 @@ func (b *Bridge) reportFindings(key catalog.Key, before, after []mesh.Finding) {
 func (b *Bridge) takeSynced(source string) {
 	b.mu.Lock()
 	b.synced[source] = true
-	count := 0
-	for key := range b.services {
-		if key.Source == source {
-			count++
+	var merged []mesh.Name // what waited for this source may be completed now
+	for name := range b.desired {
+		if b.merger.merges(source) && name.Source == b.merger.groups[source] {
+			merged = append(merged, name)
 		}
 	}
 	b.mu.Unlock()
-	b.log.Debug("source reported its whole content", "source", source, "services", count)
+	b.log.Debug("source reported its whole content", "source", source)
+	b.notify(merged)
 	for _, output := range b.outputs {
 		output.Synced()
 	}

@@ -14,25 +14,29 @@ import (
 )
 
 // TestOutcomeIsOfTheContentAlone holds that what the mesh should hold depends on the newest report of each service
-// alone, not on the order of the reports, though services compete for names; and that an output which only looks
-// where it is told to ends up with all of it.
+// alone, not on the order of the reports, though services compete for names and two sources may be merged; and that
+// an output which only looks where it is told to ends up with all of it.
 func TestOutcomeIsOfTheContentAlone(t *testing.T) {
 	names := []string{"a-b", "A_b", "a.b", "a b", "a-b--9d79934ec687", "other"}
-	for seed := range uint64(200) {
+	for seed := range uint64(300) {
 		random := rand.New(rand.NewPCG(seed, 0))
-		walked, told, newest := quietBridge(), &teller{}, map[string]catalog.Service{}
+		var groups map[string]string
+		if seed%2 == 0 {
+			groups = map[string]string{"consul": "consul", "east": "consul"}
+		}
+		walked, told, newest := quietBridge(groups), &teller{}, map[catalog.Key]catalog.Service{}
 		walked.outputs = []Output{told}
 		told.bridge = walked
 		for range 40 {
-			name := names[random.IntN(len(names))]
-			service := reported("consul", name, []string{"1", "2"}[:random.IntN(3)]...)
+			source := []string{"consul", "east"}[random.IntN(2)]
+			service := reported(source, names[random.IntN(len(names))], []string{"1", source}[:random.IntN(3)]...)
 			for i := range service.Instances {
 				service.Instances[i].Port = random.IntN(2) * 8080 // port 0 can't be an endpoint
 			}
-			newest[name] = service
+			newest[service.Key] = service
 			walked.take(oneUpdate(service))
 		}
-		fresh := quietBridge()
+		fresh := quietBridge(groups)
 		for _, service := range newest {
 			fresh.take(oneUpdate(service))
 		}
@@ -48,11 +52,11 @@ func TestOutcomeIsOfTheContentAlone(t *testing.T) {
 	}
 }
 
-func quietBridge() *Bridge {
+func quietBridge(groups map[string]string) *Bridge {
 	options := mesh.Options{
 		Domain: "consul", Form: mesh.WorkloadEntryForm, DefaultProtocol: mesh.HTTP, Placement: mesh.Placement{Base: "ns"},
 	}
-	return New(options, nil, nil, slog.New(slog.DiscardHandler), NewMetrics(prometheus.NewRegistry()))
+	return New(options, nil, groups, nil, slog.New(slog.DiscardHandler), NewMetrics(prometheus.NewRegistry()))
 }
 
 func oneUpdate(service catalog.Service) letters {

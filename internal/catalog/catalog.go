@@ -69,6 +69,8 @@ func (id InstanceID) Compare(other InstanceID) int {
 // Instance is one registration of a service. Its fields are untrusted: teams write them as they like.
 type Instance struct {
 	ID InstanceID
+	// Source is the source that reports the instance, where its service is made of several; else empty.
+	Source string
 	// Address is where the instance says it listens: an IP address, a host name, or anything else that
 	// was registered. It is the node's address where the instance has none of its own.
 	Address string

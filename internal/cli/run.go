@@ -69,7 +69,7 @@ func newDaemon(c config.Config, output string, stdout, stderr io.Writer) (*daemo
 	if err != nil {
 		return nil, err
 	}
-	b := bridge.New(options, sources, []bridge.Output{out}, log, bridge.NewMetrics(registry))
+	b := bridge.New(options, sources, c.Groups(), []bridge.Output{out}, log, bridge.NewMetrics(registry))
 	server, err := admin.Listen(admin.Options{
 		Address: c.Admin.Address, Metrics: registry, Ready: b.Ready, Profiles: c.Admin.Profiles,
 	})

@@ -27,6 +27,7 @@ type Source struct {
 	Address     string   `json:"address" doc:"Address of a Consul agent: host:port, http://host:port, https://host:port or unix:///path. Empty: CONSUL_HTTP_ADDR, else 127.0.0.1:8500."`
 	Datacenter  string   `json:"datacenter" doc:"Datacenter to read. Empty: the agent's own."`
 	Domain      string   `json:"domain" doc:"Domain of this Consul's DNS. Empty: mesh.domain."`
+	Merge       bool     `json:"merge" doc:"Make one service of what this source and others with merge, of the same domain, have under one name: one host, NAME.service.DOMAIN, and the endpoints of all with their localities."`
 	TokenFile   string   `json:"tokenFile" doc:"File that holds the ACL token. Empty: CONSUL_HTTP_TOKEN_FILE, else CONSUL_HTTP_TOKEN."`
 	TLS         TLS      `json:"tls" doc:"TLS towards the agent, for https addresses. What is empty is taken from Consul's own environment variables."`
 	Connections int      `json:"connections" doc:"Most HTTP requests, waiting ones too, held at the agent at once over plain HTTP. Consul allows an address 200 connections by default (limits.http_max_conns_per_client), shared by all its clients."`

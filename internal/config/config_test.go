@@ -69,6 +69,11 @@ func TestHostsOfSeveralSources(t *testing.T) {
 			"sources: [{name: a}, {name: b, address: 'b:1', domain: other}]\nmesh: {domain: common}", "",
 			[]mesh.Registry{{Source: "a", Domain: "common"}, {Source: "b", Domain: "other"}},
 		},
+		"all merged": {"sources: [{name: a, merge: true}, {name: b, address: 'b:1', merge: true}]", "consul", nil},
+		"two merged": {
+			"sources: [{name: a, merge: true}, {name: b, address: 'b:1', merge: true}, {name: c, address: 'c:1', domain: c}]", "",
+			[]mesh.Registry{{Source: "a", Domain: "consul", Merged: true}, {Source: "c", Domain: "c"}},
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c, err := Parse([]byte(test.content))
@@ -89,13 +94,17 @@ func TestHostsOfSeveralSources(t *testing.T) {
 // TestBadInput holds whole messages: each names the entry, what is wrong with it, and what would be right.
 func TestBadInput(t *testing.T) {
 	for name, test := range map[string]struct{ content, want string }{
-		"unknown entry":           {"mehs: {}", `unknown field "mehs"`},
-		"unknown entry, nested":   {"sources:\n- adress: x", `unknown field "adress"`},
-		"no YAML":                 {"sources: [", "line 1: did not find expected node content"},
-		"twice":                   {"log: {}\nlog: {}", `line 2: key "log" already set in map`},
-		"no source":               {"sources: []", "sources: no entry; leave it out for a Consul agent at CONSUL_HTTP_ADDR, else 127.0.0.1:8500"},
-		"two of a name":           {"sources: [{address: 'a:1'}, {address: 'b:1'}]", `sources[1].name: "consul" is another source's name already`},
-		"two of a place":          {"sources: [{name: a}, {name: b}]", "sources[1].address: another source reads the same datacenter of the same agent already"},
+		"unknown entry":         {"mehs: {}", `unknown field "mehs"`},
+		"unknown entry, nested": {"sources:\n- adress: x", `unknown field "adress"`},
+		"no YAML":               {"sources: [", "line 1: did not find expected node content"},
+		"twice":                 {"log: {}\nlog: {}", `line 2: key "log" already set in map`},
+		"no source":             {"sources: []", "sources: no entry; leave it out for a Consul agent at CONSUL_HTTP_ADDR, else 127.0.0.1:8500"},
+		"two of a name":         {"sources: [{address: 'a:1'}, {address: 'b:1'}]", `sources[1].name: "consul" is another source's name already`},
+		"two of a place":        {"sources: [{name: a}, {name: b}]", "sources[1].address: another source reads the same datacenter of the same agent already"},
+		"merge": {
+			"sources: [{name: a}, {name: b, address: 'b:1', merge: true}]",
+			`sources[1].merge: hosts of consul without a datacenter belong to "a", which isn't merged: set merge there too, or a domain here`,
+		},
 		"source domain":           {"sources: [{domain: cluster.local}]", `sources[0].domain: "cluster.local" is under the cluster's own domain`},
 		"source name":             {"sources: [{name: a.b}]", `sources[0].name: "a.b" is no DNS label`},
 		"scheme":                  {"sources: [{address: ftp://x}]", `sources[0].address: "ftp://x": the scheme is not http, https or unix`},

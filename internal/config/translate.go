@@ -20,14 +20,10 @@ func (c Config) MeshOptions() (mesh.Options, error) {
 		PassingOnly:     c.Mesh.Health == passing,
 		Placement:       mesh.Placement{Base: c.Kubernetes.Namespace, Shards: c.Kubernetes.Shards},
 	}
-	if len(c.Sources) > 1 {
-		for _, source := range c.Sources {
-			options.Registries = append(options.Registries, mesh.Registry{
-				Source: source.Name, Domain: cmp.Or(source.Domain, c.Mesh.Domain),
-			})
-		}
+	if registries := c.registries(); len(registries) > 1 {
+		options.Registries = registries
 	} else {
-		options.Domain = cmp.Or(c.Sources[0].Domain, c.Mesh.Domain)
+		options.Domain = registries[0].Domain
 	}
 	for _, text := range c.Mesh.Hosts {
 		host, err := mesh.ParseHostTemplate(text)
@@ -38,3 +34,36 @@ func (c Config) MeshOptions() (mesh.Options, error) {
 	}
 	return options, nil
 }
+
+// registries are the sources as far as hosts are concerned: merged ones are one, in the place of the first.
+func (c Config) registries() []mesh.Registry {
+	groups := c.Groups()
+	var registries []mesh.Registry
+	for _, source := range c.Sources {
+		group, merged := groups[source.Name]
+		if merged && group != source.Name {
+			continue
+		}
+		registries = append(registries, mesh.Registry{Source: source.Name, Domain: c.domainOf(source), Merged: merged})
+	}
+	return registries
+}
+
+// Groups returns, for each merged source, the name that the services of its group have as their source: that of the
+// first source with merge and the same domain.
+func (c Config) Groups() map[string]string {
+	first, groups := map[string]string{}, map[string]string{}
+	for _, source := range c.Sources {
+		if !source.Merge {
+			continue
+		}
+		domain := c.domainOf(source)
+		if first[domain] == "" {
+			first[domain] = source.Name
+		}
+		groups[source.Name] = first[domain]
+	}
+	return groups
+}
+
+func (c Config) domainOf(source Source) string { return cmp.Or(source.Domain, c.Mesh.Domain) }

@@ -77,7 +77,7 @@ func (c Config) validateSources(found *checks) {
 		found.fail("sources", "no entry; leave it out for a Consul agent at CONSUL_HTTP_ADDR, else 127.0.0.1:8500")
 	}
 	type place struct{ address, datacenter string }
-	names, places := map[string]bool{}, map[place]bool{}
+	names, places, domains := map[string]bool{}, map[place]bool{}, map[string]Source{}
 	for i, source := range c.Sources {
 		at := fmt.Sprintf("sources[%d].", i)
 		source.validate(found, at, c.Mesh.ClusterDomain)
@@ -87,6 +87,12 @@ func (c Config) validateSources(found *checks) {
 		where := place{source.Address, source.Datacenter}
 		if places[where] {
 			found.fail(at+"address", "another source reads the same datacenter of the same agent already")
+		}
+		if earlier, ok := domains[c.domainOf(source)]; ok && source.Merge && !earlier.Merge {
+			found.fail(at+"merge", "hosts of %s without a datacenter belong to %q, which isn't merged: set merge there too, or a domain here",
+				c.domainOf(source), earlier.Name)
+		} else if !ok {
+			domains[c.domainOf(source)] = source
 		}
 		names[source.Name], places[where] = true, true
 	}

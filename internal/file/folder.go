@@ -88,6 +88,12 @@ func (f *Folder) write(root *os.Root, name mesh.Name, state bridge.State) error 
 		return err
 	}
 	file := fileOf(desired, name)
+	if len(desired.Waiting) > 0 {
+		// A source may still have instances of the service: its file isn't made shorter before.
+		if before, err := standing(root, file); err == nil && before != nil {
+			return nil
+		}
+	}
 	switch err := replace(root, file, append([]byte(header), body...)); {
 	case errors.Is(err, errForeign):
 		f.log.Error("a file is not isthmus's and stays as it is: move it away and start isthmus again",

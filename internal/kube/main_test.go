@@ -7,6 +7,7 @@ import (
 	"maps"
 	"os"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -71,6 +72,8 @@ type board struct {
 	desired  map[mesh.Name]bridge.Desired
 	complete bool
 	revision uint64
+	// waiting are sources of merged services that have not reported yet.
+	waiting []string
 }
 
 func newBoard(namespace string) *board {
@@ -88,6 +91,7 @@ func (b *board) Desired(name mesh.Name) bridge.Desired {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if desired, ok := b.desired[name]; ok {
+		desired.Waiting = b.waiting
 		return desired
 	}
 	return bridge.Desired{Known: b.complete && name.Source == "consul"}
@@ -107,7 +111,8 @@ func (b *board) Complete() bool {
 
 func (b *board) Written(mesh.Name, uint64) time.Time { return time.Time{} }
 
-// set says what a service is from now on: instances by their ID and version.
+// set says what a service is from now on: instances by their ID and version. The ID may begin with the source that
+// reports it, "east/1".
 func (b *board) set(name string, versions map[string]string) {
 	service := catalog.Service{Key: catalog.Key{Source: "consul", Name: name}, Datacenter: "dc1"}
 	for _, id := range slices.Sorted(maps.Keys(versions)) {
@@ -116,6 +121,9 @@ func (b *board) set(name string, versions map[string]string) {
 			Address: "10.0.0.1", Port: 8080, Health: catalog.Passing, Weights: catalog.Weights{Passing: 1, Warning: 1},
 			Meta: map[string]string{"version": versions[id]},
 		})
+		if source, _, ok := strings.Cut(id, "/"); ok {
+			service.Instances[len(service.Instances)-1].Source = source
+		}
 	}
 	meshName := mesh.Name{Source: "consul", Label: name}
 	resources, _ := mesh.Translate(service, meshName, b.options)

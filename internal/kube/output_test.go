@@ -92,7 +92,7 @@ func TestHeal(t *testing.T) {
 			if err := c.Get(t.Context(), client.ObjectKeyFromObject(object), object); err != nil {
 				return err.Error()
 			}
-			return fmt.Sprint(object.GetLabels()[mesh.ManagedByLabel], specOf(object))
+			return fmt.Sprint(object.GetLabels()[mesh.ManagedByLabel], object.GetLabels()["version"], specOf(object))
 		}
 	}
 	wantEntry, wantWorkload := read(entry())(), read(workload())()
@@ -109,6 +109,8 @@ func TestHeal(t *testing.T) {
 		{"a value changed", func() { patch(workload(), `{"spec":{"labels":{"version":"v9"},"weight":7}}`) }},
 		{"a value added", func() { patch(workload(), `{"spec":{"labels":{"extra":"x"}}}`) }},
 		{"a value removed", func() { patch(entry(), `{"spec":{"location":null}}`) }},
+		// istiod lets an object's labels go before those of its spec.
+		{"a value overridden", func() { patch(workload(), `{"metadata":{"labels":{"version":"v9"}}}`) }},
 		{"a label removed", func() { patch(entry(), `{"metadata":{"labels":null}}`) }},
 		{"an object deleted", func() { _ = c.Delete(t.Context(), workload()) }},
 		{"an entry deleted", func() { _ = c.Delete(t.Context(), entry()) }},

@@ -31,7 +31,7 @@ func (o *Output) Reconcile(_ context.Context, name mesh.Name) (reconcile.Result,
 	if err != nil {
 		return o.failed(name, err)
 	}
-	w := writer{Output: o, name: name, standing: standing}
+	w := writer{Output: o, name: name, standing: standing, waiting: desired.Waiting}
 	var wait time.Duration
 	if len(desired.Objects) > 0 {
 		o.returned(name)
@@ -55,7 +55,9 @@ type writer struct {
 	*Output
 	name     mesh.Name
 	standing map[reference]client.Object
-	writes   int
+	// waiting are the sources whose instances are not all known yet.
+	waiting []string
+	writes  int
 }
 
 // fill applies what differs, the ServiceEntry first, and deletes what is there besides. One refused object
@@ -69,12 +71,28 @@ func (w *writer) fill(ctx context.Context, wanted []mesh.Object) error {
 		errs = append(errs, w.ensure(ctx, object, standing))
 	}
 	for at, object := range w.standing {
+		if w.awaited(object) {
+			continue
+		}
 		// A ServiceEntry goes last: here it stands in a namespace that the service has left.
 		if at.kind == mesh.WorkloadEntryKind || errors.Join(errs...) == nil {
 			errs = append(errs, w.remove(ctx, object))
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// awaited tells whether an object holds instances of a source that has not reported them yet, so that nobody can say
+// that they are gone.
+func (w *writer) awaited(standing client.Object) bool {
+	if len(w.waiting) == 0 || standing == nil || !ours(standing) {
+		return false
+	}
+	if entry, ok := standing.(*networkingv1.ServiceEntry); ok {
+		return len(entry.Spec.Endpoints) > 0
+	}
+	source := standing.GetAnnotations()[mesh.SourceAnnotation]
+	return source == "" || slices.Contains(w.waiting, source)
 }
 
 // empty takes the endpoints of a service away, and its ServiceEntry once the grace time is over: without

@@ -3,6 +3,7 @@ package kube
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 
 	networkingv1 "istio.io/client-go/pkg/apis/networking/v1"
@@ -107,4 +108,65 @@ func TestNeighbour(t *testing.T) {
 	}
 	slices.Sort(want)
 	eventually(t, want, objects(t, c, "neighbour", "neighbour-1"))
+}
+
+// TestMergedSourceIsAway holds that while a source of a merged service has not reported, its instances stay, and those
+// of the others come and go; inline, where they share an object, that object stays as it is.
+func TestMergedSourceIsAway(t *testing.T) {
+	for _, form := range []mesh.Form{mesh.WorkloadEntryForm, mesh.InlineForm} {
+		t.Run(string(form), func(t *testing.T) {
+			ns := "merged-" + strings.ToLower(string(form))
+			b, c := newBoard(ns), newClient(t)
+			b.options.Form = form
+			b.set("web", map[string]string{"east/1": "v1", "west/1": "v1", "west/2": "v1"})
+			r := start(t, b, nil)
+			r.waitReady(t)
+			if err := r.stop(); err != nil {
+				t.Fatal(err)
+			}
+			whole := endpoints(t, c, ns)()
+
+			// A start at which west has reported one instance of two, and east nothing yet.
+			b.outputs, b.waiting = nil, []string{"east"}
+			b.set("web", map[string]string{"west/2": "v2"})
+			r = start(t, b, func(o *Options) { o.Grace = 0 })
+			r.waitReady(t)
+			want := []string{"v1", "v2"} // east's first one, west's second one
+			if form == mesh.InlineForm {
+				want = whole
+			}
+			eventually(t, want, endpoints(t, c, ns))
+
+			b.mu.Lock()
+			b.waiting = nil
+			b.mu.Unlock()
+			b.set("web", map[string]string{"west/2": "v2"})
+			b.setComplete(true)
+			eventually(t, []string{"v2"}, endpoints(t, c, ns))
+		})
+	}
+}
+
+// endpoints returns the versions of all endpoints in a namespace, in whatever form they are there.
+func endpoints(t *testing.T, c client.Client, namespace string) func() []string {
+	return func() []string {
+		var entries networkingv1.ServiceEntryList
+		var workloads networkingv1.WorkloadEntryList
+		for _, list := range []client.ObjectList{&entries, &workloads} {
+			if err := c.List(t.Context(), list, client.InNamespace(namespace)); err != nil {
+				return []string{err.Error()}
+			}
+		}
+		versions := []string{}
+		for _, entry := range entries.Items {
+			for _, endpoint := range entry.Spec.Endpoints {
+				versions = append(versions, endpoint.Labels["version"])
+			}
+		}
+		for _, workload := range workloads.Items {
+			versions = append(versions, workload.Spec.Labels["version"])
+		}
+		slices.Sort(versions)
+		return versions
+	}
 }

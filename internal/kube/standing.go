@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"google.golang.org/protobuf/proto"
+	networking "istio.io/api/networking/v1alpha3"
 	networkingv1 "istio.io/client-go/pkg/apis/networking/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -58,7 +59,25 @@ func (o *Output) listed(ctx context.Context, options ...client.ListOption) (map[
 func holds(standing client.Object, wanted mesh.Object) bool {
 	return contains(standing.GetLabels(), wanted.Labels) &&
 		contains(standing.GetAnnotations(), wanted.Annotations) &&
+		len(overriding(standing.GetLabels(), wanted)) == 0 &&
 		proto.Equal(specOf(standing), wanted.Spec)
+}
+
+// overriding returns the labels of an object that somebody else set and that change an endpoint's own: istiod lets a
+// WorkloadEntry's labels go before those of its spec (ConvertWorkloadEntry in Istio's pilot/pkg/serviceregistry).
+func overriding(labels map[string]string, wanted mesh.Object) []string {
+	workload, ok := wanted.Spec.(*networking.WorkloadEntry)
+	if !ok {
+		return nil
+	}
+	var keys []string
+	for key, value := range labels {
+		own, set := workload.Labels[key]
+		if _, ours := wanted.Labels[key]; set && !ours && own != value {
+			keys = append(keys, key)
+		}
+	}
+	return keys
 }
 
 func specOf(object client.Object) proto.Message {

@@ -68,8 +68,9 @@ func (l *links) recovered(log *slog.Logger, name mesh.Name) {
 // answered tells whether an error is an answer of the API server, not the lack of one.
 func answered(err error) bool {
 	var (
-		status  apierrors.APIStatus
-		foreign foreignError
+		status    apierrors.APIStatus
+		foreign   foreignError
+		contested contestedError
 	)
-	return errors.As(err, &status) || errors.As(err, &foreign)
+	return errors.As(err, &status) || errors.As(err, &foreign) || errors.As(err, &contested)
 }

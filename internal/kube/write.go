@@ -26,6 +26,14 @@ func (e foreignError) Error() string {
 		e.object.Kind, e.object.Namespace, e.object.Name, FieldOwner)
 }
 
+// contestedError says that somebody alters an object of ours within our own write, as an admission webhook does.
+type contestedError struct{ object mesh.Object }
+
+func (e contestedError) Error() string {
+	return fmt.Sprintf("%s %s/%s is altered while it is written: exempt what isthmus writes from the admission webhook that does it",
+		e.object.Kind, e.object.Namespace, e.object.Name)
+}
+
 // ensure applies an object unless it stands there already.
 func (w *writer) ensure(ctx context.Context, wanted mesh.Object, standing client.Object) error {
 	last, ahead := w.ledger.ahead(refer(wanted), standing)
@@ -39,7 +47,7 @@ func (w *writer) ensure(ctx context.Context, wanted mesh.Object, standing client
 		return w.apply(ctx, wanted, false)
 	case !ours(standing):
 		return foreignError{wanted}
-	case holds(standing, wanted):
+	case wanted.Kind == mesh.ServiceEntryKind && w.awaited(standing), holds(standing, wanted):
 		return nil
 	default:
 		return w.apply(ctx, wanted, true)
@@ -72,7 +80,7 @@ func (w *writer) apply(ctx context.Context, wanted mesh.Object, known bool) erro
 		}
 		return fmt.Errorf("apply %s %s/%s: %w", wanted.Kind, wanted.Namespace, wanted.Name, err)
 	}
-	if !reflect.DeepEqual(object.Object["spec"], spec) {
+	if w.altered(object, spec, wanted) {
 		if err := w.overwrite(ctx, object, spec, wanted); err != nil {
 			return err
 		}
@@ -81,14 +89,27 @@ func (w *writer) apply(ctx context.Context, wanted mesh.Object, known bool) erro
 	return nil
 }
 
-// overwrite takes out of a spec what someone else put there: an apply leaves other owners' fields alone, but a
+// altered tells whether an object means something else than what was applied.
+func (w *writer) altered(object *unstructured.Unstructured, spec any, wanted mesh.Object) bool {
+	return !reflect.DeepEqual(object.Object["spec"], spec) || len(overriding(object.GetLabels(), wanted)) > 0
+}
+
+// overwrite takes out of an object what someone else put there: an apply leaves other owners' fields alone, but a
 // label more on an endpoint sends it other traffic. All our fields hold already, so nothing changes its owner.
 func (w *writer) overwrite(ctx context.Context, object *unstructured.Unstructured, spec any, wanted mesh.Object) error {
 	object.Object["spec"] = spec
+	labels := object.GetLabels()
+	for _, key := range overriding(labels, wanted) {
+		delete(labels, key)
+	}
+	object.SetLabels(labels)
 	err := w.client.Update(ctx, object, client.FieldOwner(FieldOwner))
 	w.wrote("update", wanted.Kind, err)
 	if err != nil {
 		return fmt.Errorf("update %s %s/%s: %w", wanted.Kind, wanted.Namespace, wanted.Name, err)
+	}
+	if w.altered(object, spec, wanted) {
+		return contestedError{wanted}
 	}
 	return nil
 }
@@ -131,10 +152,13 @@ func (w *writer) wrote(verb string, kind mesh.Kind, err error) {
 
 // permanent tells whether an error lies in the object or its place, so that a quick retry is of no use.
 func permanent(err error) bool {
-	var foreign foreignError
+	var (
+		foreign   foreignError
+		contested contestedError
+	)
 	if apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause) {
 		return false // it is forbidden to write there, but not for long
 	}
-	return errors.As(err, &foreign) || apierrors.IsInvalid(err) || apierrors.IsForbidden(err) ||
+	return errors.As(err, &foreign) || errors.As(err, &contested) || apierrors.IsInvalid(err) || apierrors.IsForbidden(err) ||
 		apierrors.IsBadRequest(err) || apierrors.IsRequestEntityTooLargeError(err)
 }

@@ -13,8 +13,10 @@ import (
 
 // endpoint is an instance that Istio can hold.
 type endpoint struct {
-	id    catalog.InstanceID
-	entry *networking.WorkloadEntry
+	id catalog.InstanceID
+	// source is the source that reports it, where its service is made of several.
+	source string
+	entry  *networking.WorkloadEntry
 	// port is the instance's own port, and protocol what it speaks there.
 	port     uint32
 	protocol Protocol
@@ -52,7 +54,7 @@ func usableEndpoint(instance catalog.Instance, name Name, options Options, repor
 	weight, takesTraffic := trafficShare(instance, options.PassingOnly)
 	port := uint32(instance.Port)
 	return endpoint{
-		id: instance.ID,
+		id: instance.ID, source: instance.Source,
 		entry: &networking.WorkloadEntry{
 			Address:  address,
 			Ports:    map[string]uint32{defaultPort: port, nativePort: port},

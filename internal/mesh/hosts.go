@@ -98,8 +98,8 @@ type standing struct {
 	// first is the first source of all. firstOfDomain is the first with its domain: hosts without a datacenter are
 	// its own.
 	first, firstOfDomain bool
-	// alone says that there is no other source.
-	alone bool
+	// alone says that there is no other source, merged that it stands for several datacenters.
+	alone, merged bool
 }
 
 func (o Options) standing(source string) standing {
@@ -107,15 +107,18 @@ func (o Options) standing(source string) standing {
 		return standing{domain: o.Domain, first: true, firstOfDomain: true, alone: true}
 	}
 	at := slices.IndexFunc(o.Registries, func(r Registry) bool { return r.Source == source })
-	domain := o.Registries[at].Domain
+	domain, merged := o.Registries[at].Domain, o.Registries[at].Merged
 	same := func(r Registry) bool { return r.Domain == domain }
-	return standing{domain: domain, first: at == 0, firstOfDomain: slices.IndexFunc(o.Registries, same) == at}
+	return standing{domain: domain, first: at == 0, firstOfDomain: slices.IndexFunc(o.Registries, same) == at, merged: merged}
 }
 
 // mayMake tells whether a template's host is the source's own: another one makes the same unless it says the
 // datacenter or the domain.
 func (s standing) mayMake(t HostTemplate) bool {
-	return s.first || t.ofDatacenter || t.ofDomain && s.firstOfDomain
+	if t.ofDatacenter {
+		return !s.merged
+	}
+	return s.first || t.ofDomain && s.firstOfDomain
 }
 
 // hosts are the names that Consul's DNS has for a service: NAME.service.DOMAIN and, where there are several
@@ -124,7 +127,7 @@ func (s standing) hosts(data HostData) []string {
 	short := data.Name + ".service." + s.domain
 	long := data.Name + ".service." + data.Datacenter + "." + s.domain
 	switch {
-	case s.alone:
+	case s.alone, s.merged:
 		return []string{short}
 	case s.firstOfDomain:
 		return []string{short, long}

@@ -52,6 +52,8 @@ type Registry struct {
 	Source string
 	// Domain is the domain of its DNS.
 	Domain string
+	// Merged says that it stands for several datacenters whose services are one: their host names none of them.
+	Merged bool
 }
 
 // Resources are the objects that the mesh should hold for one service; none of them where Objects is empty.

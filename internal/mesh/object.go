@@ -28,6 +28,9 @@ const (
 	ServiceAnnotation   = prefix + "consul-service"
 	NodeAnnotation      = prefix + "consul-node"
 	ServiceIDAnnotation = prefix + "consul-service-id"
+	// SourceAnnotation holds, for a merged service, the name of the registry that reports the instance. It can't be a
+	// label: istiod lets an object's labels override those of its spec, and the ServiceEntry selects by the source.
+	SourceAnnotation = prefix + "reported-by"
 
 	prefix = "isthmus-mesh.github.io/"
 
@@ -113,12 +116,16 @@ func serviceEntryObject(service catalog.Service, name Name, namespace string, sp
 }
 
 func workloadEntryObject(name Name, namespace string, e endpoint) Object {
+	notes := annotations(NodeAnnotation, e.id.Node, ServiceIDAnnotation, e.id.ServiceID)
+	if e.source != "" {
+		notes[SourceAnnotation] = e.source
+	}
 	return Object{
 		Kind:        WorkloadEntryKind,
 		Namespace:   namespace,
 		Name:        name.WorkloadEntry(e.id),
 		Labels:      objectLabels(name),
-		Annotations: annotations(NodeAnnotation, e.id.Node, ServiceIDAnnotation, e.id.ServiceID),
+		Annotations: notes,
 		Spec:        e.entry,
 	}
 }

@@ -24,6 +24,19 @@ func sources() []Case {
 		of("sources-other-domain", web("partner", "dc1"), several, templates),
 		// Istio allows one host where a connection doesn't say which it means.
 		of("sources-first-tcp", web("consul", "dc1", checks("tcp")), several),
+		// Merged, it is one service of all datacenters: its hosts name none.
+		of("sources-merged", merged(), func(o *mesh.Options) {
+			o.Registries = []mesh.Registry{{Source: "consul", Domain: "consul", Merged: true}, {Source: "partner", Domain: "partner"}}
+		}, templates),
 		of("sources-same-domain-tcp", web("east", "dc2", checks("tcp")), several),
 	}
+}
+
+// merged is a service with an instance in each of two datacenters.
+func merged() catalog.Service {
+	s := service("web", instance("web-a"), instance("web-b"))
+	for i, from := range []struct{ source, datacenter string }{{"consul", "dc1"}, {"east", "dc2"}} {
+		s.Instances[i].Source, s.Instances[i].ID.Datacenter = from.source, from.datacenter
+	}
+	return s
 }

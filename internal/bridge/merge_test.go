@@ -1,0 +1,77 @@
+package bridge
+
+import (
+	"slices"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/isthmus-mesh/isthmus/internal/mesh"
+)
+
+// TestMerge holds that merged sources make one service of one name, that each takes only its own instances away, and
+// that it is said which of them have not reported yet.
+func TestMerge(t *testing.T) {
+	b := quietBridge(map[string]string{"west": "west", "east": "west"})
+	for _, source := range []string{"west", "east", "alone"} {
+		b.synced[source] = false
+	}
+	web := mesh.Name{Source: "west", Label: "web"}
+	expect := func(known bool, waiting []string, owners ...string) {
+		t.Helper()
+		desired := b.Desired(web)
+		var got []string
+		for _, object := range desired.Objects {
+			if object.Kind == mesh.WorkloadEntryKind {
+				got = append(got, object.Annotations[mesh.SourceAnnotation])
+			}
+		}
+		slices.Sort(got)
+		if diff := cmp.Diff(owners, got); diff != "" || desired.Known != known {
+			t.Errorf("known: %v, instances of (-want +got):\n%s", desired.Known, diff)
+		}
+		if diff := cmp.Diff(waiting, desired.Waiting); diff != "" {
+			t.Errorf("waiting for (-want +got):\n%s", diff)
+		}
+	}
+	expect(false, nil)
+	b.take(oneUpdate(reported("west", "web", "1")))
+	expect(true, []string{"east", "west"}, "west")
+	b.takeSynced("west")
+	expect(true, []string{"east"}, "west")
+	b.take(oneUpdate(reported("west", "web")))
+	expect(false, nil) // east may have some
+	b.take(oneUpdate(reported("east", "web", "1")))
+	b.take(oneUpdate(reported("west", "web", "1", "2")))
+	b.takeSynced("east")
+	// Both report the instance with the ID "1" of one datacenter: it is there once.
+	expect(true, []string{}, "east", "west")
+	b.take(oneUpdate(reported("east", "web")))
+	expect(true, []string{}, "west", "west")
+	b.take(oneUpdate(reported("west", "web")))
+	expect(true, nil)
+	if other := b.Desired(mesh.Name{Source: "alone", Label: "web"}); other.Known {
+		t.Error("a source that has not reported is taken for empty")
+	}
+	if len(b.merger.parts) != 0 || len(b.reported) != 0 {
+		t.Errorf("left over: %v %v", b.merger.parts, b.reported)
+	}
+}
+
+// TestMergedMembers holds that what was written for a member of a group before it was merged is known to be gone only
+// when the whole group has reported.
+func TestMergedMembers(t *testing.T) {
+	b := quietBridge(map[string]string{"west": "west", "east": "west"})
+	b.synced = map[string]bool{"west": false, "east": true}
+	old := mesh.Name{Source: "east", Label: "web"}
+	if b.Desired(old).Known {
+		t.Error("it is known to be gone before its group has reported")
+	}
+	b.takeSynced("west")
+	if !b.Desired(old).Known {
+		t.Error("it is not known to be gone")
+	}
+	if b.Desired(mesh.Name{Source: "stranger", Label: "web"}).Known {
+		t.Error("a source that there isn't is known")
+	}
+}
