@@ -17,6 +17,7 @@ import (
 	ctrllog "sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/isthmus-mesh/isthmus/internal/config"
+	"github.com/isthmus-mesh/isthmus/internal/consul"
 	"github.com/isthmus-mesh/isthmus/internal/kube"
 	"github.com/isthmus-mesh/isthmus/internal/mesh"
 )
@@ -59,6 +60,10 @@ func consulConfig(c config.Source) (*api.Config, error) {
 		}
 	}
 	return client, nil
+}
+
+func selection(c config.Services) consul.Selection {
+	return consul.Selection{Include: c.Include, Exclude: c.Exclude, WithTags: c.WithTags, WithoutTags: c.WithoutTags}
 }
 
 func newKubeOutput(c config.Config, log *slog.Logger, metrics *kube.Metrics) (*kube.Output, error) {

@@ -103,7 +103,7 @@ func newSource(c config.Source, log *slog.Logger, registry prometheus.Registerer
 	}
 	return consul.New(consul.Options{
 		Name: c.Name, Config: client, Datacenter: c.Datacenter, Connections: c.Connections,
-		Wait: c.Wait.Std(), Logger: log, Metrics: consul.NewMetrics(registry),
+		Wait: c.Wait.Std(), Selection: selection(c.Services), Filter: c.Services.Filter, Logger: log, Metrics: consul.NewMetrics(registry),
 	})
 }
 

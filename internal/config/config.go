@@ -30,6 +30,16 @@ type Source struct {
 	TLS         TLS      `json:"tls" doc:"TLS towards the agent, for https addresses. What is empty is taken from Consul's own environment variables."`
 	Connections int      `json:"connections" doc:"Most HTTP requests, waiting ones too, held at the agent at once over plain HTTP. Consul allows an address 200 connections by default (limits.http_max_conns_per_client), shared by all its clients."`
 	Wait        Duration `json:"wait" doc:"How long a blocking query waits for a change before it is asked again, a fifth more or less. At most 8m."`
+	Services    Services `json:"services" doc:"Which services are watched, and which of their instances. Everything by default. An instance whose meta says isthmus: false is never taken."`
+}
+
+// Services is what is taken of a source.
+type Services struct {
+	Include     []string `json:"include" doc:"Globs of service names to take: * stands for any characters, ? for one. Empty: all. What is left out by its name costs Consul no query."`
+	Exclude     []string `json:"exclude" doc:"Globs of service names to leave out. Goes before include."`
+	WithTags    []string `json:"withTags" doc:"Globs of tags. An instance is taken if it has a tag for each of them."`
+	WithoutTags []string `json:"withoutTags" doc:"Globs of tags. An instance that has a tag for one of them is left out."`
+	Filter      string   `json:"filter" doc:"Expression in Consul's own filter language that each instance must fit, as for /v1/health/service: Service.Meta.team == \"blue\" and Node.Meta.zone != \"lab\". Consul checks it at the start."`
 }
 
 // TLS names the files of a client's TLS.

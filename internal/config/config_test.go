@@ -31,6 +31,7 @@ sources:
 - name: east
   address: https://consul.east.example:8501
   wait: 90s
+  services: {include: ["shop-*"], exclude: ["*-internal"], withTags: [mesh], withoutTags: [old], filter: Service.Port == 80}
 mesh:
   hosts: ["{{ .Name }}", "{{ .Name }}.{{ .Datacenter }}.shop.example"]
   endpoints: inline
@@ -45,6 +46,10 @@ kubernetes:
 	want.Sources[0].Name = "east"
 	want.Sources[0].Address = "https://consul.east.example:8501"
 	want.Sources[0].Wait = Duration(90 * time.Second)
+	want.Sources[0].Services = Services{
+		Include: []string{"shop-*"}, Exclude: []string{"*-internal"}, WithTags: []string{"mesh"}, WithoutTags: []string{"old"},
+		Filter: "Service.Port == 80",
+	}
 	want.Mesh.Hosts = []string{"{{ .Name }}", "{{ .Name }}.{{ .Datacenter }}.shop.example"}
 	want.Mesh.Endpoints = "inline"
 	want.Kubernetes.Shards = 20
@@ -70,6 +75,9 @@ func TestBadInput(t *testing.T) {
 		"wait":                    {"sources: [{wait: 1h}]", "sources[0].wait: 1h is not within 1s and 8m"},
 		"duration without a unit": {"sources: [{wait: 5}]", `duration 5: write it with its unit, as in "30s" or "5m"`},
 		"half a key pair":         {"sources: [{tls: {certFile: x}}]", "sources[0].tls: certFile and keyFile go together"},
+		"empty glob":              {"sources: [{services: {exclude: [a, '']}}]", "sources[0].services.exclude[1]: it is empty; * stands for any name"},
+		"no list of globs":        {"sources: [{services: {include: a}}]", "cannot unmarshal string into Go struct field"},
+		"unknown selection":       {"sources: [{services: {tags: [a]}}]", `unknown field "tags"`},
 		"domain":                  {"mesh: {domain: a_b}", `mesh.domain: "a_b" is no domain`},
 		"domain of the cluster":   {"mesh: {domain: x.cluster.local}", `mesh.domain: "x.cluster.local" is under the cluster's own domain "cluster.local"`},
 		"host template":           {"mesh: {hosts: ['{{ .Nmae }}']}", "mesh.hosts[0]: host template"},

@@ -47,6 +47,15 @@ func (c *checks) domain(path, value string) {
 	}
 }
 
+// globs refuses an empty one: it fits no name, and so was meant to be something else.
+func (c *checks) globs(path string, globs []string) {
+	for i, glob := range globs {
+		if glob == "" {
+			c.fail(fmt.Sprintf("%s[%d]", path, i), "it is empty; * stands for any name")
+		}
+	}
+}
+
 // Validate returns everything that is wrong, one error a line; nil where nothing is.
 func (c Config) Validate() error {
 	var found checks
@@ -83,6 +92,14 @@ func (s Source) validate(found *checks, at string) {
 	if (s.TLS.CertFile == "") != (s.TLS.KeyFile == "") {
 		found.fail(at+"tls", "certFile and keyFile go together")
 	}
+	s.Services.validate(found, at+"services.")
+}
+
+func (s Services) validate(found *checks, at string) {
+	found.globs(at+"include", s.Include)
+	found.globs(at+"exclude", s.Exclude)
+	found.globs(at+"withTags", s.WithTags)
+	found.globs(at+"withoutTags", s.WithoutTags)
 }
 
 // checkAddress takes what Consul's own programs take.
