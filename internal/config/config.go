@@ -58,6 +58,17 @@ type Mesh struct {
 	Endpoints       string   `json:"endpoints" doc:"workloadEntry: one WorkloadEntry for each instance. inline: all instances in the ServiceEntry, which costs the API server and istiod less in large catalogs."`
 	DefaultProtocol string   `json:"defaultProtocol" doc:"Protocol of services whose meta (protocol) and checks tell none: tcp, tls, https, http, http2, grpc, grpc-web, mongo, mysql or redis."`
 	Health          string   `json:"health" doc:"Instances that take traffic: passingAndWarning or passing."`
+
+	ExportTo         []string `json:"exportTo" doc:"Namespaces that see the services: names of namespaces, or . for the service's own, * for all, ~ for none. Empty: what Istio's mesh configuration says, by default all."`
+	Rules            []Rule   `json:"rules" doc:"What holds for some services. Of the rules that fit a service, the first one that says namespace or exportTo counts for it."`
+	NamespaceChoices []string `json:"namespaceChoices" doc:"Namespaces that a service may choose by its meta entry isthmus-namespace, where no rule places it. Names, no globs."`
+}
+
+// Rule is what holds for some services.
+type Rule struct {
+	Services  []string `json:"services" doc:"Globs of service names as Consul has them."`
+	Namespace string   `json:"namespace" doc:"Namespace of the services' objects, in place of kubernetes.namespace and its shards."`
+	ExportTo  []string `json:"exportTo" doc:"As mesh.exportTo."`
 }
 
 // Kubernetes is where the objects go.

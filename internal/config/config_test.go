@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/isthmus-mesh/isthmus/internal/mesh"
 )
 
 var update = flag.Bool("update", false, "write the generated pages anew")
@@ -59,6 +61,38 @@ kubernetes:
 	}
 }
 
+func TestMeshOptions(t *testing.T) {
+	c, err := Parse([]byte(`
+mesh:
+  health: passing
+  exportTo: [., istio-system]
+  rules:
+  - {services: ["shop-*"], namespace: shop, exportTo: ["*"]}
+  namespaceChoices: [blue]
+kubernetes: {namespace: base, shards: 2}
+`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := c.MeshOptions()
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := mesh.Options{
+		Domain: "consul", ClusterDomain: "cluster.local", Form: mesh.WorkloadEntryForm, DefaultProtocol: mesh.HTTP, PassingOnly: true,
+		Placement: mesh.Placement{
+			Base: "base", Shards: 2, Choices: []string{"blue"}, ExportTo: []string{".", "istio-system"},
+			Rules: []mesh.Rule{{Services: []string{"shop-*"}, Namespace: "shop", ExportTo: []string{"*"}}},
+		},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff([]string{"base-0", "base-1", "blue", "shop"}, got.Placement.Namespaces()); diff != "" {
+		t.Errorf("namespaces (-want +got):\n%s", diff)
+	}
+}
+
 // TestBadInput holds whole messages: each names the entry, what is wrong with it, and what would be right.
 func TestBadInput(t *testing.T) {
 	for name, test := range map[string]struct{ content, want string }{
@@ -85,6 +119,13 @@ func TestBadInput(t *testing.T) {
 		"endpoints":               {"mesh: {endpoints: x}", `mesh.endpoints: "x" is not one of workloadEntry, inline`},
 		"protocol":                {"mesh: {defaultProtocol: x}", `mesh.defaultProtocol: protocol "x" is not one of tcp, tls`},
 		"health":                  {"mesh: {health: x}", `mesh.health: "x" is not one of passingAndWarning, passing`},
+		"export":                  {"mesh: {exportTo: [A_b, x, x]}", `mesh.exportTo: "A_b" is not ".", "*", "~" or the name of a namespace, "x" is there twice`},
+		"export to all and more":  {"mesh: {exportTo: ['*', x]}", `mesh.exportTo: "*" stands alone`},
+		"export to none and more": {"mesh: {rules: [{services: [a], exportTo: [., '~']}]}", `mesh.rules[0].exportTo: "~" stands alone`},
+		"rule for none":           {"mesh: {rules: [{namespace: x}]}", `mesh.rules[0].services: it is empty, so the rule fits no service; ["*"] fits all`},
+		"rule that says nothing":  {"mesh: {rules: [{services: [a], namespace: x}, {services: [a]}]}", "mesh.rules[1]: it says neither namespace nor exportTo"},
+		"rule's namespace":        {"mesh: {rules: [{services: [a], namespace: a.b}]}", `mesh.rules[0].namespace: "a.b" is no DNS label`},
+		"choice by glob":          {"mesh: {namespaceChoices: [a, 'team-*']}", `mesh.namespaceChoices[1]: "team-*" is no DNS label`},
 		"shards":                  {"kubernetes: {shards: -1}", "kubernetes.shards: -1 is not within 0 and 1000"},
 		"writers":                 {"kubernetes: {writers: 0}", "kubernetes.writers: 0 is not within 1 and 256"},
 		"lease":                   {"kubernetes: {leaderElection: {renewDeadline: 20s}}", "kubernetes.leaderElection.renewDeadline: 20s is not less than leaseDuration, 15s"},

@@ -33,7 +33,10 @@ func rows(out *strings.Builder, at string, section reflect.Value) {
 		nested := value
 		switch {
 		case value.Kind() == reflect.Slice && value.Type().Elem().Kind() == reflect.Struct:
-			nested, path = value.Index(0), path+"[]"
+			nested, path = reflect.Zero(value.Type().Elem()), path+"[]"
+			if value.Len() > 0 {
+				nested = value.Index(0)
+			}
 		case value.Kind() == reflect.Struct:
 		default:
 			text = fmt.Sprintf("`%s`", defaultText(value))

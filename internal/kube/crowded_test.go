@@ -25,6 +25,7 @@ func TestCrowding(t *testing.T) {
 		{"few", crowded, 0, true, 0},
 		{"many", crowded * 2, 0, true, 1},
 		{"spread", crowded * 2, 4, true, 0},
+		{"spread, still too many", crowded * 5, 4, true, 1},
 		{"inline", crowded * 2, 0, false, 0},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -32,11 +33,14 @@ func TestCrowding(t *testing.T) {
 			o := &Output{
 				log: slog.New(slog.NewTextHandler(log, nil)), metrics: NewMetrics(prometheus.NewRegistry()),
 				options: Options{Crowding: c.crowding, Placement: mesh.Placement{Base: "ns", Shards: c.shards}},
-				state:   newBoard("ns"), held: map[mesh.Name]bool{},
+				state:   newBoard("ns"), held: map[mesh.Name]string{}, crowd: map[string]int{},
 			}
 			for n := range c.services {
 				name := mesh.Name{Source: "consul", Label: fmt.Sprint("s", n)}
-				o.finished(name, bridge.Desired{Resources: mesh.Resources{Objects: []mesh.Object{{}}}}, 0)
+				entry := mesh.Object{Namespace: o.options.Placement.Namespace(name)}
+				for range 2 { // a service that is written again is no second one
+					o.finished(name, bridge.Desired{Resources: mesh.Resources{Objects: []mesh.Object{entry}}}, 0)
+				}
 			}
 			if got := strings.Count(log.String(), "set kubernetes.shards, or mesh.endpoints to inline"); got != c.want {
 				t.Errorf("told %d times:\n%s", got, log)

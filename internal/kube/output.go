@@ -63,8 +63,10 @@ type Output struct {
 	links  links
 
 	mu sync.Mutex
-	// held are the services that have objects in the mesh; departed says since when others should have none.
-	held     map[mesh.Name]bool
+	// held says in which namespace the services are that have objects in the mesh, crowd counts them by namespace;
+	// departed says since when others should have none.
+	held     map[mesh.Name]string
+	crowd    map[string]int
 	departed map[mesh.Name]time.Time
 	// first are the services of the first whole content that wait for their first write; nil before it is known.
 	first  map[mesh.Name]bool
@@ -88,7 +90,7 @@ func New(options Options) (*Output, error) {
 	}
 	o := &Output{
 		options: options, log: options.Log, metrics: options.Metrics, http: httpClient,
-		held: map[mesh.Name]bool{}, departed: map[mesh.Name]time.Time{},
+		held: map[mesh.Name]string{}, crowd: map[string]int{}, departed: map[mesh.Name]time.Time{},
 	}
 	o.client, err = client.New(config, client.Options{HTTPClient: httpClient, Scheme: scheme, Mapper: mapper})
 	if err != nil {

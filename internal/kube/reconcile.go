@@ -59,7 +59,8 @@ type writer struct {
 }
 
 // fill applies what differs, the ServiceEntry first, and deletes what is there besides. One refused object
-// doesn't keep the others from being written.
+// doesn't keep the others from being written, but what stands in a namespace that the service leaves stays until
+// everything stands in the new one.
 func (w *writer) fill(ctx context.Context, wanted []mesh.Object) error {
 	var errs []error
 	for _, object := range wanted {
@@ -68,9 +69,9 @@ func (w *writer) fill(ctx context.Context, wanted []mesh.Object) error {
 		delete(w.standing, at)
 		errs = append(errs, w.ensure(ctx, object, standing))
 	}
+	moved := errors.Join(errs...) == nil
 	for at, object := range w.standing {
-		// A ServiceEntry goes last: here it stands in a namespace that the service has left.
-		if at.kind == mesh.WorkloadEntryKind || errors.Join(errs...) == nil {
+		if moved || at.namespace == wanted[0].Namespace {
 			errs = append(errs, w.remove(ctx, object))
 		}
 	}
@@ -136,17 +137,21 @@ func (o *Output) finished(name mesh.Name, desired bridge.Desired, writes int) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.firstWritten(name)
-	if len(desired.Objects) == 0 {
+	if before, held := o.held[name]; held {
+		o.crowd[before]--
 		delete(o.held, name)
+	}
+	if len(desired.Objects) == 0 {
 		return
 	}
-	o.held[name] = true
-	perNamespace := len(o.held) / max(1, o.options.Placement.Shards)
-	if o.options.Crowding && perNamespace > crowded && !o.warned {
+	namespace := desired.Objects[0].Namespace
+	o.held[name] = namespace
+	o.crowd[namespace]++
+	if o.options.Crowding && o.crowd[namespace] > crowded && !o.warned {
 		o.warned = true
 		o.log.Warn("many services in one namespace: istiod's work there grows with services times instances; "+
 			"set kubernetes.shards, or mesh.endpoints to inline",
-			"services", len(o.held), "namespaces", len(o.options.Placement.Namespaces()))
+			"services", o.crowd[namespace], "namespace", namespace)
 	}
 }
 
