@@ -3,6 +3,7 @@ package bridge
 import (
 	"context"
 	"log/slog"
+	"maps"
 	"slices"
 	"time"
 
@@ -13,16 +14,34 @@ import (
 // take brings reports into the state and tells the outputs which services they changed. It is called by one
 // goroutine only. The lock is held for one service at a time, so that readers wait for no burst.
 func (b *Bridge) take(unread letters) {
+	if unread.options != nil {
+		b.takeOptions(*unread.options)
+	}
 	for key, update := range unread.updates {
-		changed := b.takeUpdate(key, update)
-		for _, output := range b.outputs {
-			for _, name := range changed {
-				output.Notify(name)
-			}
-		}
+		b.notify(b.takeUpdate(key, update))
 	}
 	for _, source := range unread.synced {
 		b.takeSynced(source)
+	}
+}
+
+func (b *Bridge) notify(changed []mesh.Name) {
+	for _, output := range b.outputs {
+		for _, name := range changed {
+			output.Notify(name)
+		}
+	}
+}
+
+// takeOptions translates every service anew. What comes out as before is no change.
+func (b *Bridge) takeOptions(options mesh.Options) {
+	b.options = options
+	now := time.Now()
+	for _, key := range slices.SortedFunc(maps.Keys(b.services), catalog.Key.Compare) {
+		b.mu.Lock()
+		changed := b.retranslate(b.services[key].Service, now)
+		b.mu.Unlock()
+		b.notify(changed)
 	}
 }
 

@@ -29,13 +29,18 @@ func newRun() *cobra.Command {
   isthmus run --config isthmus.yaml --output dir=manifests`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			c, err := f.load(cmd.Flags())
+			c, content, err := f.load(cmd.Flags())
 			if err != nil {
 				return usageError{err}
 			}
 			d, err := newDaemon(c, f.output, cmd.OutOrStdout(), cmd.ErrOrStderr())
 			if err != nil {
 				return usageError{err}
+			}
+			if f.configFile != "" {
+				d.reload = d.newReloader(c, content, f.configFile, func(content []byte) (config.Config, error) {
+					return f.parse(cmd.Flags(), content)
+				})
 			}
 			return d.run(cmd.Context())
 		},
@@ -47,14 +52,18 @@ func newRun() *cobra.Command {
 // daemon is everything that a run consists of, ready to start.
 type daemon struct {
 	log    *slog.Logger
+	level  *slog.LevelVar
+	source *consul.Source
 	bridge *bridge.Bridge
 	admin  *admin.Server
+	// reload is nil where there is no configuration file.
+	reload *reloader
 }
 
 // newDaemon puts the parts together. What fails here is the user's to mend: it needs no server but the port
 // that it listens on.
 func newDaemon(c config.Config, output string, stdout, stderr io.Writer) (*daemon, error) {
-	log := newLog(c.Log, stderr)
+	log, level := newLog(c.Log, stderr)
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	options, err := c.MeshOptions()
@@ -76,7 +85,7 @@ func newDaemon(c config.Config, output string, stdout, stderr io.Writer) (*daemo
 	if err != nil {
 		return nil, fmt.Errorf("%w; choose another with --admin-addr", err)
 	}
-	return &daemon{log: log, bridge: b, admin: server}, nil
+	return &daemon{log: log, level: level, source: source, bridge: b, admin: server}, nil
 }
 
 func (d *daemon) run(ctx context.Context) error {
@@ -89,6 +98,9 @@ func (d *daemon) run(ctx context.Context) error {
 		defer stopServing()
 		return d.bridge.Run(groupCtx)
 	})
+	if d.reload != nil {
+		group.Go(func() error { return d.reload.run(groupCtx) })
+	}
 	err := group.Wait()
 	if ctx.Err() != nil {
 		d.log.Info("isthmus stopped")
@@ -96,7 +108,7 @@ func (d *daemon) run(ctx context.Context) error {
 	return err
 }
 
-func newSource(c config.Source, log *slog.Logger, registry prometheus.Registerer) (bridge.Source, error) {
+func newSource(c config.Source, log *slog.Logger, registry prometheus.Registerer) (*consul.Source, error) {
 	client, err := consulConfig(c)
 	if err != nil {
 		return nil, err

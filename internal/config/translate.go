@@ -18,13 +18,7 @@ func (c Config) MeshOptions() (mesh.Options, error) {
 		Form:            mesh.Form(c.Mesh.Endpoints),
 		DefaultProtocol: protocol,
 		PassingOnly:     c.Mesh.Health == passing,
-		Placement: mesh.Placement{
-			Base: c.Kubernetes.Namespace, Shards: c.Kubernetes.Shards,
-			Choices: c.Mesh.NamespaceChoices, ExportTo: c.Mesh.ExportTo,
-		},
-	}
-	for _, rule := range c.Mesh.Rules {
-		options.Placement.Rules = append(options.Placement.Rules, mesh.Rule(rule))
+		Placement:       c.placement(),
 	}
 	for _, text := range c.Mesh.Hosts {
 		host, err := mesh.ParseHostTemplate(text)

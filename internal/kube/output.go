@@ -33,8 +33,6 @@ type Options struct {
 	// REST is how to reach the API server. Its own limit of requests a second is replaced by WritesPerSecond.
 	REST      *rest.Config
 	Placement mesh.Placement
-	// Crowding warns of more services in one namespace than istiod bears: a matter of WorkloadEntries only.
-	Crowding bool
 	// WritesPerSecond bounds the requests to the API server; 0 leaves the bound to the server.
 	WritesPerSecond float64
 	// Writers is how many services are written at the same time.
@@ -63,7 +61,7 @@ type Output struct {
 	links  links
 
 	mu sync.Mutex
-	// held says in which namespace the services are that have objects in the mesh, crowd counts them by namespace;
+	// held says in which namespace the services are that have WorkloadEntries there, crowd counts them by namespace;
 	// departed says since when others should have none.
 	held     map[mesh.Name]string
 	crowd    map[string]int

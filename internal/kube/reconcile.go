@@ -141,18 +141,27 @@ func (o *Output) finished(name mesh.Name, desired bridge.Desired, writes int) {
 		o.crowd[before]--
 		delete(o.held, name)
 	}
-	if len(desired.Objects) == 0 {
+	if !crowds(desired) {
 		return
 	}
 	namespace := desired.Objects[0].Namespace
 	o.held[name] = namespace
 	o.crowd[namespace]++
-	if o.options.Crowding && o.crowd[namespace] > crowded && !o.warned {
+	if o.crowd[namespace] > crowded && !o.warned {
 		o.warned = true
 		o.log.Warn("many services in one namespace: istiod's work there grows with services times instances; "+
 			"set kubernetes.shards, or mesh.endpoints to inline",
 			"services", o.crowd[namespace], "namespace", namespace)
 	}
+}
+
+// crowds tells whether a service costs istiod a look at all WorkloadEntries of its namespace.
+func crowds(desired bridge.Desired) bool {
+	if len(desired.Objects) == 0 {
+		return false
+	}
+	entry, ok := desired.Objects[0].Spec.(*networking.ServiceEntry)
+	return ok && entry.WorkloadSelector != nil
 }
 
 // crowded is how many services with WorkloadEntries one namespace bears without harm to istiod.
