@@ -144,6 +144,10 @@ func (b *Bridge) Run(ctx context.Context) error {
 	return group.Wait()
 }
 
+// SetOptions changes the rules of the translation while the bridge runs. Outputs are told of the services that come out
+// different, and of no others. It returns at once.
+func (b *Bridge) SetOptions(options mesh.Options) { b.inbox.change(options) }
+
 // Ready returns nil when every source has reported and every output has written what they reported.
 func (b *Bridge) Ready() error {
 	b.mu.RLock()

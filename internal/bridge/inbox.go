@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/isthmus-mesh/isthmus/internal/catalog"
+	"github.com/isthmus-mesh/isthmus/internal/mesh"
 )
 
 // inbox holds the newest unread report of each service. It is the catalog.Sink of all sources.
@@ -20,6 +21,8 @@ type inbox struct {
 type letters struct {
 	updates map[catalog.Key]update
 	synced  []string
+	// options are new rules of the translation; nil where they stay.
+	options *mesh.Options
 }
 
 type update struct {
@@ -47,6 +50,13 @@ func (i *inbox) Update(service catalog.Service, observed time.Time) {
 func (i *inbox) Synced(source string) {
 	i.mu.Lock()
 	i.unread.synced = append(i.unread.synced, source)
+	i.mu.Unlock()
+	i.ring()
+}
+
+func (i *inbox) change(options mesh.Options) {
+	i.mu.Lock()
+	i.unread.options = &options
 	i.mu.Unlock()
 	i.ring()
 }

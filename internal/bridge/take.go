@@ -3,6 +3,7 @@ package bridge
 import (
 	"context"
 	"log/slog"
+	"maps"
 	"slices"
 	"time"
 
@@ -13,6 +14,9 @@ import (
 // take brings reports into the state and tells the outputs which services they changed. It is called by one
 // goroutine only. The lock is held for one service at a time, so that readers wait for no burst.
 func (b *Bridge) take(unread letters) {
+	if unread.options != nil {
+		b.takeOptions(*unread.options)
+	}
 	for _, update := range unread.updates {
 		b.notify(b.takeUpdate(update))
 	}
@@ -21,11 +25,23 @@ func (b *Bridge) take(unread letters) {
 	}
 }
 
-func (b *Bridge) notify(names []mesh.Name) {
+func (b *Bridge) notify(changed []mesh.Name) {
 	for _, output := range b.outputs {
-		for _, name := range names {
+		for _, name := range changed {
 			output.Notify(name)
 		}
+	}
+}
+
+// takeOptions translates every service anew. What comes out as before is no change.
+func (b *Bridge) takeOptions(options mesh.Options) {
+	b.options = options
+	now := time.Now()
+	for _, key := range slices.SortedFunc(maps.Keys(b.services), catalog.Key.Compare) {
+		b.mu.Lock()
+		changed := b.retranslate(b.services[key].Service, now)
+		b.mu.Unlock()
+		b.notify(changed)
 	}
 }
 

@@ -3,41 +3,19 @@ package cli
 import (
 	"cmp"
 	"fmt"
-	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
 
-	"github.com/go-logr/logr"
 	"github.com/hashicorp/consul/api"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
-	"k8s.io/klog/v2"
-	ctrllog "sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/isthmus-mesh/isthmus/internal/config"
+	"github.com/isthmus-mesh/isthmus/internal/consul"
 	"github.com/isthmus-mesh/isthmus/internal/kube"
-	"github.com/isthmus-mesh/isthmus/internal/mesh"
 )
-
-// newLog makes the log. The libraries' own logs are noise to an operator: they show at level debug only.
-func newLog(c config.Log, to io.Writer) *slog.Logger {
-	var level slog.Level
-	_ = level.UnmarshalText([]byte(c.Level)) // checked with the configuration
-	options := &slog.HandlerOptions{Level: level}
-	var handler slog.Handler = slog.NewTextHandler(to, options)
-	if c.Format == "json" {
-		handler = slog.NewJSONHandler(to, options)
-	}
-	libraries := logr.Discard()
-	if level <= slog.LevelDebug {
-		libraries = logr.FromSlogHandler(handler)
-	}
-	klog.SetLogger(libraries)
-	ctrllog.SetLogger(libraries)
-	return slog.New(handler)
-}
 
 // consulConfig lays a source's configuration over Consul's own environment variables. Of several sources, those with
 // an address of their own don't take anything from there: the token would go to another Consul than it is for.
@@ -65,6 +43,10 @@ func consulConfig(c config.Source, several bool) (*api.Config, error) {
 	return client, nil
 }
 
+func selection(c config.Services) consul.Selection {
+	return consul.Selection{Include: c.Include, Exclude: c.Exclude, WithTags: c.WithTags, WithoutTags: c.WithoutTags}
+}
+
 func newKubeOutput(c config.Config, log *slog.Logger, metrics *kube.Metrics) (*kube.Output, error) {
 	rules := clientcmd.NewDefaultClientConfigLoadingRules()
 	rules.ExplicitPath = c.Kubernetes.Kubeconfig
@@ -87,7 +69,6 @@ func newKubeOutput(c config.Config, log *slog.Logger, metrics *kube.Metrics) (*k
 	return kube.New(kube.Options{
 		REST:            restConfig,
 		Placement:       options.Placement,
-		Crowding:        options.Form == mesh.WorkloadEntryForm,
 		WritesPerSecond: c.Kubernetes.WritesPerSecond,
 		Writers:         c.Kubernetes.Writers,
 		Grace:           c.Kubernetes.RemovalGrace.Std(),

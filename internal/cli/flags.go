@@ -2,6 +2,7 @@ package cli
 
 import (
 	"fmt"
+	"os"
 	"strings"
 
 	"github.com/spf13/pflag"
@@ -37,14 +38,25 @@ func (f *flags) register(set *pflag.FlagSet) {
 	set.BoolVar(&f.profiles, "pprof", false, "serve /debug/pprof/ at the admin address")
 }
 
-// load reads the configuration file and lays the flags over it.
-func (f *flags) load(set *pflag.FlagSet) (config.Config, error) {
-	c := config.Default()
-	if f.configFile != "" {
-		var err error
-		if c, err = config.Load(f.configFile); err != nil {
-			return config.Config{}, err
-		}
+// load reads the configuration file, if there is one, and returns its content too.
+func (f *flags) load(set *pflag.FlagSet) (config.Config, []byte, error) {
+	if f.configFile == "" {
+		c, err := f.parse(set, nil)
+		return c, nil, err
+	}
+	content, err := os.ReadFile(f.configFile)
+	if err != nil {
+		return config.Config{}, nil, fmt.Errorf("configuration: %w", err)
+	}
+	c, err := f.parse(set, content)
+	return c, content, err
+}
+
+// parse lays the flags over the content of a configuration file.
+func (f *flags) parse(set *pflag.FlagSet, content []byte) (config.Config, error) {
+	c, err := config.Parse(content)
+	if err != nil {
+		return config.Config{}, fmt.Errorf("configuration %s: %w", f.configFile, err)
 	}
 	for flag, target := range map[string]*string{
 		"consul-addr": &c.Sources[0].Address,

@@ -29,13 +29,18 @@ func newRun() *cobra.Command {
   isthmus run --config isthmus.yaml --output dir=manifests`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			c, err := f.load(cmd.Flags())
+			c, content, err := f.load(cmd.Flags())
 			if err != nil {
 				return usageError{err}
 			}
 			d, err := newDaemon(c, f.output, cmd.OutOrStdout(), cmd.ErrOrStderr())
 			if err != nil {
 				return usageError{err}
+			}
+			if f.configFile != "" {
+				d.reload = d.newReloader(c, content, f.configFile, func(content []byte) (config.Config, error) {
+					return f.parse(cmd.Flags(), content)
+				})
 			}
 			return d.run(cmd.Context())
 		},
@@ -46,15 +51,19 @@ func newRun() *cobra.Command {
 
 // daemon is everything that a run consists of, ready to start.
 type daemon struct {
-	log    *slog.Logger
-	bridge *bridge.Bridge
-	admin  *admin.Server
+	log     *slog.Logger
+	level   *slog.LevelVar
+	sources []*consul.Source
+	bridge  *bridge.Bridge
+	admin   *admin.Server
+	// reload is nil where there is no configuration file.
+	reload *reloader
 }
 
 // newDaemon puts the parts together. What fails here is the user's to mend: it needs no server but the port
 // that it listens on.
 func newDaemon(c config.Config, output string, stdout, stderr io.Writer) (*daemon, error) {
-	log := newLog(c.Log, stderr)
+	log, level := newLog(c.Log, stderr)
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	options, err := c.MeshOptions()
@@ -69,14 +78,18 @@ func newDaemon(c config.Config, output string, stdout, stderr io.Writer) (*daemo
 	if err != nil {
 		return nil, err
 	}
-	b := bridge.New(options, sources, c.Groups(), []bridge.Output{out}, log, bridge.NewMetrics(registry))
+	read := make([]bridge.Source, len(sources))
+	for i, source := range sources {
+		read[i] = source
+	}
+	b := bridge.New(options, read, c.Groups(), []bridge.Output{out}, log, bridge.NewMetrics(registry))
 	server, err := admin.Listen(admin.Options{
 		Address: c.Admin.Address, Metrics: registry, Ready: b.Ready, Profiles: c.Admin.Profiles,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("%w; choose another with --admin-addr", err)
 	}
-	return &daemon{log: log, bridge: b, admin: server}, nil
+	return &daemon{log: log, level: level, sources: sources, bridge: b, admin: server}, nil
 }
 
 func (d *daemon) run(ctx context.Context) error {
@@ -89,6 +102,9 @@ func (d *daemon) run(ctx context.Context) error {
 		defer stopServing()
 		return d.bridge.Run(groupCtx)
 	})
+	if d.reload != nil {
+		group.Go(func() error { return d.reload.run(groupCtx) })
+	}
 	err := group.Wait()
 	if ctx.Err() != nil {
 		d.log.Info("isthmus stopped")
@@ -96,9 +112,9 @@ func (d *daemon) run(ctx context.Context) error {
 	return err
 }
 
-func newSources(c config.Config, log *slog.Logger, registry prometheus.Registerer) ([]bridge.Source, error) {
+func newSources(c config.Config, log *slog.Logger, registry prometheus.Registerer) ([]*consul.Source, error) {
 	metrics := consul.NewMetrics(registry)
-	sources := make([]bridge.Source, 0, len(c.Sources))
+	sources := make([]*consul.Source, 0, len(c.Sources))
 	for _, s := range c.Sources {
 		client, err := consulConfig(s, len(c.Sources) > 1)
 		if err != nil {
@@ -106,7 +122,7 @@ func newSources(c config.Config, log *slog.Logger, registry prometheus.Registere
 		}
 		source, err := consul.New(consul.Options{
 			Name: s.Name, Config: client, Datacenter: s.Datacenter, Connections: s.Connections,
-			Wait: s.Wait.Std(), Logger: log, Metrics: metrics,
+			Wait: s.Wait.Std(), Selection: selection(s.Services), Filter: s.Services.Filter, Logger: log, Metrics: metrics,
 		})
 		if err != nil {
 			return nil, fmt.Errorf("source %s: %w", s.Name, err)

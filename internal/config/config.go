@@ -15,7 +15,7 @@ import (
 // Config is the whole configuration.
 type Config struct {
 	Sources    []Source   `json:"sources" doc:"The registries: one entry for each Consul datacenter. Each is read by itself; trouble with one delays no other. A host without a datacenter belongs to the first of them."`
-	Mesh       Mesh       `json:"mesh" doc:"How services are translated."`
+	Mesh       Mesh       `json:"mesh" reload:"now" doc:"How services are translated."`
 	Kubernetes Kubernetes `json:"kubernetes" doc:"The Kubernetes API that is written to, where the output is kube."`
 	Admin      Admin      `json:"admin" doc:"The server for metrics, health and readiness. It changes nothing, and needs no authentication."`
 	Log        Log        `json:"log" doc:"The log, on standard error."`
@@ -32,6 +32,16 @@ type Source struct {
 	TLS         TLS      `json:"tls" doc:"TLS towards the agent, for https addresses. What is empty is taken from Consul's own environment variables."`
 	Connections int      `json:"connections" doc:"Most HTTP requests, waiting ones too, held at the agent at once over plain HTTP. Consul allows an address 200 connections by default (limits.http_max_conns_per_client), shared by all its clients."`
 	Wait        Duration `json:"wait" doc:"How long a blocking query waits for a change before it is asked again, a fifth more or less. At most 8m."`
+	Services    Services `json:"services" reload:"now" doc:"Which services are watched, and which of their instances. Everything by default. An instance whose meta says isthmus: false is never taken."`
+}
+
+// Services is what is taken of a source.
+type Services struct {
+	Include     []string `json:"include" doc:"Globs of service names to take: * stands for any characters, ? for one. Empty: all. What is left out by its name costs Consul no query."`
+	Exclude     []string `json:"exclude" doc:"Globs of service names to leave out. Goes before include."`
+	WithTags    []string `json:"withTags" doc:"Globs of tags. An instance is taken if it has a tag for each of them."`
+	WithoutTags []string `json:"withoutTags" doc:"Globs of tags. An instance that has a tag for one of them is left out."`
+	Filter      string   `json:"filter" reload:"restart" doc:"Expression in Consul's own filter language that each instance must fit, as for /v1/health/service: Service.Meta.team == \"blue\" and Node.Meta.zone != \"lab\". Consul checks it at the start."`
 }
 
 // TLS names the files of a client's TLS.
@@ -44,12 +54,23 @@ type TLS struct {
 
 // Mesh is how services are translated.
 type Mesh struct {
-	Domain          string   `json:"domain" doc:"Domain of Consul's DNS. The first host of a service is NAME.service.DOMAIN; with several sources, NAME.service.DATACENTER.DOMAIN is one too."`
+	Domain          string   `json:"domain" reload:"restart" doc:"Domain of Consul's DNS. The first host of a service is NAME.service.DOMAIN; with several sources, NAME.service.DATACENTER.DOMAIN is one too."`
 	ClusterDomain   string   `json:"clusterDomain" doc:"Domain of the Kubernetes cluster. No host is ever taken under it."`
 	Hosts           []string `json:"hosts" doc:"Templates of further hosts, with .Name, .Datacenter and .Domain; \"{{ .Name }}\" gives the bare name."`
 	Endpoints       string   `json:"endpoints" doc:"workloadEntry: one WorkloadEntry for each instance. inline: all instances in the ServiceEntry, which costs the API server and istiod less in large catalogs."`
 	DefaultProtocol string   `json:"defaultProtocol" doc:"Protocol of services whose meta (protocol) and checks tell none: tcp, tls, https, http, http2, grpc, grpc-web, mongo, mysql or redis."`
 	Health          string   `json:"health" doc:"Instances that take traffic: passingAndWarning or passing."`
+
+	ExportTo         []string `json:"exportTo" doc:"Namespaces that see the services: names of namespaces, or . for the service's own, * for all, ~ for none. Empty: what Istio's mesh configuration says, by default all."`
+	Rules            []Rule   `json:"rules" doc:"What holds for some services. Of the rules that fit a service, the first one that says namespace or exportTo counts for it. A namespace that was not named at the start needs a restart."`
+	NamespaceChoices []string `json:"namespaceChoices" doc:"Namespaces that a service may choose by its meta entry isthmus-namespace, where no rule places it. Names, no globs. One more needs a restart."`
+}
+
+// Rule is what holds for some services.
+type Rule struct {
+	Services  []string `json:"services" doc:"Globs of service names as Consul has them."`
+	Namespace string   `json:"namespace" doc:"Namespace of the services' objects, in place of kubernetes.namespace and its shards."`
+	ExportTo  []string `json:"exportTo" doc:"As mesh.exportTo."`
 }
 
 // Kubernetes is where the objects go.
@@ -80,7 +101,7 @@ type Admin struct {
 
 // Log is the log.
 type Log struct {
-	Level  string `json:"level" doc:"debug, info, warn or error."`
+	Level  string `json:"level" reload:"now" doc:"debug, info, warn or error."`
 	Format string `json:"format" doc:"text or json."`
 }
 

@@ -33,6 +33,7 @@ sources:
 - name: east
   address: https://consul.east.example:8501
   wait: 90s
+  services: {include: ["shop-*"], exclude: ["*-internal"], withTags: [mesh], withoutTags: [old], filter: Service.Port == 80}
 mesh:
   hosts: ["{{ .Name }}", "{{ .Name }}.{{ .Datacenter }}.shop.example"]
   endpoints: inline
@@ -47,6 +48,10 @@ kubernetes:
 	want.Sources[0].Name = "east"
 	want.Sources[0].Address = "https://consul.east.example:8501"
 	want.Sources[0].Wait = Duration(90 * time.Second)
+	want.Sources[0].Services = Services{
+		Include: []string{"shop-*"}, Exclude: []string{"*-internal"}, WithTags: []string{"mesh"}, WithoutTags: []string{"old"},
+		Filter: "Service.Port == 80",
+	}
 	want.Mesh.Hosts = []string{"{{ .Name }}", "{{ .Name }}.{{ .Datacenter }}.shop.example"}
 	want.Mesh.Endpoints = "inline"
 	want.Kubernetes.Shards = 20
@@ -91,6 +96,38 @@ func TestHostsOfSeveralSources(t *testing.T) {
 	}
 }
 
+func TestMeshOptions(t *testing.T) {
+	c, err := Parse([]byte(`
+mesh:
+  health: passing
+  exportTo: [., istio-system]
+  rules:
+  - {services: ["shop-*"], namespace: shop, exportTo: ["*"]}
+  namespaceChoices: [blue]
+kubernetes: {namespace: base, shards: 2}
+`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := c.MeshOptions()
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := mesh.Options{
+		Domain: "consul", ClusterDomain: "cluster.local", Form: mesh.WorkloadEntryForm, DefaultProtocol: mesh.HTTP, PassingOnly: true,
+		Placement: mesh.Placement{
+			Base: "base", Shards: 2, Choices: []string{"blue"}, ExportTo: []string{".", "istio-system"},
+			Rules: []mesh.Rule{{Services: []string{"shop-*"}, Namespace: "shop", ExportTo: []string{"*"}}},
+		},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff([]string{"base-0", "base-1", "blue", "shop"}, got.Placement.Namespaces()); diff != "" {
+		t.Errorf("namespaces (-want +got):\n%s", diff)
+	}
+}
+
 // TestBadInput holds whole messages: each names the entry, what is wrong with it, and what would be right.
 func TestBadInput(t *testing.T) {
 	for name, test := range map[string]struct{ content, want string }{
@@ -114,6 +151,9 @@ func TestBadInput(t *testing.T) {
 		"wait":                    {"sources: [{wait: 1h}]", "sources[0].wait: 1h is not within 1s and 8m"},
 		"duration without a unit": {"sources: [{wait: 5}]", `duration 5: write it with its unit, as in "30s" or "5m"`},
 		"half a key pair":         {"sources: [{tls: {certFile: x}}]", "sources[0].tls: certFile and keyFile go together"},
+		"empty glob":              {"sources: [{services: {exclude: [a, '']}}]", "sources[0].services.exclude[1]: it is empty; * stands for any name"},
+		"no list of globs":        {"sources: [{services: {include: a}}]", "cannot unmarshal string into Go struct field"},
+		"unknown selection":       {"sources: [{services: {tags: [a]}}]", `unknown field "tags"`},
 		"domain":                  {"mesh: {domain: a_b}", `mesh.domain: "a_b" is no domain`},
 		"domain of the cluster":   {"mesh: {domain: x.cluster.local}", `mesh.domain: "x.cluster.local" is under the cluster's own domain "cluster.local"`},
 		"host template":           {"mesh: {hosts: ['{{ .Nmae }}']}", "mesh.hosts[0]: host template"},
@@ -121,6 +161,13 @@ func TestBadInput(t *testing.T) {
 		"endpoints":               {"mesh: {endpoints: x}", `mesh.endpoints: "x" is not one of workloadEntry, inline`},
 		"protocol":                {"mesh: {defaultProtocol: x}", `mesh.defaultProtocol: protocol "x" is not one of tcp, tls`},
 		"health":                  {"mesh: {health: x}", `mesh.health: "x" is not one of passingAndWarning, passing`},
+		"export":                  {"mesh: {exportTo: [A_b, x, x]}", `mesh.exportTo: "A_b" is not ".", "*", "~" or the name of a namespace, "x" is there twice`},
+		"export to all and more":  {"mesh: {exportTo: ['*', x]}", `mesh.exportTo: "*" stands alone`},
+		"export to none and more": {"mesh: {rules: [{services: [a], exportTo: [., '~']}]}", `mesh.rules[0].exportTo: "~" stands alone`},
+		"rule for none":           {"mesh: {rules: [{namespace: x}]}", `mesh.rules[0].services: it is empty, so the rule fits no service; ["*"] fits all`},
+		"rule that says nothing":  {"mesh: {rules: [{services: [a], namespace: x}, {services: [a]}]}", "mesh.rules[1]: it says neither namespace nor exportTo"},
+		"rule's namespace":        {"mesh: {rules: [{services: [a], namespace: a.b}]}", `mesh.rules[0].namespace: "a.b" is no DNS label`},
+		"choice by glob":          {"mesh: {namespaceChoices: [a, 'team-*']}", `mesh.namespaceChoices[1]: "team-*" is no DNS label`},
 		"shards":                  {"kubernetes: {shards: -1}", "kubernetes.shards: -1 is not within 0 and 1000"},
 		"writers":                 {"kubernetes: {writers: 0}", "kubernetes.writers: 0 is not within 1 and 256"},
 		"lease":                   {"kubernetes: {leaderElection: {renewDeadline: 20s}}", "kubernetes.leaderElection.renewDeadline: 20s is not less than leaseDuration, 15s"},

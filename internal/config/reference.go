@@ -15,25 +15,32 @@ func Reference() string {
 <!-- Made from internal/config by "make generate". Do not edit. -->
 
 ` + "`isthmus run --config FILE`" + ` reads a YAML file. Every entry may be left out; flags go before it. Check one with
-` + "`isthmus config check FILE`" + `: an entry that isn't known is an error.
+` + "`isthmus config check FILE`" + `: an entry that isn't known is an error. The file is read again
+when it changes; "now" says which entries take effect at once. All others need a restart.
 
-| entry | default | meaning |
-| --- | --- | --- |
+| entry | default | change | meaning |
+| --- | --- | --- | --- |
 `)
-	rows(&out, "", reflect.ValueOf(Default()))
+	rows(&out, "", false, reflect.ValueOf(Default()))
 	return out.String()
 }
 
-func rows(out *strings.Builder, at string, section reflect.Value) {
+func rows(out *strings.Builder, at string, live bool, section reflect.Value) {
 	for i := range section.NumField() {
 		field := section.Type().Field(i)
-		path := at + strings.Split(field.Tag.Get("json"), ",")[0]
+		path := at + jsonName(field)
 		value := section.Field(i)
-		text := ""
+		text, change := "", ""
+		if isLive(field, live) {
+			change = "now"
+		}
 		nested := value
 		switch {
-		case value.Kind() == reflect.Slice && value.Type().Elem().Kind() == reflect.Struct:
-			nested, path = value.Index(0), path+"[]"
+		case ofStructs(value):
+			nested, path = reflect.Zero(value.Type().Elem()), path+"[]"
+			if value.Len() > 0 {
+				nested = value.Index(0)
+			}
 		case value.Kind() == reflect.Struct:
 		default:
 			text = fmt.Sprintf("`%s`", defaultText(value))
@@ -41,9 +48,9 @@ func rows(out *strings.Builder, at string, section reflect.Value) {
 				text = ""
 			}
 		}
-		fmt.Fprintf(out, "| `%s` | %s | %s |\n", path, text, strings.ReplaceAll(field.Tag.Get("doc"), "|", `\|`))
+		fmt.Fprintf(out, "| `%s` | %s | %s | %s |\n", path, text, change, strings.ReplaceAll(field.Tag.Get("doc"), "|", `\|`))
 		if nested.Kind() == reflect.Struct {
-			rows(out, path+".", nested)
+			rows(out, path+".", isLive(field, live), nested)
 		}
 	}
 }

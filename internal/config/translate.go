@@ -18,7 +18,7 @@ func (c Config) MeshOptions() (mesh.Options, error) {
 		Form:            mesh.Form(c.Mesh.Endpoints),
 		DefaultProtocol: protocol,
 		PassingOnly:     c.Mesh.Health == passing,
-		Placement:       mesh.Placement{Base: c.Kubernetes.Namespace, Shards: c.Kubernetes.Shards},
+		Placement:       c.placement(),
 	}
 	if registries := c.registries(); len(registries) > 1 {
 		options.Registries = registries

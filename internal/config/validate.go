@@ -9,8 +9,6 @@ import (
 	"strings"
 	"time"
 
-	"k8s.io/apimachinery/pkg/util/validation"
-
 	"github.com/isthmus-mesh/isthmus/internal/mesh"
 )
 
@@ -18,41 +16,6 @@ const passingAndWarning, passing = "passingAndWarning", "passing"
 
 // maxWait leaves room for our jitter below the 10 minutes that Consul lets a blocking query wait.
 const maxWait = 8 * time.Minute
-
-// checks collects what is wrong, each with the entry's path.
-type checks struct{ errs []error }
-
-func (c *checks) fail(path, format string, args ...any) {
-	c.errs = append(c.errs, fmt.Errorf("%s: %s", path, fmt.Sprintf(format, args...)))
-}
-
-func (c *checks) oneOf(path, value string, allowed ...string) {
-	for _, a := range allowed {
-		if value == a {
-			return
-		}
-	}
-	c.fail(path, "%q is not one of %s", value, strings.Join(allowed, ", "))
-}
-
-func (c *checks) dnsLabel(path, value string) {
-	if problems := validation.IsDNS1123Label(value); len(problems) > 0 {
-		c.fail(path, "%q is no DNS label: %s", value, problems[0])
-	}
-}
-
-func (c *checks) domain(path, value string) {
-	if problems := validation.IsDNS1123Subdomain(value); len(problems) > 0 {
-		c.fail(path, "%q is no domain: %s", value, problems[0])
-	}
-}
-
-func (c *checks) consulDomain(path, value, clusterDomain string) {
-	c.domain(path, value)
-	if mesh.UnderDomain(value, clusterDomain) {
-		c.fail(path, "%q is under the cluster's own domain %q, where hosts belong to Kubernetes", value, clusterDomain)
-	}
-}
 
 // Validate returns everything that is wrong, one error a line; nil where nothing is.
 func (c Config) Validate() error {
@@ -115,6 +78,14 @@ func (s Source) validate(found *checks, at, clusterDomain string) {
 	if (s.TLS.CertFile == "") != (s.TLS.KeyFile == "") {
 		found.fail(at+"tls", "certFile and keyFile go together")
 	}
+	s.Services.validate(found, at+"services.")
+}
+
+func (s Services) validate(found *checks, at string) {
+	found.globs(at+"include", s.Include)
+	found.globs(at+"exclude", s.Exclude)
+	found.globs(at+"withTags", s.WithTags)
+	found.globs(at+"withoutTags", s.WithoutTags)
 }
 
 // checkAddress takes what Consul's own programs take.
@@ -163,6 +134,27 @@ func (m Mesh) validate(found *checks) {
 		found.fail("mesh.defaultProtocol", "%v", err)
 	}
 	found.oneOf("mesh.health", m.Health, passingAndWarning, passing)
+	found.exportTo("mesh.exportTo", m.ExportTo)
+	for i, rule := range m.Rules {
+		rule.validate(found, fmt.Sprintf("mesh.rules[%d]", i))
+	}
+	for i, namespace := range m.NamespaceChoices {
+		found.dnsLabel(fmt.Sprintf("mesh.namespaceChoices[%d]", i), namespace)
+	}
+}
+
+func (r Rule) validate(found *checks, at string) {
+	if len(r.Services) == 0 {
+		found.fail(at+".services", `it is empty, so the rule fits no service; ["*"] fits all`)
+	}
+	found.globs(at+".services", r.Services)
+	if r.Namespace == "" && len(r.ExportTo) == 0 {
+		found.fail(at, "it says neither namespace nor exportTo")
+	}
+	if r.Namespace != "" {
+		found.dnsLabel(at+".namespace", r.Namespace)
+	}
+	found.exportTo(at+".exportTo", r.ExportTo)
 }
 
 func (k Kubernetes) validate(found *checks) {

@@ -41,7 +41,7 @@ func newList(s *Source) *list {
 			return s.client.Catalog().Services(q.WithContext(ctx))
 		},
 		take:    l.take,
-		differs: func(body map[string][]string) bool { return !maps.Equal(namesOf(body), l.names) },
+		differs: func(body map[string][]string) bool { return !maps.Equal(s.selected(namesOf(body)), l.names) },
 		wake:    make(chan struct{}, 1),
 	}
 	return l
@@ -59,7 +59,7 @@ func (l *list) take(ctx context.Context, a answer[map[string][]string]) outcome 
 	}
 	s.open()
 	recovered := s.troubles.holds(l.holder)
-	l.names = namesOf(a.body)
+	l.names = s.selected(namesOf(a.body))
 	s.follow(ctx, l.names)
 	switch {
 	case a.meta.LastIndex < l.last, l.woken && a.meta.LastIndex != l.last:

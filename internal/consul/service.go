@@ -37,6 +37,8 @@ type service struct {
 	// a read confirmed one, refused the requests that Consul called bad; each in a row.
 	doubted, lost, refused int
 	told, settled          bool
+	// unfit are the instances that the last answer without an index showed not to fit the filter.
+	unfit []*api.ServiceEntry
 }
 
 func newService(s *Source, name string) *service {
@@ -62,7 +64,7 @@ func (w *service) entries(ctx context.Context, q *api.QueryOptions) ([]*api.Serv
 	if !askable(w.name) {
 		return nil, nil, errUnaskable
 	}
-	entries, meta, err := w.source.client.Health().Service(w.name, "", false, q.WithContext(ctx))
+	entries, meta, err := w.filtered(ctx, q)
 	var status api.StatusError
 	if !errors.As(err, &status) || status.Code != http.StatusBadRequest {
 		w.refused = 0
@@ -97,7 +99,7 @@ func (w *service) take(_ context.Context, a answer[[]*api.ServiceEntry]) outcome
 	if a.sent == 0 {
 		w.hidden = a.meta.ResultsFilteredByACLs
 	}
-	loss := loses(w.last, next)
+	loss := loses(w.fitting(), next)
 	if loss {
 		switch {
 		case a.sent != 0:
@@ -106,7 +108,7 @@ func (w *service) take(_ context.Context, a answer[[]*api.ServiceEntry]) outcome
 			return refuse(w.source, filtered, errors.New("instances are missing and the answer was filtered by ACLs"))
 		}
 	}
-	if len(a.body) == 0 && w.source.anonymous(a.meta) && w.source.isListed(w.name) {
+	if len(a.body) == 0 && len(w.unfit) == 0 && w.source.anonymous(a.meta) && w.source.isListed(w.name) {
 		return w.doubt()
 	}
 	w.doubted = 0
@@ -115,7 +117,7 @@ func (w *service) take(_ context.Context, a answer[[]*api.ServiceEntry]) outcome
 	}
 	w.report(next, a.at)
 	w.settleOnce()
-	if len(next.Instances) == 0 && w.source.leave(w.name) {
+	if (len(next.Instances) == 0 || !w.source.selector.selects(w.name)) && w.source.leave(w.name) {
 		return outcome{done: true}
 	}
 	if w.hidden {

@@ -44,6 +44,10 @@ type Options struct {
 	// Wait is how long Consul may hold a blocking query; 0 means 5 minutes, the most is 8. Every query's
 	// own wait is up to a fifth longer or shorter.
 	Wait time.Duration
+	// Selection says what is handed on; Source.Select changes it.
+	Selection Selection
+	// Filter is an expression in Consul's own language, which each instance must fit; empty takes all.
+	Filter string
 	// Logger takes the source's log; nil means none.
 	Logger *slog.Logger
 	// Metrics takes the source's figures; nil means that they are kept nowhere.
@@ -67,9 +71,12 @@ type Source struct {
 
 	owners *owners
 	sink   catalog.Sink
-	group  sync.WaitGroup
+	// selector is the sink: it hands on to the one that Run was given.
+	selector *selector
+	group    sync.WaitGroup
 
 	mu       sync.Mutex
+	list     *list
 	listed   map[string]bool
 	watchers map[string]*service
 	crowded  bool
@@ -120,6 +127,7 @@ func newSource(opts Options, client *clientParts) *Source {
 		router:    client.router,
 		transport: client.transport,
 		owners:    newOwners(),
+		selector:  &selector{by: opts.Selection},
 		listed:    map[string]bool{},
 		watchers:  map[string]*service{},
 	}
@@ -131,15 +139,23 @@ func newSource(opts Options, client *clientParts) *Source {
 func (s *Source) Name() string { return s.opts.Name }
 
 // Run reports the whole content to the sink, then every change, until ctx ends; then it returns nil. It
-// never gives up on an error and never reports one as a deletion. It may be called once.
+// never gives up on an error, unless the filter is wrong, and never reports one as a deletion. It may be called once.
 func (s *Source) Run(ctx context.Context, sink catalog.Sink) error {
-	s.sink = sink
+	s.sink = s.selector.open(sink)
 	s.listPool = newPool(1, s.transport)
-	newList(s).run(ctx)
-	s.group.Wait()
-	for _, p := range []*pool{s.listPool, s.reads, s.polls} {
-		p.close()
+	defer func() {
+		for _, p := range []*pool{s.listPool, s.reads, s.polls} {
+			p.close()
+		}
+	}()
+	if err := s.checkFilter(ctx); err != nil {
+		return err
 	}
+	s.mu.Lock()
+	s.list = newList(s)
+	s.mu.Unlock()
+	s.list.run(ctx)
+	s.group.Wait()
 	return nil
 }
 

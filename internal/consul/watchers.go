@@ -87,7 +87,8 @@ func (s *Source) isListed(name string) bool {
 	return s.listed[name]
 }
 
-// leave ends the watch of a service without instances, unless the list holds its name (again).
+// leave ends the watch of a service without instances, or that is no longer selected, unless the list holds its name
+// (again).
 func (s *Source) leave(name string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -95,6 +96,7 @@ func (s *Source) leave(name string) bool {
 		return false
 	}
 	delete(s.watchers, name)
+	s.selector.forget(name)
 	s.troubles.clear(name)
 	s.resized()
 	return true

@@ -1,7 +1,6 @@
 package file
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -28,6 +27,8 @@ type Folder struct {
 	pending
 	root string
 	log  *slog.Logger
+	// placed are the files that were written, by service.
+	placed map[mesh.Name]string
 }
 
 // NewFolder makes an output that writes to a folder, which it creates where it isn't there.
@@ -35,7 +36,7 @@ func NewFolder(root string, log *slog.Logger) (*Folder, error) {
 	if err := os.MkdirAll(root, 0o755); err != nil {
 		return nil, fmt.Errorf("output folder: %w", err)
 	}
-	return &Folder{pending: newPending(), root: root, log: log}, nil
+	return &Folder{pending: newPending(), root: root, log: log, placed: map[mesh.Name]string{}}, nil
 }
 
 // Run implements bridge.Output. It fails when the folder can't be written.
@@ -81,6 +82,7 @@ func (f *Folder) write(root *os.Root, name mesh.Name, state bridge.State) error 
 	case !desired.Known:
 		return nil // its source has not reported everything: what it left out so far is not gone
 	case len(desired.Objects) == 0:
+		delete(f.placed, name)
 		return removeAll(root, name)
 	}
 	body, err := documents(desired.Objects)
@@ -102,32 +104,19 @@ func (f *Folder) write(root *os.Root, name mesh.Name, state bridge.State) error 
 	case err != nil:
 		return err
 	}
+	before := f.placed[name]
+	f.placed[name] = file
+	if before != "" && before != file { // the service moved to another namespace
+		if err := remove(root, before); err != nil {
+			return err
+		}
+	}
 	state.Written(name, desired.Revision)
 	return nil
 }
 
 func fileOf(desired bridge.Desired, name mesh.Name) string {
 	return path.Join(desired.Objects[0].Namespace, name.ServiceEntry()+extension)
-}
-
-// replace writes a file as a whole or not at all.
-func replace(root *os.Root, file string, content []byte) error {
-	before, err := standing(root, file)
-	if err != nil || bytes.Equal(before, content) {
-		return err
-	}
-	if err := root.MkdirAll(path.Dir(file), 0o755); err != nil {
-		return err
-	}
-	temporary := file + ".new"
-	err = root.WriteFile(temporary, content, 0o644)
-	if err == nil {
-		err = root.Rename(temporary, file)
-	}
-	if err != nil {
-		_ = root.Remove(temporary) // the error that counts is the first
-	}
-	return err
 }
 
 // sweep removes the files of services that left while isthmus was away.
@@ -168,37 +157,4 @@ func removeAll(root *os.Root, name mesh.Name) error {
 		}
 	}
 	return nil
-}
-
-// remove deletes a file if it is there and ours.
-func remove(root *os.Root, file string) error {
-	content, err := standing(root, file)
-	if errors.Is(err, errForeign) || err == nil && content == nil {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	return root.Remove(file)
-}
-
-var errForeign = errors.New("it is not isthmus's")
-
-// standing returns the content of a file of ours, nil where there is none, and errForeign where there is something
-// that isthmus did not write.
-func standing(root *os.Root, file string) ([]byte, error) {
-	info, err := root.Lstat(file)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return nil, nil
-	case err != nil:
-		return nil, err
-	case !info.Mode().IsRegular():
-		return nil, errForeign
-	}
-	content, err := root.ReadFile(file)
-	if err == nil && !bytes.HasPrefix(content, []byte(header)) {
-		return nil, errForeign
-	}
-	return content, err
 }

@@ -184,3 +184,20 @@ func TestFolderUnderManyChanges(t *testing.T) {
 		t.Errorf("the last change is not in the file: %q", got)
 	}
 }
+
+// TestFolderMovesAFile holds that a service which moves to another namespace while isthmus runs leaves nothing behind.
+func TestFolderMovesAFile(t *testing.T) {
+	dir := t.TempDir()
+	w, web := newWorld(), named("web")
+	w.want(web, serviceEntry("here", web, "web.example"))
+	f := newFolder(t, dir, io.Discard)
+	f.Notify(web)
+	runs(t, f, w)
+	ready(t, f)
+	w.want(web, serviceEntry("there", web, "web.example"))
+	f.Notify(web)
+	eventually(t, "it moved", func() bool { return w.holds(web) })
+	if got := files(t, dir); len(got) != 1 || got["there/web.dc1.yaml"] == "" {
+		t.Errorf("got %v", got)
+	}
+}

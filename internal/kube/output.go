@@ -33,8 +33,6 @@ type Options struct {
 	// REST is how to reach the API server. Its own limit of requests a second is replaced by WritesPerSecond.
 	REST      *rest.Config
 	Placement mesh.Placement
-	// Crowding warns of more services in one namespace than istiod bears: a matter of WorkloadEntries only.
-	Crowding bool
 	// WritesPerSecond bounds the requests to the API server; 0 leaves the bound to the server.
 	WritesPerSecond float64
 	// Writers is how many services are written at the same time.
@@ -63,8 +61,10 @@ type Output struct {
 	links  links
 
 	mu sync.Mutex
-	// held are the services that have objects in the mesh; departed says since when others should have none.
-	held     map[mesh.Name]bool
+	// held says in which namespace the services are that have WorkloadEntries there, crowd counts them by namespace;
+	// departed says since when others should have none.
+	held     map[mesh.Name]string
+	crowd    map[string]int
 	departed map[mesh.Name]time.Time
 	// first are the services of the first whole content that wait for their first write; nil before it is known.
 	first  map[mesh.Name]bool
@@ -88,7 +88,7 @@ func New(options Options) (*Output, error) {
 	}
 	o := &Output{
 		options: options, log: options.Log, metrics: options.Metrics, http: httpClient,
-		held: map[mesh.Name]bool{}, departed: map[mesh.Name]time.Time{},
+		held: map[mesh.Name]string{}, crowd: map[string]int{}, departed: map[mesh.Name]time.Time{},
 	}
 	o.client, err = client.New(config, client.Options{HTTPClient: httpClient, Scheme: scheme, Mapper: mapper})
 	if err != nil {

@@ -24,7 +24,7 @@ func (o *Output) prepare(ctx context.Context) (namespaces []string, err error) {
 	err = wait.PollUntilContextCancel(ctx, time.Second, true, func(ctx context.Context) (bool, error) {
 		namespaces, err = o.place(ctx)
 		if err == nil {
-			err = o.mayRead(ctx, namespaces[0])
+			err = o.mayReadEach(ctx, namespaces[0])
 		}
 		switch {
 		case err == nil:
@@ -108,6 +108,17 @@ func (o *Output) leftBehind(ctx context.Context) ([]string, error) {
 		names = append(names, namespace.Name)
 	}
 	return names, nil
+}
+
+// mayReadEach looks at the first namespace, which speaks for all shards, and at those that the configuration names: they
+// may be other people's.
+func (o *Output) mayReadEach(ctx context.Context, first string) error {
+	for _, namespace := range append([]string{first}, o.options.Placement.Named()...) {
+		if err := o.mayRead(ctx, namespace); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // mayRead asks for what the watch will ask for, since the watch itself would only wait and try again.

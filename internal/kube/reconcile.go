@@ -61,7 +61,8 @@ type writer struct {
 }
 
 // fill applies what differs, the ServiceEntry first, and deletes what is there besides. One refused object
-// doesn't keep the others from being written.
+// doesn't keep the others from being written, but what stands in a namespace that the service leaves stays until
+// everything stands in the new one.
 func (w *writer) fill(ctx context.Context, wanted []mesh.Object) error {
 	var errs []error
 	for _, object := range wanted {
@@ -70,12 +71,12 @@ func (w *writer) fill(ctx context.Context, wanted []mesh.Object) error {
 		delete(w.standing, at)
 		errs = append(errs, w.ensure(ctx, object, standing))
 	}
+	moved := errors.Join(errs...) == nil
 	for at, object := range w.standing {
 		if w.awaited(object) {
 			continue
 		}
-		// A ServiceEntry goes last: here it stands in a namespace that the service has left.
-		if at.kind == mesh.WorkloadEntryKind || errors.Join(errs...) == nil {
+		if moved || at.namespace == wanted[0].Namespace {
 			errs = append(errs, w.remove(ctx, object))
 		}
 	}
@@ -154,18 +155,31 @@ func (o *Output) finished(name mesh.Name, desired bridge.Desired, writes int) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.firstWritten(name)
-	if len(desired.Objects) == 0 {
+	if before, held := o.held[name]; held {
+		o.crowd[before]--
 		delete(o.held, name)
+	}
+	if !crowds(desired) {
 		return
 	}
-	o.held[name] = true
-	perNamespace := len(o.held) / max(1, o.options.Placement.Shards)
-	if o.options.Crowding && perNamespace > crowded && !o.warned {
+	namespace := desired.Objects[0].Namespace
+	o.held[name] = namespace
+	o.crowd[namespace]++
+	if o.crowd[namespace] > crowded && !o.warned {
 		o.warned = true
 		o.log.Warn("many services in one namespace: istiod's work there grows with services times instances; "+
 			"set kubernetes.shards, or mesh.endpoints to inline",
-			"services", len(o.held), "namespaces", len(o.options.Placement.Namespaces()))
+			"services", o.crowd[namespace], "namespace", namespace)
 	}
+}
+
+// crowds tells whether a service costs istiod a look at all WorkloadEntries of its namespace.
+func crowds(desired bridge.Desired) bool {
+	if len(desired.Objects) == 0 {
+		return false
+	}
+	entry, ok := desired.Objects[0].Spec.(*networking.ServiceEntry)
+	return ok && entry.WorkloadSelector != nil
 }
 
 // crowded is how many services with WorkloadEntries one namespace bears without harm to istiod.

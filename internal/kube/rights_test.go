@@ -19,10 +19,7 @@ import (
 func TestRights(t *testing.T) {
 	const ns = "consul-services"
 	applyFile(t, "../../deploy/rbac.yaml")
-	config := rest.CopyConfig(apiServer(t).REST)
-	config.Impersonate = rest.ImpersonationConfig{
-		UserName: "system:serviceaccount:isthmus:isthmus", Groups: []string{"system:serviceaccounts", "system:authenticated"},
-	}
+	config := daemonREST(t)
 	b, c := newBoard(ns), newClient(t)
 	b.set("web", map[string]string{"1": "v1", "2": "v1"})
 	r := start(t, b, func(o *Options) {
@@ -37,6 +34,16 @@ func TestRights(t *testing.T) {
 	eventually(t, []string{"SE consul-services/web.consul", "WLE consul-services/" + wle("web", "1") + " v2"}, objects(t, c, ns))
 	b.set("web", nil)
 	eventually(t, []string{}, objects(t, c, ns))
+}
+
+// daemonREST is the API server as the service account of deploy/rbac.yaml sees it.
+func daemonREST(t *testing.T) *rest.Config {
+	t.Helper()
+	config := rest.CopyConfig(apiServer(t).REST)
+	config.Impersonate = rest.ImpersonationConfig{
+		UserName: "system:serviceaccount:isthmus:isthmus", Groups: []string{"system:serviceaccounts", "system:authenticated"},
+	}
+	return config
 }
 
 // applyFile applies the documents of a YAML file as an administrator does.

@@ -21,6 +21,10 @@ const (
 	UnknownProtocol Reason = "unknown_protocol"
 	// MixedProtocols: the instances disagree about the protocol; the most careful one is taken.
 	MixedProtocols Reason = "mixed_protocols"
+	// BadNamespace: the meta chooses a namespace that the service can't have; the entry is passed over.
+	BadNamespace Reason = "bad_namespace"
+	// MixedNamespaces: the instances disagree about the namespace; the first in the alphabet is taken.
+	MixedNamespaces Reason = "mixed_namespaces"
 	// Renamed: the service's name is no DNS label, or looks like a hashed one; the mesh has it by another name.
 	Renamed Reason = "renamed"
 )

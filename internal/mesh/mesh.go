@@ -42,7 +42,7 @@ type Options struct {
 	DefaultProtocol Protocol
 	// PassingOnly leaves out the instances that are warning.
 	PassingOnly bool
-	// Placement says which namespace a service's objects live in.
+	// Placement says which namespace a service's objects live in, and which namespaces see it.
 	Placement Placement
 }
 
@@ -77,13 +77,14 @@ func Translate(service catalog.Service, name Name, options Options) (Resources, 
 	}
 	protocol := serviceProtocol(endpoints, &report)
 	ports := servicePorts(endpoints, protocol)
+	namespace := options.Placement.place(service, name, &report)
 	entry := &networking.ServiceEntry{
 		Hosts:      hosts(service, name, protocol, options, &report),
 		Ports:      ports,
 		Location:   networking.ServiceEntry_MESH_INTERNAL,
 		Resolution: resolution(endpoints),
+		ExportTo:   options.Placement.exportTo(service, namespace),
 	}
-	namespace := options.Placement.Namespace(name)
 	resources := Resources{Objects: []Object{serviceEntryObject(service, name, namespace, entry)}}
 	healthy := slices.DeleteFunc(endpoints, func(e endpoint) bool { return !e.takesTraffic })
 	if options.Form == InlineForm {

@@ -62,5 +62,33 @@ func placements() []Case {
 	spread := func(o *mesh.Options) { o.Placement.Shards = 16 }
 	return []Case{
 		of("placement-shards", service("web", instance("web")), spread),
+		of("placement-first-rule", service("shop-web", instance("web")), ruled),
+		// What is asked for by meta stands back behind a rule.
+		of("placement-rule-before-meta", service("shop-web", instance("web", meta("isthmus-namespace", "blue"))), ruled),
+		of("placement-rule-exports-alone", service("web", instance("web")), ruled, inline),
+		of("placement-meta", service(
+			"api",
+			instance("api-1", meta("isthmus-namespace", "blue")),
+			instance("api-2"),
+		), ruled),
+		of("placement-meta-disagrees", service(
+			"api",
+			instance("api-1", meta("isthmus-namespace", "red")),
+			instance("api-2", meta("isthmus-namespace", "blue"), health(catalog.Critical)),
+		), ruled),
+		of("placement-meta-not-allowed", service("api", instance("api", meta("isthmus-namespace", "kube-system"))), ruled),
+		of("placement-exported-to-its-own", service("db", instance("db")), ruled),
+	}
+}
+
+// ruled places by rule and by meta, and bounds who sees what.
+func ruled(o *mesh.Options) {
+	o.Placement.Choices = []string{"blue", "red"}
+	o.Placement.ExportTo = []string{"*"}
+	o.Placement.Rules = []mesh.Rule{
+		{Services: []string{"web", "db"}, ExportTo: []string{".", "istio-system", "data"}},
+		{Services: []string{"shop-*"}, Namespace: "shop"},
+		{Services: []string{"*-web"}, Namespace: "never", ExportTo: []string{"~"}},
+		{Services: []string{"db"}, Namespace: "data"},
 	}
 }

@@ -1,0 +1,62 @@
+package cli
+
+import (
+	"context"
+	"io"
+	"log/slog"
+
+	"github.com/go-logr/logr"
+	"k8s.io/klog/v2"
+	ctrllog "sigs.k8s.io/controller-runtime/pkg/log"
+
+	"github.com/isthmus-mesh/isthmus/internal/config"
+)
+
+// newLog makes the log, of which the level can be changed. The libraries' own logs are noise to an operator: they show
+// at level debug only.
+func newLog(c config.Log, to io.Writer) (*slog.Logger, *slog.LevelVar) {
+	var level slog.LevelVar
+	setLevel(&level, c)
+	options := &slog.HandlerOptions{Level: &level}
+	var handler slog.Handler = slog.NewTextHandler(to, options)
+	if c.Format == "json" {
+		handler = slog.NewJSONHandler(to, options)
+	}
+	libraries := logr.FromSlogHandler(debugOnly{handler, &level})
+	klog.SetLogger(libraries)
+	ctrllog.SetLogger(libraries)
+	return slog.New(handler), &level
+}
+
+func setLevel(level *slog.LevelVar, c config.Log) {
+	_ = level.UnmarshalText([]byte(c.Level)) // checked with the configuration
+}
+
+// debugOnly lets pass what the log takes while its level is debug.
+type debugOnly struct {
+	slog.Handler
+	level *slog.LevelVar
+}
+
+// Enabled implements slog.Handler.
+func (d debugOnly) Enabled(ctx context.Context, level slog.Level) bool {
+	return d.level.Level() <= slog.LevelDebug && d.Handler.Enabled(ctx, level)
+}
+
+// Handle implements slog.Handler. Errors come without the question whether they are enabled.
+func (d debugOnly) Handle(ctx context.Context, record slog.Record) error {
+	if !d.Enabled(ctx, record.Level) {
+		return nil
+	}
+	return d.Handler.Handle(ctx, record)
+}
+
+// WithAttrs implements slog.Handler.
+func (d debugOnly) WithAttrs(attrs []slog.Attr) slog.Handler {
+	return debugOnly{d.Handler.WithAttrs(attrs), d.level}
+}
+
+// WithGroup implements slog.Handler.
+func (d debugOnly) WithGroup(name string) slog.Handler {
+	return debugOnly{d.Handler.WithGroup(name), d.level}
+}

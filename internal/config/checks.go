@@ -1,0 +1,60 @@
+package config
+
+import (
+	"fmt"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/util/validation"
+
+	"github.com/isthmus-mesh/isthmus/internal/mesh"
+)
+
+// checks collects what is wrong, each with the entry's path.
+type checks struct{ errs []error }
+
+func (c *checks) fail(path, format string, args ...any) {
+	c.errs = append(c.errs, fmt.Errorf("%s: %s", path, fmt.Sprintf(format, args...)))
+}
+
+func (c *checks) oneOf(path, value string, allowed ...string) {
+	for _, a := range allowed {
+		if value == a {
+			return
+		}
+	}
+	c.fail(path, "%q is not one of %s", value, strings.Join(allowed, ", "))
+}
+
+func (c *checks) dnsLabel(path, value string) {
+	if problems := validation.IsDNS1123Label(value); len(problems) > 0 {
+		c.fail(path, "%q is no DNS label: %s", value, problems[0])
+	}
+}
+
+func (c *checks) domain(path, value string) {
+	if problems := validation.IsDNS1123Subdomain(value); len(problems) > 0 {
+		c.fail(path, "%q is no domain: %s", value, problems[0])
+	}
+}
+
+func (c *checks) consulDomain(path, value, clusterDomain string) {
+	c.domain(path, value)
+	if mesh.UnderDomain(value, clusterDomain) {
+		c.fail(path, "%q is under the cluster's own domain %q, where hosts belong to Kubernetes", value, clusterDomain)
+	}
+}
+
+// globs refuses an empty one: it fits no name, and so was meant to be something else.
+func (c *checks) globs(path string, globs []string) {
+	for i, glob := range globs {
+		if glob == "" {
+			c.fail(fmt.Sprintf("%s[%d]", path, i), "it is empty; * stands for any name")
+		}
+	}
+}
+
+func (c *checks) exportTo(path string, namespaces []string) {
+	if err := mesh.CheckExportTo(namespaces); err != nil {
+		c.fail(path, "%s", strings.ReplaceAll(err.Error(), "\n", ", "))
+	}
+}
