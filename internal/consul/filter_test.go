@@ -25,3 +25,24 @@ func TestNamesLeftOutCostNothing(t *testing.T) {
 	p := s.run(2*time.Minute, Options{Selection: Selection{Exclude: []string{"x/*", "d?"}}})
 	p.told("web: n1/a", "synced test")
 }
+
+// TestTroubleEndsWithTheSelection holds that a service which may no longer be read, and so stays as it is, leaves
+// and is not asked for any more once it is left out.
+func TestTroubleEndsWithTheSelection(t *testing.T) {
+	s := startServer(t, `acl {
+		enabled = true
+		default_policy = "deny"
+		tokens { initial_management = "`+management+`" }
+	}`)
+	s.register("n1", "web-1", "web")
+	_, secret, policy := s.token(t, "all", readAll)
+	p := s.watch(t, secret, time.Second)
+	policy.Rules = `node_prefix "" { policy = "read" } service "consul" { policy = "read" }`
+	if _, _, err := s.api.ACL().PolicyUpdate(policy, nil); err != nil {
+		t.Fatal(err)
+	}
+	p.trouble(t, "filtered", p.sink.all())
+	p.source.Select(Selection{Exclude: []string{"web"}})
+	p.expect(t, "web", "n1/web-1", "")
+	eventually(t, "the watch ends", func() bool { return !p.watches("web") })
+}

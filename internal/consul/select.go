@@ -122,6 +122,15 @@ func (s *Source) Select(by Selection) {
 	}
 }
 
+// dropped ends the watch of a service that is no longer selected, be it in trouble or not.
+func (w *service) dropped() bool {
+	if w.source.selector.selects(w.name) || !w.source.leave(w.name) {
+		return false
+	}
+	w.settleOnce()
+	return true
+}
+
 // selected returns the names that are to be watched. That all are left out may be meant, but is told.
 func (s *Source) selected(names map[string]bool) map[string]bool {
 	s.selector.mu.Lock()

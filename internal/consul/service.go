@@ -95,6 +95,9 @@ func (w *service) convert(body []*api.ServiceEntry) catalog.Service {
 // take reports an answer. It takes instances away only by a read without an index whose gaps nobody's
 // rights have made.
 func (w *service) take(_ context.Context, a answer[[]*api.ServiceEntry]) outcome {
+	if w.dropped() {
+		return outcome{done: true}
+	}
 	next := w.convert(a.body)
 	if a.sent == 0 {
 		w.hidden = a.meta.ResultsFilteredByACLs
@@ -117,7 +120,7 @@ func (w *service) take(_ context.Context, a answer[[]*api.ServiceEntry]) outcome
 	}
 	w.report(next, a.at)
 	w.settleOnce()
-	if (len(next.Instances) == 0 || !w.source.selector.selects(w.name)) && w.source.leave(w.name) {
+	if len(next.Instances) == 0 && w.source.leave(w.name) {
 		return outcome{done: true}
 	}
 	if w.hidden {
@@ -160,6 +163,9 @@ func (w *service) report(next catalog.Service, at time.Time) {
 
 // failed names a service that can't be asked for, once, and lets the others go on without it.
 func (w *service) failed(r reason, err error) bool {
+	if w.dropped() {
+		return false
+	}
 	if r != unaskable {
 		return true
 	}
