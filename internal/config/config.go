@@ -26,8 +26,8 @@ type Source struct {
 	Name        string   `json:"name" doc:"Name of the registry: part of the objects' names, and a label on them. A DNS label."`
 	Address     string   `json:"address" doc:"Address of a Consul agent: host:port, http://host:port, https://host:port or unix:///path. Empty: CONSUL_HTTP_ADDR, else 127.0.0.1:8500."`
 	Datacenter  string   `json:"datacenter" doc:"Datacenter to read. Empty: the agent's own."`
-	TokenFile   string   `json:"tokenFile" doc:"File that holds the ACL token. Empty: CONSUL_HTTP_TOKEN_FILE, else CONSUL_HTTP_TOKEN."`
-	TLS         TLS      `json:"tls" doc:"TLS towards the agent, for https addresses. What is empty is taken from Consul's own environment variables."`
+	TokenFile   string   `json:"tokenFile" doc:"File that holds the ACL token; read again when it changes. Empty: CONSUL_HTTP_TOKEN_FILE, else CONSUL_HTTP_TOKEN."`
+	TLS         TLS      `json:"tls" doc:"TLS towards the agent, for https addresses. The files are read again when they change. What is empty is taken from Consul's own environment variables."`
 	Connections int      `json:"connections" doc:"Most HTTP requests, waiting ones too, held at the agent at once over plain HTTP. Consul allows an address 200 connections by default (limits.http_max_conns_per_client), shared by all its clients."`
 	Wait        Duration `json:"wait" doc:"How long a blocking query waits for a change before it is asked again, a fifth more or less. At most 8m."`
 }

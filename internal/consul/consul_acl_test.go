@@ -22,6 +22,9 @@ func TestConsulACL(t *testing.T) {
 	t.Run("deleted token", s.testDeletedToken)
 	t.Run("narrowed token", s.testNarrowedToken)
 	t.Run("token for a part", s.testPartialToken)
+	t.Run("rotated token", s.testRotatedToken)
+	t.Run("rotation to an unknown token", s.testRotationToAnUnknownToken)
+	t.Run("broken token file", s.testBrokenTokenFile)
 }
 
 // token makes a token with a policy of its own and returns the token's accessor, its secret and the policy.

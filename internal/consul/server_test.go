@@ -27,7 +27,13 @@ const management = "4f7d5c0e-0000-4000-8000-000000000001"
 func startServer(t *testing.T, hcl string) *server {
 	t.Helper()
 	testbed.Require(t, testbed.ConsulBinary)
-	consul, err := testbed.ForTest(t).StartConsul(t.Context(), testbed.ConsulOptions{
+	return startServerIn(t, testbed.ForTest(t), hcl)
+}
+
+// startServerIn starts Consul in a run that may have other servers.
+func startServerIn(t *testing.T, run *testbed.Run, hcl string) *server {
+	t.Helper()
+	consul, err := run.StartConsul(t.Context(), testbed.ConsulOptions{
 		Persistent: true, Token: management, HCL: "performance { raft_multiplier = 1 }\n" + hcl,
 	})
 	if err != nil {
@@ -62,7 +68,7 @@ func (s *server) deregister(node, id string) {
 func (s *server) watch(t *testing.T, token string, wait time.Duration) *play {
 	t.Helper()
 	p := runReal(t, Options{Config: &api.Config{Address: s.Address, Token: token}, Wait: wait})
-	eventually(t, "the whole content is told", func() bool { return slices.Contains(p.sink.all(), "synced test") })
+	p.synced(t)
 	return p
 }
 

@@ -18,7 +18,7 @@ import (
 type clientParts struct {
 	api       *api.Client
 	router    *router
-	token     string
+	creds     *credentials
 	transport func(connections int) http.RoundTripper
 }
 
@@ -26,11 +26,12 @@ type clientParts struct {
 func newClient(config *api.Config) (*clientParts, error) {
 	c := *config
 	c.HttpClient = nil
-	c.Transport = cleanhttp.DefaultPooledTransport()
+	c.Transport = cleanhttp.DefaultPooledTransport() // stays unused, but must not be api's own
+	var dial func(context.Context, string, string) (net.Conn, error)
 	// api's own way with a socket would neither keep nor bound connections.
 	if path, ok := strings.CutPrefix(c.Address, "unix://"); ok {
 		c.Address = path
-		c.Transport.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
+		dial = func(ctx context.Context, _, _ string) (net.Conn, error) {
 			return new(net.Dialer).DialContext(ctx, "unix", path)
 		}
 	}
@@ -38,20 +39,24 @@ func newClient(config *api.Config) (*clientParts, error) {
 	if err != nil {
 		return nil, err
 	}
-	base, r := c.Transport, &router{}
+	creds, err := newCredentials(&c, dial)
+	if err != nil {
+		return nil, err
+	}
+	r := &router{}
 	c.HttpClient.Transport = r
 	// Consul's API doesn't redirect, and the token must not follow whoever does.
 	c.HttpClient.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	return &clientParts{
-		api: client, router: r, token: c.Token,
-		transport: func(connections int) http.RoundTripper { return bounded(base, connections) },
+		api: client, router: r, creds: creds,
+		transport: func(connections int) http.RoundTripper { return &renewable{creds: creds, connections: connections} },
 	}, nil
 }
 
 // bounded returns a transport of its own that never holds more connections than told. HTTP/2's pings find
 // a dead connection long before a blocking query's deadline does. Its requests wait for a stream: Go else
 // dials once more for those that come before it knows how many streams the server allows.
-func bounded(base *http.Transport, connections int) http.RoundTripper {
+func bounded(base *http.Transport, connections int) *http.Transport {
 	t := base.Clone()
 	t.DisableKeepAlives = false
 	t.MaxIdleConns = 0

@@ -135,3 +135,21 @@ func TestTokenIsNeverLogged(t *testing.T) {
 		t.Errorf("the log holds the token:\n%s", p.log)
 	}
 }
+
+// One event has many faces: the first is told, another one only where it stays.
+func TestFacesOfOneTroubleAreOneLine(t *testing.T) {
+	s := webScript(t)
+	s.list(sent(10).later(time.Second).fails(403, "ACL not found"), sent(0).says(11, names("web")))
+	s.service("web", sent(11).later(2*time.Second).says(1, "[]"))
+	for range 8 {
+		s.service("web", sent(0).says(1, "[]"))
+	}
+	s.service("web", sent(0).says(12, instances("web", "n1/web-1")))
+	p := s.run(10*time.Minute, Options{})
+	p.told("web: n1/web-1", "synced test")
+	p.logged("reason=denied", 2)
+	p.logged("reason=index_one", 2) // once the other is over
+	if log := p.log.String(); strings.Index(log, "reason=index_one") < strings.LastIndex(log, "reason=denied") {
+		t.Errorf("the second face was told while the first was there:\n%s", log)
+	}
+}
