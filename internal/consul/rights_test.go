@@ -95,3 +95,29 @@ func TestAnonymousReadsUnderDefaultDeny(t *testing.T) {
 		p.metric(troubleGauge, 1, "reason=anonymous")
 	})
 }
+
+// A token without ACLs, or one that nobody can be asked about, is no trouble where the catalog can be read.
+func TestTokenCheckStopsNothing(t *testing.T) {
+	for name, test := range map[string]struct {
+		answer step
+		logged string
+	}{
+		"ACLs are off":      {sent(0).fails(401, "ACL support disabled"), "ACLs are off"},
+		"known elsewhere":   {sent(0).fails(403, "ACL not found"), ""},
+		"nobody knows":      {sent(0).fails(500, "No path to datacenter"), ""},
+		"no answer":         {sent(0).hangs(), ""},
+		"valid for a while": {sent(0).says(1, `{"AccessorID": "a", "ExpirationTime": "2031-01-02T03:04:05Z"}`), "expires=2031-01-02T03:04:05Z"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := webScript(t)
+			s.steps[selfPath] = []step{test.answer}
+			p := s.run(time.Minute, Options{Config: &api.Config{Token: "b9e0c5d1"}})
+			p.told("web: n1/web-1", "synced test")
+			p.logged("level=WARN", 0)
+			p.logged("b9e0c5d1", 0)
+			if test.logged != "" {
+				p.logged(test.logged, 1)
+			}
+		})
+	}
+}
