@@ -17,6 +17,7 @@ const acls = `acl {
 }`
 
 func TestConsulACL(t *testing.T) {
+	t.Parallel()
 	s := startServer(t, acls)
 	s.register("n1", "web-1", "web")
 	s.register("n1", "api-1", "api")

@@ -103,9 +103,7 @@ func (c *credentials) useTLS(files tlsFiles) error {
 	}
 	base := cleanhttp.DefaultPooledTransport()
 	base.TLSClientConfig = made
-	if c.dial != nil {
-		base.DialContext = c.dial
-	}
+	base.DialContext = c.dial
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.edition++

@@ -69,8 +69,10 @@ func classify(err error) reason {
 		return classifyStatus(status.Code)
 	case errors.Is(err, context.DeadlineExceeded):
 		return hung
-	// Consul answers a connection too many in HTTP/1.1 whatever the client speaks.
-	case strings.Contains(err.Error(), "looked like an HTTP/1.1 header"):
+	// Consul answers a connection too many in HTTP/1.1 whatever the client speaks, and closes it; whether Go has
+	// read the answer or only seen the end is chance.
+	case strings.Contains(err.Error(), "looked like an HTTP/1.1 header"),
+		strings.Contains(err.Error(), "http2: client conn could not be established"):
 		return limited
 	case errors.As(err, &network), strings.Contains(err.Error(), "EOF"):
 		return unreachable

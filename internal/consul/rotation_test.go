@@ -104,6 +104,7 @@ func (s *server) testBrokenTokenFile(t *testing.T) {
 
 // Consul gets another authority's certificate, and wants one of that authority from its clients.
 func TestRotatedTLS(t *testing.T) {
+	t.Parallel()
 	testbed.Require(t, testbed.ConsulBinary)
 	older, newer := newAuthority(t, "older"), newAuthority(t, "newer")
 	material := func(a *authority) map[string]string {

@@ -23,6 +23,13 @@ type server struct {
 // management is the token that may do everything, where ACLs are on.
 const management = "4f7d5c0e-0000-4000-8000-000000000001"
 
+// quick has servers elect, and give up the search for a leader, sooner than they would.
+const quick = `performance {
+	raft_multiplier = 1
+	rpc_hold_timeout = "2s"
+}
+`
+
 // startServer starts Consul with further configuration.
 func startServer(t *testing.T, hcl string) *server {
 	t.Helper()
@@ -34,7 +41,7 @@ func startServer(t *testing.T, hcl string) *server {
 func startServerIn(t *testing.T, run *testbed.Run, hcl string) *server {
 	t.Helper()
 	consul, err := run.StartConsul(t.Context(), testbed.ConsulOptions{
-		Persistent: true, Token: management, HCL: "performance { raft_multiplier = 1 }\n" + hcl,
+		Persistent: true, Token: management, HCL: quick + hcl,
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -71,6 +71,23 @@ func TestPausesGrowToHalfAMinute(t *testing.T) {
 	}
 }
 
+// An operator has to act before these can succeed; the pauses differ, so that not all ask at once.
+func TestRefusalsArePausedForLong(t *testing.T) {
+	for r, want := range map[reason]time.Duration{denied: deniedPause, anonymous: deniedPause, filtered: filteredPause} {
+		seen := map[time.Duration]bool{}
+		for range 100 {
+			got := delay(r, 1)
+			if got < want*8/10 || got > want*12/10 {
+				t.Fatalf("the pause after %s is %s, expected %s and a fifth", r, got, want)
+			}
+			seen[got] = true
+		}
+		if len(seen) < 50 {
+			t.Errorf("the pauses after %s have no jitter", r)
+		}
+	}
+}
+
 func TestFailingForLongIsOneLine(t *testing.T) {
 	s := newScript(t)
 	for range 100 {
