@@ -9,12 +9,16 @@ import (
 	"github.com/hashicorp/consul/api"
 )
 
+// acls is the configuration of a server that lets nobody in without a token.
+const acls = `acl {
+	enabled = true
+	default_policy = "deny"
+	tokens { initial_management = "` + management + `" }
+}`
+
 func TestConsulACL(t *testing.T) {
-	s := startServer(t, `acl {
-		enabled = true
-		default_policy = "deny"
-		tokens { initial_management = "`+management+`" }
-	}`)
+	t.Parallel()
+	s := startServer(t, acls)
 	s.register("n1", "web-1", "web")
 	s.register("n1", "api-1", "api")
 	t.Run("no token", s.testNoToken)
@@ -22,6 +26,13 @@ func TestConsulACL(t *testing.T) {
 	t.Run("deleted token", s.testDeletedToken)
 	t.Run("narrowed token", s.testNarrowedToken)
 	t.Run("token for a part", s.testPartialToken)
+	t.Run("documented policy", s.testDocumentedPolicy)
+	t.Run("half a policy", s.testHalfPolicies)
+	t.Run("half a policy is left", s.testHalvedToken)
+	t.Run("nobody may read any more", s.testAnonymousLosesItsRights)
+	t.Run("rotated token", s.testRotatedToken)
+	t.Run("rotation to an unknown token", s.testRotationToAnUnknownToken)
+	t.Run("broken token file", s.testBrokenTokenFile)
 }
 
 // token makes a token with a policy of its own and returns the token's accessor, its secret and the policy.

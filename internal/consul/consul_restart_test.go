@@ -3,6 +3,7 @@ package consul
 import (
 	"bytes"
 	"io"
+	"strings"
 	"testing"
 	"time"
 )
@@ -21,6 +22,9 @@ func (s *server) testRestart(t *testing.T) {
 		t.Fatal(err)
 	}
 	eventually(t, "the trouble is over", func() bool { return metric(t, p.registry, troubleGauge) == 0 })
+	if lines := strings.Count(p.log.String(), "asked="); lines == 0 || lines > 2 {
+		t.Errorf("%d lines of trouble:\n%s", lines, p.log)
+	}
 	s.register("n4", "lasting-4", "lasting")
 	all := "n1/lasting-1 n2/lasting-2 n3/lasting-3"
 	p.expect(t, "lasting", all, all+" n4/lasting-4")

@@ -18,6 +18,7 @@ func TestConsul(t *testing.T) {
 		"not streaming": `use_streaming_backend = false`,
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			s := startServer(t, config)
 			t.Run("whole content first", s.testWholeContent)
 			t.Run("each change is one update", s.testChanges)

@@ -12,7 +12,13 @@ const patience = 3
 func (l *loop[T]) judge(ctx context.Context, a answer[T], err error) outcome {
 	if err != nil {
 		l.count("error")
-		return outcome{reason: classify(err), err: err}
+		o := outcome{reason: classify(err), err: err}
+		if o.reason == hung {
+			// The connections that are idle now may be as dead, and the next request must not wait for one.
+			l.reads.close()
+			l.polls.close()
+		}
+		return o
 	}
 	got := a.meta.LastIndex
 	switch {

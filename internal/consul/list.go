@@ -2,11 +2,8 @@ package consul
 
 import (
 	"context"
-	"errors"
 	"maps"
 	"time"
-
-	"github.com/hashicorp/consul/api"
 )
 
 const (
@@ -27,6 +24,10 @@ type list struct {
 	loop[map[string][]string]
 	names map[string]bool
 	last  uint64
+	// checked and proven are the editions of the credentials that were looked at, and that have read the list.
+	checked, proven int
+	// lacks is why the last answer was cut by ACLs.
+	lacks error
 }
 
 func newList(s *Source) *list {
@@ -37,12 +38,10 @@ func newList(s *Source) *list {
 		reads:    s.listPool,
 		polls:    s.listPool,
 		wait:     func() time.Duration { return jitter(min(s.opts.Wait, listWait)) },
-		ask: func(ctx context.Context, q *api.QueryOptions) (map[string][]string, *api.QueryMeta, error) {
-			return s.client.Catalog().Services(q.WithContext(ctx))
-		},
-		take:    l.take,
-		differs: func(body map[string][]string) bool { return !maps.Equal(s.selected(namesOf(body)), l.names) },
-		wake:    make(chan struct{}, 1),
+		ask:      l.services,
+		take:     l.take,
+		differs:  func(body map[string][]string) bool { return !maps.Equal(s.selected(namesOf(body)), l.names) },
+		wake:     make(chan struct{}, 1),
 	}
 	return l
 }
@@ -52,10 +51,10 @@ func newList(s *Source) *list {
 func (l *list) take(ctx context.Context, a answer[map[string][]string]) outcome {
 	s := l.source
 	if len(a.body) == 0 && a.meta.ResultsFilteredByACLs {
-		return refuse(s, filtered, errors.New("the list of services is empty and was filtered by ACLs"))
+		return refuse(s, filtered, l.lacks)
 	}
 	if len(a.body) == 0 && a.meta.DefaultACLPolicy == "deny" {
-		return refuse(s, anonymous, errors.New("the list of services is empty and the default policy is deny"))
+		return refuse(s, anonymous, l.lacks)
 	}
 	s.open()
 	recovered := s.troubles.holds(l.holder)
@@ -67,10 +66,14 @@ func (l *list) take(ctx context.Context, a answer[map[string][]string]) outcome 
 	case recovered:
 		s.retry()
 	}
+	if a.edition != l.proven {
+		l.proven = a.edition
+		s.renew()
+	}
 	l.last, l.woken = a.meta.LastIndex, false
 	o := outcome{used: true, pause: listGap(len(l.names)) - a.took}
 	if a.meta.ResultsFilteredByACLs {
-		o.reason, o.err = filtered, errors.New("the list of services was filtered by ACLs")
+		o.reason, o.err = filtered, l.lacks
 	}
 	return o
 }

@@ -1,9 +1,19 @@
 package consul
 
 import (
+	"flag"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	silence, pingTimeout = 5*time.Second, 5*time.Second
+	flag.Parse()
+	// Tests on real servers mostly wait, so there may be more of them than processors.
+	if err := flag.Set("test.parallel", "4"); err != nil {
+		panic(err)
+	}
+	goleak.VerifyTestMain(m)
+}

@@ -28,6 +28,8 @@ type answer[T any] struct {
 	meta *api.QueryMeta
 	// sent is the index of the request, 0 for a read without an index.
 	sent uint64
+	// edition is that of the credentials that the request was sent with.
+	edition int
 	// wait is how long Consul was allowed to hold the request.
 	wait time.Duration
 	// at is when the answer arrived, took how long that was after the request.
@@ -90,7 +92,7 @@ func (l *loop[T]) run(ctx context.Context) {
 		if ctx.Err() != nil {
 			return
 		}
-		if errors.Is(err, errRefresh) || errors.Is(err, errTurn) {
+		if errors.Is(err, errRefresh) || errors.Is(err, errTurn) || errors.Is(err, errRotated) {
 			continue
 		}
 		o := l.judge(ctx, a, err)
@@ -119,6 +121,7 @@ func (l *loop[T]) once(parent context.Context) (answer[T], error) {
 		a.wait = l.wait()
 		limit = a.wait*17/16 + pollSlack
 	}
+	a.edition, _ = l.source.creds.current()
 	timed, cancel := context.WithTimeout(lane.bind(ctx), limit)
 	defer cancel()
 	start := time.Now()
@@ -127,6 +130,9 @@ func (l *loop[T]) once(parent context.Context) (answer[T], error) {
 	a.took = a.at.Sub(start)
 	if err != nil && ctx.Err() != nil {
 		return a, context.Cause(ctx)
+	}
+	if err != nil && l.source.rotated(a.edition, err) {
+		return a, errRotated
 	}
 	return a, err
 }

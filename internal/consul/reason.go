@@ -34,6 +34,8 @@ const (
 	unheld reason = "unheld"
 	// unaskable is a service whose name can't be asked for.
 	unaskable reason = "unaskable"
+	// unusable is a file with a token or with TLS material that is unreadable or broken.
+	unusable reason = "unusable_file"
 )
 
 const rights = `a token with node_prefix "" { policy = "read" } and service_prefix "" { policy = "read" }`
@@ -52,6 +54,7 @@ var advice = map[reason]string{
 	indexOne:   "nothing, if Consul has just started; else check that the agent reaches its servers and that the token is valid",
 	indexBack:  "nothing, if a snapshot was restored; else make sure that the address leads to one datacenter only",
 	unheld:     "make sure that no cache or proxy between here and Consul answers or cuts blocking queries",
+	unusable:   "put a readable and whole file there; until then, what was read from it before is used",
 	indexEqual: "nothing, unless it lasts: then check whether the token's policies were narrowed",
 }
 
@@ -66,8 +69,10 @@ func classify(err error) reason {
 		return classifyStatus(status.Code)
 	case errors.Is(err, context.DeadlineExceeded):
 		return hung
-	// Consul answers a connection too many in HTTP/1.1 whatever the client speaks.
-	case strings.Contains(err.Error(), "looked like an HTTP/1.1 header"):
+	// Consul answers a connection too many in HTTP/1.1 whatever the client speaks, and closes it; whether Go has
+	// read the answer or only seen the end is chance.
+	case strings.Contains(err.Error(), "looked like an HTTP/1.1 header"),
+		strings.Contains(err.Error(), "http2: client conn could not be established"):
 		return limited
 	case errors.As(err, &network), strings.Contains(err.Error(), "EOF"):
 		return unreachable

@@ -1,6 +1,7 @@
 package consul
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -42,18 +43,22 @@ func TestFilteredListLetsReadableServicesLeave(t *testing.T) {
 }
 
 func TestAnonymousUnderDefaultDeny(t *testing.T) {
-	for name, token := range map[string]string{"no token": "", "a token of elsewhere": "b9e0c5d1-elsewhere"} {
+	unknown := sent(0).fails(403, "ACL not found")
+	for name, token := range map[string]string{"no token is given": "", "doesn't count in this datacenter": "b9e0c5d1-elsewhere"} {
 		t.Run(name, func(t *testing.T) {
 			s := newScript(t)
 			s.list(sent(0).says(10, "{}").deny(), sent(0).says(10, names("web")).deny(),
 				sent(10).later(time.Second).says(20, "{}").deny(), sent(0).says(21, "{}").deny(),
 				sent(0).says(22, names("web")).deny())
+			if token != "" {
+				s.steps[selfPath] = slices.Repeat([]step{unknown}, 7)
+			}
 			s.service("web", sent(0).says(11, instances("web", "n1/web-1")).deny())
 			p := s.run(3*time.Minute, Options{Config: &api.Config{Token: token}})
 			p.told("web: n1/web-1", "synced test")
 			p.metric(discardedTotal, 3, "reason=anonymous")
 			p.metric(troubleGauge, 0)
-			p.logged("default policy is deny", 1)
+			p.logged(name, 1)
 		})
 	}
 }
@@ -89,4 +94,30 @@ func TestAnonymousReadsUnderDefaultDeny(t *testing.T) {
 		p.told("synced test")
 		p.metric(troubleGauge, 1, "reason=anonymous")
 	})
+}
+
+// A token without ACLs, or one that nobody can be asked about, is no trouble where the catalog can be read.
+func TestTokenCheckStopsNothing(t *testing.T) {
+	for name, test := range map[string]struct {
+		answer step
+		logged string
+	}{
+		"ACLs are off":      {sent(0).fails(401, "ACL support disabled"), "ACLs are off"},
+		"known elsewhere":   {sent(0).fails(403, "ACL not found"), ""},
+		"nobody knows":      {sent(0).fails(500, "No path to datacenter"), ""},
+		"no answer":         {sent(0).hangs(), ""},
+		"valid for a while": {sent(0).says(1, `{"AccessorID": "a", "ExpirationTime": "2031-01-02T03:04:05Z"}`), "expires=2031-01-02T03:04:05Z"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := webScript(t)
+			s.steps[selfPath] = []step{test.answer}
+			p := s.run(time.Minute, Options{Config: &api.Config{Token: "b9e0c5d1"}})
+			p.told("web: n1/web-1", "synced test")
+			p.logged("level=WARN", 0)
+			p.logged("b9e0c5d1", 0)
+			if test.logged != "" {
+				p.logged(test.logged, 1)
+			}
+		})
+	}
 }

@@ -23,12 +23,25 @@ type server struct {
 // management is the token that may do everything, where ACLs are on.
 const management = "4f7d5c0e-0000-4000-8000-000000000001"
 
+// quick has servers elect, and give up the search for a leader, sooner than they would.
+const quick = `performance {
+	raft_multiplier = 1
+	rpc_hold_timeout = "2s"
+}
+`
+
 // startServer starts Consul with further configuration.
 func startServer(t *testing.T, hcl string) *server {
 	t.Helper()
 	testbed.Require(t, testbed.ConsulBinary)
-	consul, err := testbed.ForTest(t).StartConsul(t.Context(), testbed.ConsulOptions{
-		Persistent: true, Token: management, HCL: "performance { raft_multiplier = 1 }\n" + hcl,
+	return startServerIn(t, testbed.ForTest(t), hcl)
+}
+
+// startServerIn starts Consul in a run that may have other servers.
+func startServerIn(t *testing.T, run *testbed.Run, hcl string) *server {
+	t.Helper()
+	consul, err := run.StartConsul(t.Context(), testbed.ConsulOptions{
+		Persistent: true, Token: management, HCL: quick + hcl,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -62,7 +75,7 @@ func (s *server) deregister(node, id string) {
 func (s *server) watch(t *testing.T, token string, wait time.Duration) *play {
 	t.Helper()
 	p := runReal(t, Options{Config: &api.Config{Address: s.Address, Token: token}, Wait: wait})
-	eventually(t, "the whole content is told", func() bool { return slices.Contains(p.sink.all(), "synced test") })
+	p.synced(t)
 	return p
 }
 

@@ -52,6 +52,9 @@ type Options struct {
 	Logger *slog.Logger
 	// Metrics takes the source's figures; nil means that they are kept nowhere.
 	Metrics *Metrics
+
+	// reread is how often files are looked at; 0 means rereadEvery.
+	reread time.Duration
 }
 
 // Source reports what one Consul datacenter holds.
@@ -61,7 +64,7 @@ type Source struct {
 	metrics  sourceMetrics
 	troubles *troubles
 	client   *api.Client
-	hasToken bool
+	creds    *credentials
 
 	transport func(connections int) http.RoundTripper
 	router    *router
@@ -104,6 +107,9 @@ func New(opts Options) (*Source, error) {
 	if opts.Wait == 0 {
 		opts.Wait = defaultWait
 	}
+	if opts.reread == 0 {
+		opts.reread = rereadEvery
+	}
 	if opts.Logger == nil {
 		opts.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -123,7 +129,7 @@ func newSource(opts Options, client *clientParts) *Source {
 		log:       opts.Logger.With("source", opts.Name),
 		metrics:   opts.Metrics.of(opts.Name),
 		client:    client.api,
-		hasToken:  client.token != "",
+		creds:     client.creds,
 		router:    client.router,
 		transport: client.transport,
 		owners:    newOwners(),
@@ -131,7 +137,7 @@ func newSource(opts Options, client *clientParts) *Source {
 		listed:    map[string]bool{},
 		watchers:  map[string]*service{},
 	}
-	s.troubles = newTroubles(s.log, s.metrics, client.token)
+	s.troubles = newTroubles(s.log, s.metrics, client.creds.hidden)
 	return s
 }
 
@@ -148,12 +154,13 @@ func (s *Source) Run(ctx context.Context, sink catalog.Sink) error {
 			p.close()
 		}
 	}()
-	if err := s.checkFilter(ctx); err != nil {
-		return err
-	}
 	s.mu.Lock()
 	s.list = newList(s)
 	s.mu.Unlock()
+	if err := s.checkFilter(ctx); err != nil {
+		return err
+	}
+	s.group.Go(func() { s.watchFiles(ctx) })
 	s.list.run(ctx)
 	s.group.Wait()
 	return nil
@@ -163,7 +170,7 @@ func (s *Source) Run(ctx context.Context, sink catalog.Sink) error {
 // and for a consistent one: a leader that has just started answers other reads from a state that its log
 // was not yet applied to, and so without what was registered last.
 func (s *Source) options(index uint64, wait time.Duration) *api.QueryOptions {
-	q := &api.QueryOptions{Datacenter: s.opts.Datacenter, RequireConsistent: index == 0}
+	q := &api.QueryOptions{Datacenter: s.opts.Datacenter, RequireConsistent: index == 0, Token: s.creds.token()}
 	if index != 0 {
 		q.WaitIndex, q.WaitTime = index, wait
 	}
@@ -173,5 +180,5 @@ func (s *Source) options(index uint64, wait time.Duration) *api.QueryOptions {
 // anonymous says whether Consul answered as it does to somebody without any rights: nobody's token under
 // a default policy of "deny". Such an answer is empty, 200 and not marked as filtered.
 func (s *Source) anonymous(meta *api.QueryMeta) bool {
-	return meta.DefaultACLPolicy == "deny" && !s.hasToken
+	return meta.DefaultACLPolicy == "deny" && s.creds.token() == ""
 }

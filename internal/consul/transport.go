@@ -18,7 +18,7 @@ import (
 type clientParts struct {
 	api       *api.Client
 	router    *router
-	token     string
+	creds     *credentials
 	transport func(connections int) http.RoundTripper
 }
 
@@ -26,39 +26,51 @@ type clientParts struct {
 func newClient(config *api.Config) (*clientParts, error) {
 	c := *config
 	c.HttpClient = nil
-	c.Transport = cleanhttp.DefaultPooledTransport()
+	c.Transport = cleanhttp.DefaultPooledTransport() // stays unused, but must not be api's own
+	// A dead connection is found about as soon as HTTP/2's pings do.
+	dialer := &net.Dialer{Timeout: 30 * time.Second, KeepAliveConfig: net.KeepAliveConfig{
+		Enable: true, Idle: silence, Interval: pingTimeout / 3, Count: 3,
+	}}
+	dial := dialer.DialContext
 	// api's own way with a socket would neither keep nor bound connections.
 	if path, ok := strings.CutPrefix(c.Address, "unix://"); ok {
 		c.Address = path
-		c.Transport.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return new(net.Dialer).DialContext(ctx, "unix", path)
+		dial = func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return dialer.DialContext(ctx, "unix", path)
 		}
 	}
 	client, err := api.NewClient(&c)
 	if err != nil {
 		return nil, err
 	}
-	base, r := c.Transport, &router{}
+	creds, err := newCredentials(&c, dial)
+	if err != nil {
+		return nil, err
+	}
+	r := &router{}
 	c.HttpClient.Transport = r
 	// Consul's API doesn't redirect, and the token must not follow whoever does.
 	c.HttpClient.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	return &clientParts{
-		api: client, router: r, token: c.Token,
-		transport: func(connections int) http.RoundTripper { return bounded(base, connections) },
+		api: client, router: r, creds: creds,
+		transport: func(connections int) http.RoundTripper { return &renewable{creds: creds, connections: connections} },
 	}, nil
 }
+
+// How long an HTTP/2 connection may be silent, and take to answer a ping then. Tests have less time.
+var silence, pingTimeout = 30 * time.Second, 15 * time.Second
 
 // bounded returns a transport of its own that never holds more connections than told. HTTP/2's pings find
 // a dead connection long before a blocking query's deadline does. Its requests wait for a stream: Go else
 // dials once more for those that come before it knows how many streams the server allows.
-func bounded(base *http.Transport, connections int) http.RoundTripper {
+func bounded(base *http.Transport, connections int) *http.Transport {
 	t := base.Clone()
 	t.DisableKeepAlives = false
 	t.MaxIdleConns = 0
 	t.MaxConnsPerHost = connections
 	t.MaxIdleConnsPerHost = connections
 	t.HTTP2 = &http.HTTP2Config{
-		SendPingTimeout: 30 * time.Second, PingTimeout: 15 * time.Second, StrictMaxConcurrentRequests: true,
+		SendPingTimeout: silence, PingTimeout: pingTimeout, StrictMaxConcurrentRequests: true,
 	}
 	return t
 }
@@ -154,7 +166,7 @@ func (p *pool) release(l *lane) {
 	<-p.slots
 }
 
-// close gives back the connections that nobody uses any more.
+// close gives back the connections that nobody uses; the pool goes on with others.
 func (p *pool) close() {
 	if p == nil {
 		return

@@ -18,7 +18,8 @@ const brief = time.Minute
 type troubles struct {
 	log     *slog.Logger
 	metrics sourceMetrics
-	secret  string
+	// secrets returns what must not be in a log.
+	secrets func() []string
 
 	mu    sync.Mutex
 	of    map[string]reason
@@ -30,12 +31,13 @@ type trouble struct {
 	holders int
 	// began is zero while nobody is in this trouble, ended is when that was last so.
 	began, ended time.Time
-	// quiet says that it was not told, because it was told a moment ago.
-	quiet bool
+	// quiet says that it was not told, because it was told a moment ago, or because it is shadowed: it began
+	// while another one did that was told, and is likely another face of it.
+	quiet, shadowed bool
 }
 
-func newTroubles(log *slog.Logger, metrics sourceMetrics, secret string) *troubles {
-	return &troubles{log: log, metrics: metrics, secret: secret, of: map[string]reason{}, state: map[reason]*trouble{}}
+func newTroubles(log *slog.Logger, metrics sourceMetrics, secrets func() []string) *troubles {
+	return &troubles{log: log, metrics: metrics, secrets: secrets, of: map[string]reason{}, state: map[reason]*trouble{}}
 }
 
 // holds says whether the query is in trouble.
@@ -52,18 +54,28 @@ func (t *troubles) set(holder, asked string, r reason, err error) {
 	state := t.enter(holder, r)
 	switch {
 	case state.began.IsZero():
-		state.began = time.Now()
-		state.quiet = r == unaskable || !state.ended.IsZero() && time.Since(state.ended) < brief
-	case state.quiet && r != unaskable && time.Since(state.began) >= brief:
-		state.quiet = false // it came back to stay
+		state.began, state.shadowed = time.Now(), t.shadowed(r)
+		state.quiet = r == unaskable || state.shadowed || !state.ended.IsZero() && time.Since(state.ended) < brief
+	case state.quiet && r != unaskable && (time.Since(state.began) >= brief || state.shadowed && !t.shadowed(r)):
+		state.quiet, state.shadowed = false, false // it came to stay
 	default:
 		return
 	}
-	if holder != "" {
+	if holder != "" && holder[0] != 0 {
 		asked += " " + holder
 	}
 	t.tell(state.quiet, slog.LevelWarn, "trouble with Consul; what is known stays as it is",
 		"reason", r, "asked", asked, "said", t.clean(err), "do", advice[r])
+}
+
+// shadowed says whether another trouble has just been told, and is not over.
+func (t *troubles) shadowed(r reason) bool {
+	for other, state := range t.state {
+		if other != r && !state.quiet && !state.began.IsZero() && time.Since(state.began) < brief {
+			return true
+		}
+	}
+	return false
 }
 
 // enter counts a query among those in a trouble.
@@ -121,8 +133,8 @@ func (t *troubles) clean(err error) string {
 		err = request.Err
 	}
 	text := err.Error()
-	if t.secret != "" {
-		text = strings.ReplaceAll(text, t.secret, "(the token)")
+	for _, secret := range t.secrets() {
+		text = strings.ReplaceAll(text, secret, "(the token)")
 	}
 	return strings.ToValidUTF8(text[:min(len(text), 300)], "")
 }

@@ -71,6 +71,23 @@ func TestPausesGrowToHalfAMinute(t *testing.T) {
 	}
 }
 
+// An operator has to act before these can succeed; the pauses differ, so that not all ask at once.
+func TestRefusalsArePausedForLong(t *testing.T) {
+	for r, want := range map[reason]time.Duration{denied: deniedPause, anonymous: deniedPause, filtered: filteredPause} {
+		seen := map[time.Duration]bool{}
+		for range 100 {
+			got := delay(r, 1)
+			if got < want*8/10 || got > want*12/10 {
+				t.Fatalf("the pause after %s is %s, expected %s and a fifth", r, got, want)
+			}
+			seen[got] = true
+		}
+		if len(seen) < 50 {
+			t.Errorf("the pauses after %s have no jitter", r)
+		}
+	}
+}
+
 func TestFailingForLongIsOneLine(t *testing.T) {
 	s := newScript(t)
 	for range 100 {
@@ -133,5 +150,23 @@ func TestTokenIsNeverLogged(t *testing.T) {
 	p.logged("(the token)", 1)
 	if strings.Contains(p.log.String(), "secret") {
 		t.Errorf("the log holds the token:\n%s", p.log)
+	}
+}
+
+// One event has many faces: the first is told, another one only where it stays.
+func TestFacesOfOneTroubleAreOneLine(t *testing.T) {
+	s := webScript(t)
+	s.list(sent(10).later(time.Second).fails(403, "ACL not found"), sent(0).says(11, names("web")))
+	s.service("web", sent(11).later(2*time.Second).says(1, "[]"))
+	for range 8 {
+		s.service("web", sent(0).says(1, "[]"))
+	}
+	s.service("web", sent(0).says(12, instances("web", "n1/web-1")))
+	p := s.run(10*time.Minute, Options{})
+	p.told("web: n1/web-1", "synced test")
+	p.logged("reason=denied", 2)
+	p.logged("reason=index_one", 2) // once the other is over
+	if log := p.log.String(); strings.Index(log, "reason=index_one") < strings.LastIndex(log, "reason=denied") {
+		t.Errorf("the second face was told while the first was there:\n%s", log)
 	}
 }

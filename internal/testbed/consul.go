@@ -3,7 +3,6 @@ package testbed
 import (
 	"context"
 	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -19,6 +18,12 @@ type ConsulOptions struct {
 	Datacenter string
 	// Persistent starts a server that keeps its data, so that it can be restarted; otherwise a -dev agent.
 	Persistent bool
+	// Client starts a client agent, which needs an agent to Join.
+	Client bool
+	// Join is an agent of the same datacenter to join. A server that joins forms no cluster of its own.
+	Join *Consul
+	// JoinWAN is a server of another datacenter to join.
+	JoinWAN *Consul
 	// HCL is further configuration.
 	HCL string
 	// Token is used to find out whether the agent is ready.
@@ -31,8 +36,9 @@ type Consul struct {
 	// Address is host:port of the HTTP API.
 	Address string
 
-	options ConsulOptions
-	client  *api.Client
+	lan, wan int
+	options  ConsulOptions
+	client   *api.Client
 }
 
 // StartConsul starts a real Consul server agent, and waits until it has a leader and knows its own node.
@@ -57,15 +63,11 @@ func (r *Run) StartConsul(ctx context.Context, options ConsulOptions) (*Consul, 
 		"-server-port=" + strconv.Itoa(server), "-serf-lan-port=" + strconv.Itoa(lan), "-serf-wan-port=" + strconv.Itoa(wan),
 		"-log-level=warn", "-hcl=connect{enabled=false}", "-hcl=disable_update_check=true",
 	}
-	if options.Persistent {
-		dir, err := r.folder("consul-" + options.Name)
-		if err != nil {
-			return nil, err
-		}
-		args = append(args, "-server", "-bootstrap", "-data-dir="+dir)
-	} else {
-		args = append(args, "-dev")
+	role, err := options.role(func() (string, error) { return r.folder("consul-" + options.Name) })
+	if err != nil {
+		return nil, err
 	}
+	args = append(args, role...)
 	if options.HCL != "" {
 		file := filepath.Join(r.dir, "consul-"+options.Name+".hcl")
 		if err := os.WriteFile(file, []byte(options.HCL), 0o600); err != nil {
@@ -77,11 +79,35 @@ func (r *Run) StartConsul(ctx context.Context, options ConsulOptions) (*Consul, 
 	if err != nil {
 		return nil, err
 	}
-	c := &Consul{Process: process, Address: fmt.Sprintf("127.0.0.1:%d", http), options: options}
+	c := &Consul{Process: process, Address: loopback(http), lan: lan, wan: wan, options: options}
 	if c.client, err = api.NewClient(&api.Config{Address: c.Address, Token: options.Token, Transport: oneShot()}); err != nil {
 		return nil, err
 	}
 	return c, c.wait(ctx)
+}
+
+// role returns the arguments that say what kind of agent it is and whom it joins.
+func (o ConsulOptions) role(folder func() (string, error)) ([]string, error) {
+	if !o.Persistent && !o.Client {
+		return []string{"-dev"}, nil
+	}
+	dir, err := folder()
+	if err != nil {
+		return nil, err
+	}
+	args := []string{"-data-dir=" + dir}
+	if !o.Client {
+		args = append(args, "-server")
+	}
+	if o.Join != nil {
+		args = append(args, "-retry-join="+loopback(o.Join.lan))
+	} else {
+		args = append(args, "-bootstrap")
+	}
+	if o.JoinWAN != nil {
+		args = append(args, "-retry-join-wan="+loopback(o.JoinWAN.wan))
+	}
+	return args, nil
 }
 
 // Restart starts a stopped agent again and waits until it is ready.

@@ -1,0 +1,107 @@
+package consul
+
+import (
+	"os"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/hashicorp/consul/api"
+)
+
+// documentedPolicy returns the rules of the policy that the installation page gives, one each.
+func documentedPolicy(t *testing.T) []string {
+	t.Helper()
+	page, err := os.ReadFile("../../docs/install.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := regexp.MustCompile("(?s)```hcl\n(.*?)```").FindSubmatch(page)
+	if found == nil {
+		t.Fatal("docs/install.md has no policy")
+	}
+	return strings.Split(strings.TrimSpace(string(found[1])), "\n")
+}
+
+func (s *server) testDocumentedPolicy(t *testing.T) {
+	rules := documentedPolicy(t)
+	if len(rules) != 2 {
+		t.Fatalf("the policy is %q, expected two rules", rules)
+	}
+	accessor, secret, _ := s.token(t, "documented", strings.Join(rules, "\n"))
+	p := s.watch(t, secret, time.Second)
+	p.expect(t, "web", "n1/web-1")
+	p.expect(t, "api", "n1/api-1")
+	s.register("n2", "web-2", "web")
+	p.expect(t, "web", "n1/web-1", "n1/web-1 n2/web-2")
+	s.deregister("n2", "web-2")
+	p.expect(t, "web", "n1/web-1", "n1/web-1 n2/web-2", "n1/web-1")
+	p.logged("level=WARN", 0)
+	p.logged("the ACL token is valid", 1)
+	p.logged("accessor="+accessor, 1)
+	p.logged(secret, 0)
+}
+
+// Either half alone shows nothing, and the log says which one is missing.
+func (s *server) testHalfPolicies(t *testing.T) {
+	rules := documentedPolicy(t)
+	for i, half := range []string{"nodes alone", "services alone"} {
+		t.Run(half, func(t *testing.T) {
+			_, secret, _ := s.token(t, "half-"+string(rune('a'+i)), rules[i])
+			p := runReal(t, Options{Config: &api.Config{Address: s.Address, Token: secret}})
+			p.trouble(t, "filtered", nil)
+			missing, _, _ := strings.Cut(rules[1-i], " ")
+			p.logged("said=\"the token may not read every "+strings.TrimSuffix(missing, "_prefix")+": "+missing, 1)
+			p.logged("do=\"give it a token with", 1)
+			p.logged("level=WARN", 1)
+		})
+	}
+}
+
+// What is read with a token stays when the same token is worth less, whichever half goes.
+func (s *server) testHalvedToken(t *testing.T) {
+	rules := documentedPolicy(t)
+	for i, half := range []string{"to nodes", "to services"} {
+		t.Run(half, func(t *testing.T) {
+			_, secret, policy := s.token(t, "halved-"+string(rune('a'+i)), readAll)
+			p := s.watch(t, secret, time.Second)
+			before := p.sink.all()
+			policy.Rules = rules[i]
+			if _, _, err := s.api.ACL().PolicyUpdate(policy, nil); err != nil {
+				t.Fatal(err)
+			}
+			eventually(t, "it is seen", func() bool { return metric(t, p.registry, troubleGauge) > 1 })
+			s.register("n2", "other", "other") // wakes the list
+			defer s.deregister("n2", "other")
+			p.trouble(t, "filtered", before)
+			policy.Rules = readAll
+			if _, _, err := s.api.ACL().PolicyUpdate(policy, nil); err != nil {
+				t.Fatal(err)
+			}
+		})
+	}
+}
+
+// Without a token, what the anonymous token may read can change as well.
+func (s *server) testAnonymousLosesItsRights(t *testing.T) {
+	policy, _, err := s.api.ACL().PolicyCreate(&api.ACLPolicy{Name: "anonymous", Rules: readAll}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const anonymousAccessor = "00000000-0000-0000-0000-000000000002"
+	grant := func(policies ...*api.ACLTokenPolicyLink) {
+		t.Helper()
+		token := &api.ACLToken{AccessorID: anonymousAccessor, Policies: policies}
+		if _, _, err := s.api.ACL().TokenUpdate(token, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	grant(&api.ACLTokenPolicyLink{ID: policy.ID})
+	p := s.watch(t, "", time.Second)
+	before := p.sink.all()
+	grant()
+	p.trouble(t, "anonymous", before)
+	p.logged("reason=anonymous", 1)
+	p.logged("no token is given", 1)
+}

@@ -1,0 +1,135 @@
+package consul
+
+import (
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/hashicorp/consul/api"
+
+	"github.com/isthmus-mesh/isthmus/internal/testbed"
+)
+
+// start starts one more agent.
+func start(t *testing.T, run *testbed.Run, options testbed.ConsulOptions) *testbed.Consul {
+	t.Helper()
+	options.HCL = quick + options.HCL
+	agent, err := run.StartConsul(t.Context(), options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return agent
+}
+
+// weathers breaks something, mends it, and checks that it was seen, that nothing was told meanwhile, and that changes
+// are told again afterwards. The service "lasting" has the instances n1/lasting-1 to n3/lasting-3.
+func (p *play) weathers(t *testing.T, s *server, breaks, mends func(), reasons ...string) {
+	t.Helper()
+	before := p.sink.all()
+	breaks()
+	eventually(t, "it is seen", func() bool {
+		return slices.ContainsFunc(reasons, func(r string) bool { return metric(t, p.registry, troubleGauge, "reason="+r) > 0 })
+	})
+	mends()
+	eventually(t, "all is well", func() bool { return metric(t, p.registry, troubleGauge) == 0 })
+	if after := p.sink.all(); !slices.Equal(before, after) {
+		t.Errorf("told %q after %q", after, before)
+	}
+	s.register("n4", "lasting-4", "lasting")
+	p.expect(t, "lasting", lasting, lasting+" n4/lasting-4")
+	told := 0
+	for _, reason := range reasons {
+		told += strings.Count(p.log.String(), "reason="+reason+" asked=")
+	}
+	if told == 0 || told > 2 {
+		t.Errorf("%d lines of %q", told, reasons)
+	}
+	p.logged("level=WARN", told)
+}
+
+const lasting = "n1/lasting-1 n2/lasting-2 n3/lasting-3"
+
+func (s *server) registerLasting() {
+	s.t.Helper()
+	for _, id := range []string{"1", "2", "3"} {
+		s.register("n"+id, "lasting-"+id, "lasting")
+	}
+}
+
+func restart(t *testing.T, agent *testbed.Consul) func() {
+	return func() {
+		t.Helper()
+		if err := agent.Restart(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// A client agent that has lost its servers answers 200, an empty body and index 1 to the streaming backend's queries.
+func TestClientAgentLosesItsServers(t *testing.T) {
+	t.Parallel()
+	testbed.Require(t, testbed.ConsulBinary)
+	run := testbed.ForTest(t)
+	s := startServerIn(t, run, "")
+	s.registerLasting()
+	agent := start(t, run, testbed.ConsulOptions{Name: "client", Client: true, Join: s.Consul})
+	p := runReal(t, Options{Config: &api.Config{Address: agent.Address}, Wait: 300 * time.Millisecond})
+	p.synced(t)
+	p.weathers(t, s, s.Kill, restart(t, s.Consul), "server_error", "index_one")
+}
+
+// A server without the other half of its cluster has no leader.
+func TestServerWithoutALeader(t *testing.T) {
+	t.Parallel()
+	testbed.Require(t, testbed.ConsulBinary)
+	run := testbed.ForTest(t)
+	s := startServerIn(t, run, `autopilot { server_stabilization_time = "100ms" }`)
+	other := start(t, run, testbed.ConsulOptions{Name: "other", Persistent: true, Join: s.Consul})
+	eventually(t, "the other one votes", func() bool {
+		raft, err := s.api.Operator().RaftGetConfiguration(nil)
+		return err == nil && len(raft.Servers) == 2 && raft.Servers[0].Voter && raft.Servers[1].Voter
+	})
+	s.registerLasting()
+	p := s.watch(t, "", 300*time.Millisecond)
+	p.weathers(t, s, other.Kill, restart(t, other), "server_error")
+	p.logged("No cluster leader", 1)
+	p.logged("have a leader", 1)
+}
+
+// A process that is stopped keeps its connections, and answers nothing.
+func TestServerFreezes(t *testing.T) {
+	t.Parallel()
+	s := startServer(t, "")
+	s.registerLasting()
+	p := s.watch(t, "", 300*time.Millisecond)
+	signal := func(signal syscall.Signal) func() {
+		return func() {
+			t.Helper()
+			if err := s.Signal(signal); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	p.weathers(t, s, signal(syscall.SIGSTOP), signal(syscall.SIGCONT), "hung")
+}
+
+// The agent of one datacenter is asked about another one, which dies.
+func TestRemoteDatacenterDies(t *testing.T) {
+	t.Parallel()
+	testbed.Require(t, testbed.ConsulBinary)
+	run := testbed.ForTest(t)
+	near := start(t, run, testbed.ConsulOptions{Name: "near", Persistent: true})
+	far := start(t, run, testbed.ConsulOptions{Name: "far", Datacenter: "dc2", Persistent: true, JoinWAN: near})
+	s := &server{Consul: far, t: t, api: far.Client()}
+	s.registerLasting()
+	p := runReal(t, Options{
+		Config: &api.Config{Address: near.Address}, Datacenter: "dc2", Wait: 300 * time.Millisecond,
+	})
+	p.synced(t)
+	if dc := p.latest("lasting").Datacenter; dc != "dc2" {
+		t.Errorf("the datacenter is %q", dc)
+	}
+	p.weathers(t, s, far.Kill, restart(t, far), "server_error", "index_one")
+}

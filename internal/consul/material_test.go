@@ -1,0 +1,132 @@
+package consul
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/hashicorp/consul/api"
+)
+
+// A mounted is a folder as Kubernetes mounts a secret: a link for each file, to a link that is swapped.
+type mounted struct {
+	t    *testing.T
+	dir  string
+	next int
+}
+
+func newMounted(t *testing.T, files map[string]string) *mounted {
+	m := &mounted{t: t, dir: t.TempDir()}
+	m.swap(files)
+	for name := range files {
+		if err := os.Symlink(filepath.Join("..data", name), m.path(name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return m
+}
+
+func (m *mounted) path(name string) string { return filepath.Join(m.dir, name) }
+
+// swap puts other contents into place, all at once.
+func (m *mounted) swap(files map[string]string) {
+	m.t.Helper()
+	m.next++
+	dir := "..version" + string(rune('a'+m.next))
+	if err := os.Mkdir(m.path(dir), 0o755); err != nil {
+		m.t.Fatal(err)
+	}
+	for name, content := range files {
+		write(m.t, filepath.Join(m.dir, dir, name), content)
+	}
+	if err := os.Symlink(dir, m.path("..new")); err != nil {
+		m.t.Fatal(err)
+	}
+	if err := os.Rename(m.path("..new"), m.path("..data")); err != nil {
+		m.t.Fatal(err)
+	}
+}
+
+func write(t *testing.T, path, content string) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestTokenFileIsReadAgain(t *testing.T) {
+	m := newMounted(t, map[string]string{"token": "one\n"})
+	client, err := newClient(&api.Config{TokenFile: m.path("token")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	creds := client.creds
+	look := func(want string, wantChange bool) {
+		t.Helper()
+		before, _ := creds.current()
+		changed, err, _ := creds.look()
+		after, _ := creds.current()
+		if err != nil || creds.token() != want || (len(changed) != 0) != wantChange || (after != before) != wantChange {
+			t.Errorf("the token is %q after %q, editions %d and %d, changed %q: %v", creds.token(), want, before, after, changed, err)
+		}
+	}
+	look("one", false)
+	m.swap(map[string]string{"token": "two"})
+	look("two", true)
+	look("two", false)
+	m.swap(map[string]string{"token": " two\n"}) // the same token
+	look("two", false)
+	write(t, m.path("token"), "six") // of the same length, perhaps at the same time
+	look("six", true)
+	if hidden := strings.Join(creds.hidden(), " "); hidden != "one two six" {
+		t.Errorf("hidden are %q", hidden)
+	}
+}
+
+// What is broken for a moment is not told, what stays broken is; the old content stands.
+func TestBrokenFileIsToldWhenItLasts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var next string
+		var fails error
+		m := material[string]{
+			what: "token file", used: "old", use: func(string) error { return nil },
+			read: func() (string, error) { return next, fails },
+		}
+		fails = errors.New("it is empty")
+		for step, want := range []string{"", "", "token file: it is empty", "token file: it is empty"} {
+			if changed, err := m.look(); changed || (err == nil) != (want == "") || err != nil && err.Error() != want {
+				t.Errorf("step %d: %v, %v", step, changed, err)
+			}
+			time.Sleep(brokenFor / 2)
+		}
+		next, fails = "new", nil
+		if changed, err := m.look(); !changed || err != nil || m.used != "new" {
+			t.Errorf("mended: %v, %v", changed, err)
+		}
+		fails = errors.New("gone")
+		if changed, err := m.look(); changed || err != nil {
+			t.Errorf("broken anew: %v, %v", changed, err)
+		}
+	})
+}
+
+func TestTokenFilesThatCannotBe(t *testing.T) {
+	t.Setenv("CONSUL_HTTP_TOKEN", "")
+	for content, want := range map[string]string{
+		"": "is empty", " \n": "is empty", "secret with blanks": "no token", "secret\x00": "no token", "secrét": "no token",
+	} {
+		file := filepath.Join(t.TempDir(), "token")
+		write(t, file, content)
+		_, err := New(Options{Name: "x", Config: &api.Config{TokenFile: file}})
+		if err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), file) {
+			t.Errorf("%q: %v, expected %q", content, err, want)
+		}
+		if err != nil && strings.Contains(err.Error(), "secr") {
+			t.Errorf("%q: the error holds the token: %v", content, err)
+		}
+	}
+}

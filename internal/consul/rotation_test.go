@@ -1,0 +1,207 @@
+package consul
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/hashicorp/consul/api"
+
+	"github.com/isthmus-mesh/isthmus/internal/testbed"
+)
+
+// soon is how often tests have files looked at.
+const soon = 10 * time.Millisecond
+
+// watchFile runs a source that has its token from a file, and waits for the whole content.
+func (s *server) watchFile(t *testing.T, file string) *play {
+	t.Helper()
+	p := runReal(t, Options{Config: &api.Config{Address: s.Address, TokenFile: file}, Wait: time.Second, reread: soon})
+	p.synced(t)
+	return p
+}
+
+func (p *play) synced(t *testing.T) {
+	t.Helper()
+	eventually(t, "the whole content is told", func() bool { return slices.Contains(p.sink.all(), "synced test") })
+}
+
+// shows waits until the log holds the text.
+func (p *play) shows(t *testing.T, text string) {
+	t.Helper()
+	eventually(t, "the log says "+text, func() bool { return strings.Contains(p.log.String(), text) })
+}
+
+// A token that is replaced and then deleted is no trouble at all.
+func (s *server) testRotatedToken(t *testing.T) {
+	first, secret, _ := s.token(t, "first", readAll)
+	second, nextSecret, _ := s.token(t, "second", readAll)
+	m := newMounted(t, map[string]string{"token": secret})
+	p := s.watchFile(t, m.path("token"))
+	p.shows(t, "accessor="+first)
+	before := p.sink.all()
+	m.swap(map[string]string{"token": nextSecret})
+	p.shows(t, "accessor="+second)
+	if _, err := s.api.ACL().TokenDelete(first, nil); err != nil {
+		t.Fatal(err)
+	}
+	s.register("n1", "web-2", "web")
+	p.expect(t, "web", "n1/web-1", "n1/web-1 n1/web-2")
+	if got := len(p.sink.all()); got != len(before)+1 {
+		t.Errorf("told %q", p.sink.all())
+	}
+	p.logged("level=WARN", 0)
+	p.logged("token file changed", 1)
+	s.deregister("n1", "web-2")
+	for _, token := range []string{secret, nextSecret} {
+		p.logged(token, 0)
+	}
+}
+
+// The streaming backend answers a token that it doesn't know with an empty body while it finds out.
+func (s *server) testRotationToAnUnknownToken(t *testing.T) {
+	_, secret, _ := s.token(t, "replaced", readAll)
+	file := filepath.Join(t.TempDir(), "token")
+	write(t, file, secret)
+	p := s.watchFile(t, file)
+	before := p.sink.all()
+	write(t, file, "00000000-0000-4000-8000-00000000000c")
+	p.trouble(t, "denied", before)
+	eventually(t, "everybody is refused", func() bool { return metric(t, p.registry, troubleGauge) == 3 })
+	write(t, file, secret)
+	eventually(t, "all is well", func() bool { return metric(t, p.registry, troubleGauge) == 0 })
+	if after := p.sink.all(); !slices.Equal(before, after) {
+		t.Errorf("told %q after %q", after, before)
+	}
+	p.logged(began, 1)
+}
+
+func (s *server) testBrokenTokenFile(t *testing.T) {
+	_, secret, _ := s.token(t, "kept", readAll)
+	m := newMounted(t, map[string]string{"token": secret})
+	p := s.watchFile(t, m.path("token"))
+	before := p.sink.all()
+	m.swap(map[string]string{"token": ""})
+	p.trouble(t, "unusable_file", before)
+	s.register("n1", "web-2", "web") // the old one stands
+	p.expect(t, "web", "n1/web-1", "n1/web-1 n1/web-2")
+	s.deregister("n1", "web-2")
+	p.expect(t, "web", "n1/web-1", "n1/web-1 n1/web-2", "n1/web-1")
+	m.swap(map[string]string{"token": secret})
+	eventually(t, "all is well", func() bool { return metric(t, p.registry, troubleGauge) == 0 })
+	p.logged(began, 1)
+	p.logged(secret, 0)
+}
+
+// Consul gets another authority's certificate, and wants one of that authority from its clients.
+func TestRotatedTLS(t *testing.T) {
+	t.Parallel()
+	testbed.Require(t, testbed.ConsulBinary)
+	older, newer := newAuthority(t, "older"), newAuthority(t, "newer")
+	material := func(a *authority) map[string]string {
+		cert, key := a.leaf()
+		return map[string]string{"ca.pem": a.pem, "cert.pem": cert, "key.pem": key}
+	}
+	ours, theirs := newMounted(t, material(older)), newMounted(t, material(older))
+	run := testbed.ForTest(t)
+	port, err := run.FreePort()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := startServerIn(t, run, fmt.Sprintf(`
+		ports { https = %d }
+		tls { https { ca_file = %q, cert_file = %q, key_file = %q, verify_incoming = true } }`,
+		port, theirs.path("ca.pem"), theirs.path("cert.pem"), theirs.path("key.pem")))
+	s.register("n1", "web-1", "web")
+	p := runReal(t, Options{reread: soon, Config: &api.Config{
+		Address: fmt.Sprintf("https://127.0.0.1:%d", port), TLSConfig: api.TLSConfig{
+			CAFile: ours.path("ca.pem"), CertFile: ours.path("cert.pem"), KeyFile: ours.path("key.pem"),
+		},
+	}})
+	p.synced(t)
+	files := material(newer)
+	broken := map[string]string{"ca.pem": files["ca.pem"], "cert.pem": files["cert.pem"], "key.pem": "no key"}
+	ours.swap(broken)
+	p.shows(t, "reason=unusable_file")
+	ours.swap(files)
+	p.shows(t, "the TLS files changed")
+	theirs.swap(material(newer))
+	s.Kill() // connections that stand would show nothing
+	if err := s.Restart(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	s.register("n2", "web-2", "web")
+	p.expect(t, "web", "n1/web-1", "n1/web-1 n2/web-2")
+	eventually(t, "all is well", func() bool { return metric(t, p.registry, troubleGauge) == 0 })
+	p.logged("reason=unusable_file", 2)
+}
+
+// New material makes new connections, over which the queries go that Consul holds.
+func TestHeldQueriesMoveToNewConnections(t *testing.T) {
+	a := newAuthority(t, "older")
+	cert, key := a.leaf()
+	pair, err := tls.X509KeyPair([]byte(cert), []byte(key))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ours := newMounted(t, map[string]string{"cert.pem": cert, "key.pem": key})
+	h := newHolder(t, 150)
+	h.EnableHTTP2 = true
+	h.TLS = &tls.Config{Certificates: []tls.Certificate{pair}, ClientAuth: tls.RequireAnyClientCert}
+	var serial, shown atomic.Value
+	h.TLS.VerifyPeerCertificate = func(raw [][]byte, _ [][]*x509.Certificate) error {
+		client, err := x509.ParseCertificate(raw[0])
+		if err == nil {
+			shown.Store(client.SerialNumber.String())
+		}
+		return err
+	}
+	h.StartTLS()
+	runReal(t, Options{reread: soon, Config: &api.Config{Address: h.URL, TLSConfig: api.TLSConfig{
+		CAPem: []byte(a.pem), CertFile: ours.path("cert.pem"), KeyFile: ours.path("key.pem"),
+	}}})
+	all := func() bool { _, _, held, _ := h.state(); return held == 151 }
+	eventually(t, "everything is polled", all)
+	serial.Store(shown.Load())
+	_, before, _, _ := h.state()
+	cert, key = a.leaf()
+	ours.swap(map[string]string{"cert.pem": cert, "key.pem": key})
+	eventually(t, "everything is polled again over other connections", func() bool {
+		_, made, _, _ := h.state()
+		return made >= 2*before-1 && shown.Load() != serial.Load() && all()
+	})
+}
+
+// A request that a rotation has overtaken is sent again at once, with the new token.
+func TestRefusalOfAnOlderTokenIsNoTrouble(t *testing.T) {
+	m := newMounted(t, map[string]string{"token": "older"})
+	h := newHolder(t, 5)
+	var rotate sync.Once
+	var refused atomic.Int32
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("X-Consul-Token") == "older" && r.URL.Query().Get("index") == "" && strings.Contains(r.URL.Path, "health") {
+			rotate.Do(func() { m.swap(map[string]string{"token": "newer"}) })
+			refused.Add(1)
+			http.Error(w, "ACL not found", http.StatusForbidden)
+			return
+		}
+		h.ServeHTTP(w, r)
+	}))
+	t.Cleanup(func() { h.drop(); server.Close() })
+	h.Start()
+	p := runReal(t, Options{reread: time.Hour, Config: &api.Config{Address: server.URL, TokenFile: m.path("token")}})
+	p.synced(t)
+	if refused.Load() == 0 {
+		t.Error("nothing was refused")
+	}
+	p.logged("level=WARN", 0)
+}
