@@ -122,6 +122,12 @@ func TestTokenFile(t *testing.T) {
 	if want := "isthmus: source consul: token file: open " + dir + "/none: no such file or directory; name a file that isthmus may read\n"; code != 2 || stderr != want {
 		t.Errorf("exit code %d, %s", code, stderr)
 	}
+	writeFile(t, dir+"/empty", "\n")
+	t.Setenv("CONSUL_HTTP_TOKEN_FILE", dir+"/empty")
+	code, _, stderr = run(t, "run", "--output", "stdout")
+	if want := "isthmus: consul: the token file " + dir + "/empty is empty\n"; code != 2 || stderr != want {
+		t.Errorf("exit code %d, %s", code, stderr)
+	}
 }
 
 func TestConfigCheck(t *testing.T) {

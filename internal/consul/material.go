@@ -49,7 +49,7 @@ func (m *material[T]) look() (changed bool, err error) {
 	if time.Since(m.wrong) < brokenFor {
 		return false, nil
 	}
-	return false, fmt.Errorf("%s: %w", m.what, err)
+	return false, err
 }
 
 // readToken returns the token that a file holds.
@@ -61,10 +61,10 @@ func readToken(file string) (string, error) {
 	token := strings.TrimSpace(string(content))
 	switch {
 	case token == "":
-		return "", fmt.Errorf("%s is empty", file)
+		return "", fmt.Errorf("the token file %s is empty", file)
 	// The token itself must not get into the error.
 	case strings.ContainsFunc(token, func(r rune) bool { return r > unicode.MaxASCII || !unicode.IsGraphic(r) || r == ' ' }):
-		return "", fmt.Errorf("%s holds something that is no token", file)
+		return "", fmt.Errorf("the token file %s holds something that is no token", file)
 	}
 	return token, nil
 }

@@ -97,7 +97,7 @@ func TestBrokenFileIsToldWhenItLasts(t *testing.T) {
 			read: func() (string, error) { return next, fails },
 		}
 		fails = errors.New("it is empty")
-		for step, want := range []string{"", "", "token file: it is empty", "token file: it is empty"} {
+		for step, want := range []string{"", "", "it is empty", "it is empty"} {
 			if changed, err := m.look(); changed || (err == nil) != (want == "") || err != nil && err.Error() != want {
 				t.Errorf("step %d: %v, %v", step, changed, err)
 			}

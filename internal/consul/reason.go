@@ -40,7 +40,7 @@ const (
 
 const rights = `a token with node_prefix "" { policy = "read" } and service_prefix "" { policy = "read" }`
 
-// advice is what an operator does about a trouble.
+// advice is what an operator does about a trouble. docs/troubleshoot.md repeats it word for word.
 var advice = map[reason]string{
 	unreachable: "check Consul's address and port, its TLS settings and that the agent runs",
 	hung:        "check the network to Consul and the load of its agent",
@@ -54,6 +54,7 @@ var advice = map[reason]string{
 	indexOne:   "nothing, if Consul has just started; else check that the agent reaches its servers and that the token is valid",
 	indexBack:  "nothing, if a snapshot was restored; else make sure that the address leads to one datacenter only",
 	unheld:     "make sure that no cache or proxy between here and Consul answers or cuts blocking queries",
+	unaskable:  "register the service under another name",
 	unusable:   "put a readable and whole file there; until then, what was read from it before is used",
 	indexEqual: "nothing, unless it lasts: then check whether the token's policies were narrowed",
 }
