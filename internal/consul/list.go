@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"maps"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/hashicorp/consul/api"
@@ -26,7 +28,9 @@ const (
 type list struct {
 	loop[map[string][]string]
 	names map[string]bool
-	last  uint64
+	// tags are each service's, in one text.
+	tags map[string]string
+	last uint64
 }
 
 func newList(s *Source) *list {
@@ -61,6 +65,7 @@ func (l *list) take(ctx context.Context, a answer[map[string][]string]) outcome 
 	recovered := s.troubles.holds(l.holder)
 	l.names = namesOf(a.body)
 	s.follow(ctx, l.names)
+	l.guard(a)
 	switch {
 	case a.meta.LastIndex < l.last, l.woken && a.meta.LastIndex != l.last:
 		s.resync()
@@ -73,6 +78,27 @@ func (l *list) take(ctx context.Context, a answer[map[string][]string]) outcome 
 		o.reason, o.err = filtered, errors.New("the list of services was filtered by ACLs")
 	}
 	return o
+}
+
+// guard has the cold services read that the list shows to have changed. That it changed is all it says of most
+// changes; the sweeper finds out whose they are.
+func (l *list) guard(a answer[map[string][]string]) {
+	before := l.tags
+	l.tags = make(map[string]string, len(a.body))
+	var changed []string
+	for name, tags := range a.body {
+		slices.Sort(tags) // Consul's order is random
+		l.tags[name] = strings.Join(tags, "\x00")
+		if old, ok := before[name]; ok && old != l.tags[name] {
+			changed = append(changed, name)
+		}
+	}
+	s := l.source
+	s.suspectAll(changed)
+	if a.meta.LastIndex != l.last && s.isGuarded() {
+		// What comes at once may be several changes, of which only the last one's index is told.
+		s.sweeper.woken(a.meta.LastIndex, a.sent != 0 && a.took > listGap(len(l.names))/2)
+	}
 }
 
 // refuse is an answer that was cut to what the token may see, so that its gaps mean nothing.

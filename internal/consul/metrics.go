@@ -25,14 +25,15 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 		}, append([]string{"source"}, labels...))
 	}
 	return &Metrics{
-		requests: counter("requests_total", "Answers of Consul by endpoint (services, service) and result: "+
+		requests: counter("requests_total", "Answers of Consul by endpoint (services, service; "+
+			"where services outnumber connections checks, nodes and probe too) and result: "+
 			"ok, unchanged (nothing new within the wait), discarded, error.", "endpoint", "result"),
 		discarded: counter("discarded_answers_total", "Answers that were not used because they can't be the "+
 			"whole truth, by reason.", "reason"),
 		lastAnswer: gauge("last_answer_timestamp_seconds", "When Consul last answered without an error."),
 		trouble:    gauge("trouble", "Queries in trouble now, by reason.", "reason"),
-		lateness: gauge("lateness_seconds", "How late a change can be seen at most, because services take "+
-			"turns on too few connections; 0 where each has its own."),
+		lateness: gauge("lateness_seconds", "How late a change of a service without a connection of its own "+
+			"can be seen; 0 where each has one. What Consul wakes nobody for is found once each wait."),
 	}
 }
 

@@ -1,6 +1,8 @@
 // Package consul reads one Consul datacenter into the catalog: the whole content first, then every change.
 //
-// One blocking query watches the list of services and one more watches each service. An error, a timeout
+// One blocking query watches the list of services and one more watches each service. Where there are fewer
+// connections than services, only those that changed lately have a query (see budget), and a few more find what
+// changed among the others (see sentinel and sweeper). An error, a timeout
 // or an answer that can't be true never removes anything: an instance leaves only when Consul, asked
 // without an index, answers that it is not there.
 package consul
@@ -65,14 +67,17 @@ type Source struct {
 	// reads answer at once, polls are held by Consul: they never wait for each other's slots.
 	reads, polls *pool
 
-	owners *owners
-	sink   catalog.Sink
-	group  sync.WaitGroup
+	owners  *owners
+	hot     *budget
+	sweeper *sweeper
+	sink    catalog.Sink
+	group   sync.WaitGroup
 
 	mu       sync.Mutex
 	listed   map[string]bool
 	watchers map[string]*service
-	crowded  bool
+	// crowded says that some services are cold, guarded that the sentinels run.
+	crowded, guarded bool
 	// pending are the services of the first list that were not read yet; nil before the first list.
 	pending map[string]bool
 	synced  bool
@@ -123,6 +128,7 @@ func newSource(opts Options, client *clientParts) *Source {
 		listed:    map[string]bool{},
 		watchers:  map[string]*service{},
 	}
+	s.hot, s.sweeper = newBudget(), newSweeper(s)
 	s.troubles = newTroubles(s.log, s.metrics, client.token)
 	return s
 }
@@ -144,12 +150,14 @@ func (s *Source) Run(ctx context.Context, sink catalog.Sink) error {
 }
 
 // options returns what every query of the source has in common. A zero index asks for an answer at once,
-// and for a consistent one: a leader that has just started answers other reads from a state that its log
-// was not yet applied to, and so without what was registered last.
+// and for a consistent one, because it may remove: a leader that has just started answers other reads from a state
+// that its log was not yet applied to, and so without what was registered last. A query with an index never removes
+// (what it misses is read again), and its index keeps a server that is behind from answering with older content. So
+// any server may hold it, and the leader is spared; see maxStale.
 func (s *Source) options(index uint64, wait time.Duration) *api.QueryOptions {
 	q := &api.QueryOptions{Datacenter: s.opts.Datacenter, RequireConsistent: index == 0}
 	if index != 0 {
-		q.WaitIndex, q.WaitTime = index, wait
+		q.WaitIndex, q.WaitTime, q.AllowStale = index, wait, true
 	}
 	return q
 }

@@ -59,7 +59,9 @@ func (t *troubles) set(holder, asked string, r reason, err error) {
 	default:
 		return
 	}
-	if holder != "" {
+	if query, ok := strings.CutPrefix(holder, "/"); ok {
+		asked = query
+	} else if holder != "" {
 		asked += " " + holder
 	}
 	t.tell(state.quiet, slog.LevelWarn, "trouble with Consul; what is known stays as it is",
