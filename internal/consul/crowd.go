@@ -86,7 +86,7 @@ func (s *Source) isGuarded() bool {
 func (s *Source) isSynced() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.synced
+	return s.start.synced
 }
 
 func (s *Source) showLateness() {

@@ -78,9 +78,7 @@ type Source struct {
 	watchers map[string]*service
 	// crowded says that some services are cold, guarded that the sentinels run.
 	crowded, guarded bool
-	// pending are the services of the first list that were not read yet; nil before the first list.
-	pending map[string]bool
-	synced  bool
+	start            progress
 }
 
 // New returns a source that has not asked Consul anything yet. It fails when the options can't work: no

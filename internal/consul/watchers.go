@@ -38,12 +38,7 @@ func (s *Source) follow(ctx context.Context, names map[string]bool) {
 	defer s.mu.Unlock()
 	before := s.listed
 	s.listed = names
-	if s.pending == nil {
-		s.pending = make(map[string]bool, len(names))
-		for name := range names {
-			s.pending[name] = true
-		}
-	}
+	s.start.begin(names)
 	s.hot.resize(s.room()) // before the first of them is read
 	for name := range names {
 		if s.watchers[name] == nil {
@@ -101,21 +96,4 @@ func (s *Source) leave(name string) bool {
 	s.troubles.clear(name)
 	s.resized()
 	return true
-}
-
-// settled says that a service's first answer was reported, or that there will be none.
-func (s *Source) settled(name string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	delete(s.pending, name)
-	s.maybeSynced()
-}
-
-func (s *Source) maybeSynced() {
-	if s.synced || len(s.pending) != 0 {
-		return
-	}
-	s.synced = true
-	s.log.Info("Consul's whole content was read", "services", len(s.watchers))
-	s.sink.Synced(s.opts.Name)
 }
