@@ -61,7 +61,7 @@ func (l *list) take(ctx context.Context, a answer[map[string][]string]) outcome 
 	if len(a.body) == 0 && a.meta.DefaultACLPolicy == "deny" {
 		return refuse(s, anonymous, errors.New("the list of services is empty and the default policy is deny"))
 	}
-	s.open()
+	s.open(ctx, len(a.body))
 	recovered := s.troubles.holds(l.holder)
 	l.names = namesOf(a.body)
 	s.follow(ctx, l.names)

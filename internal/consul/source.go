@@ -41,7 +41,8 @@ type Options struct {
 	Datacenter string
 	// Connections is the most connections held to Consul at once; 0 means 60. Consul takes 200 from one
 	// client address by default (limits.http_max_conns_per_client). Over plain HTTP a request in flight
-	// takes a whole connection; over HTTPS with HTTP/2 a connection carries up to 100.
+	// takes a whole connection; over HTTPS with HTTP/2 a connection carries 100, or
+	// up to 200 where the server allows it and there are many services.
 	Connections int
 	// Wait is how long Consul may hold a blocking query; 0 means 5 minutes, the most is 8. Every query's
 	// own wait is up to a fifth longer or shorter.

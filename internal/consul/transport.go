@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"net/http"
+	"net/url"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -69,6 +70,8 @@ func bounded(base *http.Transport, connections int) http.RoundTripper {
 // router sends a request over the transport in its context and notes which HTTP was spoken.
 type router struct {
 	http2 atomic.Bool
+	// last is where the last answer came from.
+	last atomic.Pointer[url.URL]
 }
 
 type transportKey struct{}
@@ -82,6 +85,7 @@ func (r *router) RoundTrip(req *http.Request) (*http.Response, error) {
 	resp, err := t.RoundTrip(req)
 	if err == nil {
 		r.http2.Store(resp.ProtoMajor >= 2)
+		r.last.Store(req.URL)
 	}
 	return resp, err
 }

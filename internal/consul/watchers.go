@@ -10,20 +10,17 @@ const (
 	shortWait = time.Second
 	// maxReads bounds the reads without an index: a start or a resync must not flood Consul.
 	maxReads = 64
-	// streams is how many requests share one HTTP/2 connection. Consul allows 250, a proxy in front of it
-	// often no more than the 100 that RFC 9113 asks for; what is above its limit would wait unnoticed.
-	streams = 100
 )
 
 // open makes the pools, once the first answer has shown which HTTP Consul speaks. Its own connection
 // stays with the list, so that neither reads nor polls can hold it up.
-func (s *Source) open() {
+func (s *Source) open(ctx context.Context, services int) {
 	if s.reads != nil {
 		return
 	}
 	if s.router.http2.Load() {
 		s.reads = newSharedPool(1, maxReads, s.transport)
-		s.polls = newSharedPool(s.opts.Connections-2, streams, s.transport)
+		s.polls = newSharedPool(s.opts.Connections-2, s.streamsFor(ctx, services), s.transport)
 		return
 	}
 	reads := min(maxReads, max(1, s.opts.Connections/10)) // they are short, the polls are not
