@@ -89,7 +89,7 @@ func (w *service) whenHot(ctx context.Context) error {
 			return context.Cause(ctx)
 		}
 	}
-	return nil
+	return w.source.whenRead(ctx)
 }
 
 // suspect has a service read, because a sentinel saw that it changed. A hot one's own poll tells.

@@ -38,6 +38,8 @@ type service struct {
 	// a read confirmed one, refused the requests that Consul called bad; each in a row.
 	doubted, lost, refused int
 	told, settled          bool
+	// first says that it is of the first list, and no request of it was answered yet.
+	first bool
 
 	// hot says that it may hold a poll, warmed that it has just become so.
 	hot    atomic.Bool
@@ -68,6 +70,10 @@ func newService(s *Source, name string) *service {
 }
 
 func (w *service) entries(ctx context.Context, q *api.QueryOptions) ([]*api.ServiceEntry, *api.QueryMeta, error) {
+	if w.first {
+		w.first = false
+		defer w.source.asked()
+	}
 	if !askable(w.name) {
 		return nil, nil, errUnaskable
 	}

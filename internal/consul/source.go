@@ -79,7 +79,7 @@ type Source struct {
 	watchers map[string]*service
 	// crowded says that some services are cold, guarded that the sentinels run.
 	crowded, guarded bool
-	start            progress
+	start            *progress
 }
 
 // New returns a source that has not asked Consul anything yet. It fails when the options can't work: no
@@ -127,7 +127,7 @@ func newSource(opts Options, client *clientParts) *Source {
 		listed:    map[string]bool{},
 		watchers:  map[string]*service{},
 	}
-	s.hot, s.sweeper = newBudget(), newSweeper(s)
+	s.hot, s.sweeper, s.start = newBudget(), newSweeper(s), newProgress()
 	s.troubles = newTroubles(s.log, s.metrics, client.token)
 	return s
 }

@@ -35,11 +35,12 @@ func (s *Source) follow(ctx context.Context, names map[string]bool) {
 	defer s.mu.Unlock()
 	before := s.listed
 	s.listed = names
-	s.start.begin(names)
+	first := s.start.begin(names)
 	s.hot.resize(s.room()) // before the first of them is read
 	for name := range names {
 		if s.watchers[name] == nil {
 			w := newService(s, name)
+			w.first = first
 			s.watchers[name] = w
 			s.group.Go(func() { w.run(ctx) })
 		}
