@@ -22,6 +22,9 @@ func jitter(d time.Duration) time.Duration {
 	return d - d/5 + rand.N(2*d/5+1)
 }
 
+// jitterMost returns the longest that jitter makes of d.
+func jitterMost(d time.Duration) time.Duration { return d + d/5 }
+
 // delay returns how long to wait after so many failures in a row, the last one for that reason.
 func delay(r reason, failures int) time.Duration {
 	switch r {

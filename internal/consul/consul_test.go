@@ -13,13 +13,19 @@ import (
 // TestConsul runs on a real Consul, with the streaming backend and without it, because they differ in what
 // wakes a query and in what they answer in trouble.
 func TestConsul(t *testing.T) {
-	for name, config := range map[string]string{
-		"streaming":     ``,
-		"not streaming": `use_streaming_backend = false`,
+	for name, test := range map[string]struct {
+		config                string
+		connections, services int
+	}{
+		"streaming":       {``, 0, 0},
+		"not streaming":   {`use_streaming_backend = false`, 0, 0},
+		"few connections": {``, 8, 30},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s := startServer(t, config)
+			s := startServer(t, test.config)
+			s.connections = test.connections
+			s.fill(test.services)
 			t.Run("whole content first", s.testWholeContent)
 			t.Run("each change is one update", s.testChanges)
 			t.Run("maintenance", s.testMaintenance)

@@ -60,6 +60,10 @@ func (h *holder) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprint(w, instances(name, "n1/"+name))
 		return
 	}
+	if r.URL.Path != servicesPath {
+		fmt.Fprint(w, "[]")
+		return
+	}
 	all := make([]string, h.services)
 	for i := range all {
 		all[i] = fmt.Sprint("s", i)

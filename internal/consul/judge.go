@@ -3,7 +3,12 @@ package consul
 import (
 	"context"
 	"fmt"
+	"time"
 )
+
+// maxStale is how long ago a server that answers may have heard from the leader. A server that is cut off would else
+// answer "nothing new" for ever.
+const maxStale = 10 * time.Second
 
 // patience is how often something odd may happen in a row before it counts.
 const patience = 3
@@ -22,6 +27,8 @@ func (l *loop[T]) judge(ctx context.Context, a answer[T], err error) outcome {
 	}
 	got := a.meta.LastIndex
 	switch {
+	case a.meta.LastContact > maxStale:
+		return l.discard(outdated, fmt.Errorf("the server that answered has not heard from the leader for %s", a.meta.LastContact))
 	case got <= 1:
 		return l.discard(indexOne, fmt.Errorf("it answered with index %d", got))
 	case got < a.sent:
@@ -81,7 +88,7 @@ func (l *loop[T]) settle(a answer[T], o *outcome) bool {
 		l.use(a, o)
 		return true
 	}
-	l.index = 0
+	l.forget()
 	if o.reason == none {
 		return true
 	}
@@ -91,10 +98,22 @@ func (l *loop[T]) settle(a answer[T], o *outcome) bool {
 	return l.failed == nil || l.failed(o.reason, o.err)
 }
 
+// forget has the next request be a read without an index.
+func (l *loop[T]) forget() {
+	l.mu.Lock()
+	l.index, l.reading = 0, true
+	l.mu.Unlock()
+}
+
 // use goes on from an answer that was taken. Only one that Consul held proves that the worst is over: a
 // read without an index succeeds also where every query with one fails.
 func (l *loop[T]) use(a answer[T], o *outcome) {
-	l.index = a.meta.LastIndex
+	l.mu.Lock()
+	l.index, l.reading = a.meta.LastIndex, false
+	l.mu.Unlock()
+	if l.learn != nil {
+		l.learn(l.index)
+	}
 	if a.sent != 0 {
 		l.failures = 0
 	}

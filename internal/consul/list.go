@@ -3,6 +3,8 @@ package consul
 import (
 	"context"
 	"maps"
+	"slices"
+	"strings"
 	"time"
 )
 
@@ -23,7 +25,9 @@ const (
 type list struct {
 	loop[map[string][]string]
 	names map[string]bool
-	last  uint64
+	// tags are each service's, in one text.
+	tags map[string]string
+	last uint64
 	// checked and proven are the editions of the credentials that were looked at, and that have read the list.
 	checked, proven int
 	// lacks is why the last answer was cut by ACLs.
@@ -56,10 +60,11 @@ func (l *list) take(ctx context.Context, a answer[map[string][]string]) outcome 
 	if len(a.body) == 0 && a.meta.DefaultACLPolicy == "deny" {
 		return refuse(s, anonymous, l.lacks)
 	}
-	s.open()
+	s.open(ctx, len(a.body))
 	recovered := s.troubles.holds(l.holder)
 	l.names = s.selected(namesOf(a.body))
 	s.follow(ctx, l.names)
+	l.guard(a)
 	switch {
 	case a.meta.LastIndex < l.last, l.woken && a.meta.LastIndex != l.last:
 		s.resync()
@@ -76,6 +81,27 @@ func (l *list) take(ctx context.Context, a answer[map[string][]string]) outcome 
 		o.reason, o.err = filtered, l.lacks
 	}
 	return o
+}
+
+// guard has the cold services read that the list shows to have changed. That it changed is all it says of most
+// changes; the sweeper finds out whose they are.
+func (l *list) guard(a answer[map[string][]string]) {
+	before := l.tags
+	l.tags = make(map[string]string, len(a.body))
+	var changed []string
+	for name, tags := range a.body {
+		slices.Sort(tags) // Consul's order is random
+		l.tags[name] = strings.Join(tags, "\x00")
+		if old, ok := before[name]; ok && old != l.tags[name] {
+			changed = append(changed, name)
+		}
+	}
+	s := l.source
+	s.suspectAll(changed)
+	if a.meta.LastIndex != l.last && s.isGuarded() {
+		// What comes at once may be several changes, of which only the last one's index is told.
+		s.sweeper.woken(a.meta.LastIndex, a.sent != 0 && a.took > listGap(len(l.names))/2)
+	}
 }
 
 // refuse is an answer that was cut to what the token may see, so that its gaps mean nothing.

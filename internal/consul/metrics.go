@@ -9,6 +9,7 @@ import (
 type Metrics struct {
 	requests, discarded           *prometheus.CounterVec
 	lastAnswer, trouble, lateness *prometheus.GaugeVec
+	unread                        *prometheus.GaugeVec
 }
 
 // NewMetrics registers the figures; a nil registerer registers them nowhere.
@@ -25,22 +26,25 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 		}, append([]string{"source"}, labels...))
 	}
 	return &Metrics{
-		requests: counter("requests_total", "Answers of Consul by endpoint (services, service) and result: "+
+		requests: counter("requests_total", "Answers of Consul by endpoint (services, service; "+
+			"where services outnumber connections checks, nodes and probe too) and result: "+
 			"ok, unchanged (nothing new within the wait), discarded, error.", "endpoint", "result"),
 		discarded: counter("discarded_answers_total", "Answers that were not used because they can't be the "+
 			"whole truth, by reason.", "reason"),
 		lastAnswer: gauge("last_answer_timestamp_seconds", "When Consul last answered without an error."),
-		trouble:    gauge("trouble", "Queries in trouble now, by reason.", "reason"),
-		lateness: gauge("lateness_seconds", "How late a change can be seen at most, because services take "+
-			"turns on too few connections; 0 where each has its own."),
+		unread: gauge("unread_services", "Services of the first list that were not read yet: 0 once the "+
+			"whole content is known."),
+		trouble: gauge("trouble", "Queries in trouble now, by reason.", "reason"),
+		lateness: gauge("lateness_seconds", "How late a change of a service without a connection of its own "+
+			"can be seen; 0 where each has one. What Consul wakes nobody for is found once each wait."),
 	}
 }
 
 // sourceMetrics are the figures of one source.
 type sourceMetrics struct {
-	requests, discarded  *prometheus.CounterVec
-	lastAnswer, lateness prometheus.Gauge
-	trouble              *prometheus.GaugeVec
+	requests, discarded          *prometheus.CounterVec
+	lastAnswer, lateness, unread prometheus.Gauge
+	trouble                      *prometheus.GaugeVec
 }
 
 func (m *Metrics) of(source string) sourceMetrics {
@@ -51,5 +55,6 @@ func (m *Metrics) of(source string) sourceMetrics {
 		lastAnswer: m.lastAnswer.With(l),
 		trouble:    m.trouble.MustCurryWith(l),
 		lateness:   m.lateness.With(l),
+		unread:     m.unread.With(l),
 	}
 }

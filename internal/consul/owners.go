@@ -1,6 +1,8 @@
 package consul
 
 import (
+	"slices"
+	"strings"
 	"sync"
 
 	"github.com/isthmus-mesh/isthmus/internal/catalog"
@@ -12,9 +14,13 @@ import (
 type owners struct {
 	mu sync.Mutex
 	of map[catalog.InstanceID]string
+	// on are the instances of each node.
+	on map[string]map[catalog.InstanceID]bool
 }
 
-func newOwners() *owners { return &owners{of: map[catalog.InstanceID]string{}} }
+func newOwners() *owners {
+	return &owners{of: map[catalog.InstanceID]string{}, on: map[string]map[catalog.InstanceID]bool{}}
+}
 
 // move notes which instances a service has now and returns the services that they were taken from.
 func (o *owners) move(name string, before, after []catalog.Instance) []string {
@@ -34,14 +40,45 @@ func (o *owners) move(name string, before, after []catalog.Instance) []string {
 		if old, ok := o.of[id]; ok && old != name {
 			robbed = append(robbed, old)
 		}
-		o.of[id] = name
+		o.add(id, name)
 	}
 	for id := range had {
 		if o.of[id] == name {
-			delete(o.of, id)
+			o.remove(id)
 		}
 	}
 	return robbed
+}
+
+func (o *owners) add(id catalog.InstanceID, name string) {
+	o.of[id] = name
+	if o.on[id.Node] == nil {
+		o.on[id.Node] = map[catalog.InstanceID]bool{}
+	}
+	o.on[id.Node][id] = true
+}
+
+func (o *owners) remove(id catalog.InstanceID) {
+	delete(o.of, id)
+	delete(o.on[id.Node], id)
+	if len(o.on[id.Node]) == 0 {
+		delete(o.on, id.Node)
+	}
+}
+
+// at returns the services that have an instance on the node; of this ID, where one is given.
+func (o *owners) at(node, serviceID string) []string {
+	node, serviceID = strings.ToLower(node), strings.ToLower(serviceID)
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	var names []string
+	for id := range o.on[node] {
+		if serviceID == "" || id.ServiceID == serviceID {
+			names = append(names, o.of[id])
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
 }
 
 // moved has the services read again that instances were taken from, and the one that took them: of two answers

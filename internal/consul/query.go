@@ -71,6 +71,10 @@ type loop[T any] struct {
 	// take uses an answer. differs says whether a body is not what was taken last.
 	take    func(context.Context, answer[T]) outcome
 	differs func(T) bool
+	// hold waits until the next query with an index may be sent; nil for at once.
+	hold func(context.Context) error
+	// learn is told the index of each answer that was used; nil for nobody.
+	learn func(index uint64)
 	// failed is told every trouble, and may end the loop; nil for none.
 	failed func(reason, error) bool
 
@@ -79,10 +83,12 @@ type loop[T any] struct {
 	// woken says that Consul ended a query early, without a change. The next answer's taker clears it.
 	woken bool
 
-	mu     sync.Mutex
-	stale  bool
-	cancel context.CancelCauseFunc
-	wake   chan struct{}
+	mu    sync.Mutex
+	stale bool
+	// reading says that the next answer that counts is to a read without an index.
+	reading bool
+	cancel  context.CancelCauseFunc
+	wake    chan struct{}
 }
 
 // run asks until ctx ends or the loop is done.
@@ -112,11 +118,16 @@ func (l *loop[T]) once(parent context.Context) (answer[T], error) {
 	if l.index != 0 {
 		slots = l.polls
 	}
+	if l.index != 0 && l.hold != nil {
+		if err := l.hold(ctx); err != nil {
+			return a, err
+		}
+	}
 	lane, err := slots.acquire(ctx)
 	if err != nil {
 		return a, context.Cause(ctx)
 	}
-	defer slots.release(lane)
+	defer func() { slots.release(lane, err != nil) }()
 	if l.index != 0 {
 		a.wait = l.wait()
 		limit = a.wait*17/16 + pollSlack
@@ -149,7 +160,8 @@ func (l *loop[T]) begin(parent context.Context) (context.Context, func()) {
 		default:
 		}
 	}
-	if l.index != 0 {
+	l.reading = l.index == 0
+	if !l.reading {
 		l.cancel = cancel
 	}
 	return ctx, func() {

@@ -26,7 +26,9 @@ const (
 	// anonymous is an answer to somebody without rights, which looks like an empty catalog.
 	anonymous reason = "anonymous"
 	// filtered is an answer that was cut to what the token may read.
-	filtered   reason = "filtered"
+	filtered reason = "filtered"
+	// outdated is an answer of a server that has lost the leader.
+	outdated   reason = "outdated"
 	indexOne   reason = "index_one"
 	indexBack  reason = "index_backwards"
 	indexEqual reason = "index_equal"
@@ -51,6 +53,7 @@ var advice = map[reason]string{
 	anonymous: "give it " + rights + "; a token that is local to one datacenter doesn't count in another, " +
 		"so ask an agent of that datacenter",
 	filtered:   "give it " + rights + "; what can't be read is neither added nor removed",
+	outdated:   "check that Consul's servers reach each other and have a leader",
 	indexOne:   "nothing, if Consul has just started; else check that the agent reaches its servers and that the token is valid",
 	indexBack:  "nothing, if a snapshot was restored; else make sure that the address leads to one datacenter only",
 	unheld:     "make sure that no cache or proxy between here and Consul answers or cuts blocking queries",

@@ -1,10 +1,12 @@
 package consul
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"strings"
 	"sync"
 	"testing"
@@ -23,6 +25,8 @@ type script struct {
 	// last are the last good answers; held are the indexes that were sent after them.
 	last map[string]step
 	held map[string]string
+	// moved are the indexes that probes are answered with; others are that of the last good answer.
+	moved map[string]string
 	// requests are all that came, as "path?index".
 	requests []string
 	// most is the largest number of requests in flight at once.
@@ -42,7 +46,7 @@ type step struct {
 }
 
 func newScript(t *testing.T) *script {
-	return &script{t: t, steps: map[string][]step{}, last: map[string]step{}, held: map[string]string{}}
+	return &script{t: t, steps: map[string][]step{}, last: map[string]step{}, held: map[string]string{}, moved: map[string]string{}}
 }
 
 const (
@@ -171,6 +175,9 @@ func (s *script) next(req *http.Request) step {
 	s.requests = append(s.requests, path+"?"+index)
 	s.inFlight++
 	s.most = max(s.most, s.inFlight)
+	if req.URL.Query().Has("tag") {
+		return s.probe(path, req.URL.Query())
+	}
 	if q := req.URL.Query(); (index != "") != q.Has("wait") || (index == "") != q.Has("consistent") {
 		s.t.Errorf("%s: it needs an index and a wait, or to be consistent: %s", path, req.URL.RawQuery)
 	}
@@ -191,6 +198,15 @@ func (s *script) next(req *http.Request) step {
 	}
 	s.steps[path] = steps[1:]
 	return steps[0]
+}
+
+// probe answers who asks for a service's index alone.
+func (s *script) probe(path string, q url.Values) step {
+	if len(q) != 1 {
+		s.t.Errorf("%s: a probe must be answered at once, by the leader: %s", path, q)
+	}
+	s.requests[len(s.requests)-1] = path + " probe"
+	return step{status: http.StatusOK, index: cmp.Or(s.moved[path], s.last[path].index), body: "[]"}
 }
 
 func (s *script) answered() {

@@ -1,6 +1,7 @@
 package consul
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -18,6 +19,8 @@ type server struct {
 	t *testing.T
 	// api may do everything.
 	api *api.Client
+	// connections are those of the sources that watch it; 0 for the default.
+	connections int
 }
 
 // management is the token that may do everything, where ACLs are on.
@@ -74,7 +77,7 @@ func (s *server) deregister(node, id string) {
 // watch runs a source on the server and waits for the whole content.
 func (s *server) watch(t *testing.T, token string, wait time.Duration) *play {
 	t.Helper()
-	p := runReal(t, Options{Config: &api.Config{Address: s.Address, Token: token}, Wait: wait})
+	p := runReal(t, Options{Config: &api.Config{Address: s.Address, Token: token}, Wait: wait, Connections: s.connections})
 	p.synced(t)
 	return p
 }
@@ -112,4 +115,12 @@ func (p *play) watches(name string) bool {
 	p.source.mu.Lock()
 	defer p.source.mu.Unlock()
 	return p.source.watchers[name] != nil
+}
+
+// fill registers services that nothing happens to, each with an instance of its own on a few nodes.
+func (s *server) fill(services int) {
+	s.t.Helper()
+	for i := range services {
+		s.register(fmt.Sprintf("fill-%d", i%7), fmt.Sprintf("fill-%03d-1", i), fmt.Sprintf("fill-%03d", i))
+	}
 }

@@ -8,6 +8,7 @@ import (
 	"path"
 	"reflect"
 	"strings"
+	"sync/atomic"
 	"time"
 	"unicode"
 
@@ -39,10 +40,18 @@ type service struct {
 	told, settled          bool
 	// unfit are the instances that the last answer without an index showed not to fit the filter.
 	unfit []*api.ServiceEntry
+	// first says that it is of the first list, and no request of it was answered yet.
+	first bool
+
+	// hot says that it may hold a poll, warmed that it has just become so.
+	hot    atomic.Bool
+	warmed chan struct{}
+	// known is the index of what is known, seen the newest one that a probe saw since; guarded by the loop's mu.
+	known, seen uint64
 }
 
 func newService(s *Source, name string) *service {
-	w := &service{name: name, last: catalog.Service{Key: catalog.Key{Source: s.opts.Name, Name: name}}}
+	w := &service{name: name, warmed: make(chan struct{}, 1), last: catalog.Service{Key: catalog.Key{Source: s.opts.Name, Name: name}}}
 	w.last.Datacenter = s.opts.Datacenter
 	w.loop = loop[[]*api.ServiceEntry]{
 		source:   s,
@@ -50,10 +59,12 @@ func newService(s *Source, name string) *service {
 		holder:   name,
 		reads:    s.reads,
 		polls:    s.polls,
-		wait:     s.pollWait,
+		hold:     w.whenHot,
+		wait:     func() time.Duration { return jitter(s.opts.Wait) },
 		ask:      w.entries,
 		take:     w.take,
 		differs:  func(body []*api.ServiceEntry) bool { return !reflect.DeepEqual(w.convert(body), w.last) },
+		learn:    w.learned,
 		failed:   w.failed,
 		wake:     make(chan struct{}, 1),
 	}
@@ -61,6 +72,10 @@ func newService(s *Source, name string) *service {
 }
 
 func (w *service) entries(ctx context.Context, q *api.QueryOptions) ([]*api.ServiceEntry, *api.QueryMeta, error) {
+	if w.first {
+		w.first = false
+		defer w.source.asked()
+	}
 	if !askable(w.name) {
 		return nil, nil, errUnaskable
 	}
@@ -119,6 +134,7 @@ func (w *service) take(_ context.Context, a answer[[]*api.ServiceEntry]) outcome
 		w.lost = 0
 	}
 	w.report(next, a.at)
+	w.source.hot.admit(w)
 	w.settleOnce()
 	if len(next.Instances) == 0 && w.source.leave(w.name) {
 		return outcome{done: true}
@@ -156,6 +172,9 @@ func (w *service) report(next catalog.Service, at time.Time) {
 	}
 	last := w.last
 	w.last = next
+	if w.settled { // the first answer is no change
+		w.source.heat(w)
+	}
 	w.source.log.Debug("the service changed", "service", w.name, "instances", len(next.Instances))
 	w.source.sink.Update(next, at)
 	w.source.moved(last, next)

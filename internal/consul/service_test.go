@@ -1,7 +1,6 @@
 package consul
 
 import (
-	"fmt"
 	"testing"
 	"time"
 )
@@ -128,32 +127,4 @@ func TestConsulComesBackForEverybodyAtOnce(t *testing.T) {
 	p := s.run(6*time.Second, Options{})
 	p.told("web: n1/web-1", "synced test")
 	p.metric(troubleGauge, 0)
-}
-
-func TestServicesTakeTurnsOnFewConnections(t *testing.T) {
-	s := newScript(t)
-	var all []string
-	for i := range 20 {
-		name := fmt.Sprintf("s%02d", i)
-		all = append(all, name)
-		s.service(name, sent(0).says(11, instances(name, "n1/"+name)))
-	}
-	// Fourteen poll slots: eight services are held long, until twelve more make it crowded.
-	s.list(sent(0).says(10, names(all[:8]...)), sent(10).later(10*time.Second).says(20, names(all...)),
-		sent(20).later(time.Minute).says(30, names(all...)))
-	p := s.run(5*time.Minute, Options{Connections: 16})
-	p.metric("isthmus_consul_lateness_seconds", 2*1.0625)
-	p.logged("they take turns", 1)
-	asked := map[string]int{}
-	for _, r := range s.requests {
-		asked[r]++
-	}
-	for _, name := range all {
-		if n := asked[servicePath(name)+"?11"]; n < 80 || n > 300 {
-			t.Errorf("%s was asked %d times in 290 s", name, n)
-		}
-	}
-	if s.most > 16 {
-		t.Errorf("%d requests at once", s.most)
-	}
 }

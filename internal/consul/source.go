@@ -1,6 +1,8 @@
 // Package consul reads one Consul datacenter into the catalog: the whole content first, then every change.
 //
-// One blocking query watches the list of services and one more watches each service. An error, a timeout
+// One blocking query watches the list of services and one more watches each service. Where there are fewer
+// connections than services, only those that changed lately have a query (see budget), and a few more find what
+// changed among the others (see sentinel and sweeper). An error, a timeout
 // or an answer that can't be true never removes anything: an instance leaves only when Consul, asked
 // without an index, answers that it is not there.
 package consul
@@ -20,7 +22,7 @@ import (
 )
 
 const (
-	defaultConnections = 150
+	defaultConnections = 60
 	// One connection lists the services, one reads and one waits.
 	minConnections = 3
 	defaultWait    = 5 * time.Minute
@@ -37,9 +39,10 @@ type Options struct {
 	Config *api.Config
 	// Datacenter is the datacenter to read; empty means the agent's own.
 	Datacenter string
-	// Connections is the most connections held to Consul at once; 0 means 150. Consul takes 200 from one
+	// Connections is the most connections held to Consul at once; 0 means 60. Consul takes 200 from one
 	// client address by default (limits.http_max_conns_per_client). Over plain HTTP a request in flight
-	// takes a whole connection; over HTTPS with HTTP/2 a connection carries up to 100.
+	// takes a whole connection; over HTTPS with HTTP/2 a connection carries 100, or
+	// up to 200 where the server allows it and there are many services.
 	Connections int
 	// Wait is how long Consul may hold a blocking query; 0 means 5 minutes, the most is 8. Every query's
 	// own wait is up to a fifth longer or shorter.
@@ -72,8 +75,10 @@ type Source struct {
 	// reads answer at once, polls are held by Consul: they never wait for each other's slots.
 	reads, polls *pool
 
-	owners *owners
-	sink   catalog.Sink
+	owners  *owners
+	hot     *budget
+	sweeper *sweeper
+	sink    catalog.Sink
 	// selector is the sink: it hands on to the one that Run was given.
 	selector *selector
 	group    sync.WaitGroup
@@ -82,10 +87,9 @@ type Source struct {
 	list     *list
 	listed   map[string]bool
 	watchers map[string]*service
-	crowded  bool
-	// pending are the services of the first list that were not read yet; nil before the first list.
-	pending map[string]bool
-	synced  bool
+	// crowded says that some services are cold, guarded that the sentinels run.
+	crowded, guarded bool
+	start            *progress
 }
 
 // New returns a source that has not asked Consul anything yet. It fails when the options can't work: no
@@ -137,6 +141,7 @@ func newSource(opts Options, client *clientParts) *Source {
 		listed:    map[string]bool{},
 		watchers:  map[string]*service{},
 	}
+	s.hot, s.sweeper, s.start = newBudget(), newSweeper(s), newProgress()
 	s.troubles = newTroubles(s.log, s.metrics, client.creds.hidden)
 	return s
 }
@@ -167,12 +172,14 @@ func (s *Source) Run(ctx context.Context, sink catalog.Sink) error {
 }
 
 // options returns what every query of the source has in common. A zero index asks for an answer at once,
-// and for a consistent one: a leader that has just started answers other reads from a state that its log
-// was not yet applied to, and so without what was registered last.
+// and for a consistent one, because it may remove: a leader that has just started answers other reads from a state
+// that its log was not yet applied to, and so without what was registered last. A query with an index never removes
+// (what it misses is read again), and its index keeps a server that is behind from answering with older content. So
+// any server may hold it, and the leader is spared; see maxStale.
 func (s *Source) options(index uint64, wait time.Duration) *api.QueryOptions {
 	q := &api.QueryOptions{Datacenter: s.opts.Datacenter, RequireConsistent: index == 0, Token: s.creds.token()}
 	if index != 0 {
-		q.WaitIndex, q.WaitTime = index, wait
+		q.WaitIndex, q.WaitTime, q.AllowStale = index, wait, true
 	}
 	return q
 }

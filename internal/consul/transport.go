@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"net/http"
+	"net/url"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -13,6 +14,9 @@ import (
 	"github.com/hashicorp/consul/api"
 	"github.com/hashicorp/go-cleanhttp"
 )
+
+// closeGrace is how long Consul may take to notice that a connection was closed.
+const closeGrace = 200 * time.Millisecond
 
 // clientParts are a client of Consul's API and what its connections are made of.
 type clientParts struct {
@@ -78,6 +82,8 @@ func bounded(base *http.Transport, connections int) *http.Transport {
 // router sends a request over the transport in its context and notes which HTTP was spoken.
 type router struct {
 	http2 atomic.Bool
+	// last is where the last answer came from.
+	last atomic.Pointer[url.URL]
 }
 
 type transportKey struct{}
@@ -91,6 +97,7 @@ func (r *router) RoundTrip(req *http.Request) (*http.Response, error) {
 	resp, err := t.RoundTrip(req)
 	if err == nil {
 		r.http2.Store(resp.ProtoMajor >= 2)
+		r.last.Store(req.URL)
 	}
 	return resp, err
 }
@@ -100,6 +107,8 @@ type pool struct {
 	slots chan struct{}
 	each  int
 	grow  func() http.RoundTripper
+	// shared says that a connection carries many requests, and survives the end of one.
+	shared bool
 
 	mu    sync.Mutex
 	lanes []*lane
@@ -128,6 +137,8 @@ func newSharedPool(connections, each int, transport func(connections int) http.R
 		slots: make(chan struct{}, connections*each),
 		each:  each,
 		grow:  func() http.RoundTripper { return transport(1) },
+
+		shared: true,
 	}
 }
 
@@ -159,7 +170,17 @@ func (p *pool) acquire(ctx context.Context) (*lane, error) {
 	return l, nil
 }
 
-func (p *pool) release(l *lane) {
+// release gives the slot back. A request over HTTP/1.1 that failed or was ended closes its connection, and Consul
+// counts it until it notices; only then another one may be made in its place.
+func (p *pool) release(l *lane, failed bool) {
+	if failed && !p.shared {
+		time.AfterFunc(closeGrace, func() { p.free(l) })
+		return
+	}
+	p.free(l)
+}
+
+func (p *pool) free(l *lane) {
 	p.mu.Lock()
 	l.held--
 	p.mu.Unlock()

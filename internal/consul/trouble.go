@@ -61,7 +61,9 @@ func (t *troubles) set(holder, asked string, r reason, err error) {
 	default:
 		return
 	}
-	if holder != "" && holder[0] != 0 {
+	if query, ok := strings.CutPrefix(holder, "/"); ok {
+		asked = query
+	} else if holder != "" && holder[0] != 0 {
 		asked += " " + holder
 	}
 	t.tell(state.quiet, slog.LevelWarn, "trouble with Consul; what is known stays as it is",

@@ -1,0 +1,124 @@
+package consul
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/hashicorp/consul/api"
+)
+
+const coldServices = 60
+
+// TestColdServices changes cold services, each in another way, and looks when it is seen.
+func TestColdServices(t *testing.T) {
+	for name, config := range map[string]string{"streaming": ``, "not streaming": `use_streaming_backend = false`} {
+		t.Run(name, func(t *testing.T) {
+			s := startServer(t, config)
+			s.fill(coldServices)
+			for _, connections := range []int{3, 8} {
+				t.Run(fmt.Sprint(connections, " connections"), func(t *testing.T) { s.testCold(t, connections) })
+			}
+		})
+	}
+}
+
+func (s *server) testCold(t *testing.T, connections int) {
+	name := func(i int) (node, id, service string) {
+		service = fmt.Sprintf("cold-%d-%02d", connections, i)
+		return service + "-node", service + "-1", service
+	}
+	for i, change := range coldChanges {
+		node, id, service := name(i)
+		s.register(node, id, service)
+		if change.name == "passing node" {
+			checked("critical", "")(s, node, id, service)
+		}
+	}
+	relay := newRelay(t, s.Address)
+	p := runReal(t, Options{Config: &api.Config{Address: relay.address()}, Connections: connections})
+	eventually(t, "the first sweep is over", func() bool { return p.settled(coldServices) })
+	p.coolAll()
+	for i, change := range coldChanges {
+		node, id, service := name(i)
+		if p.isHot(service) {
+			t.Fatalf("%s is hot", service)
+		}
+		late := time.Duration(metric(t, p.registry, latenessGauge) * float64(time.Second))
+		began := time.Now()
+		change.make(s, node, id, service)
+		eventually(t, change.name, func() bool { return change.seen(p.latest(service)) })
+		if took := time.Since(began); took > late || late > 15*time.Second {
+			t.Errorf("%s was seen after %s, expected at most %s", change.name, took, late)
+		}
+	}
+	if most, _ := relay.state(); most > connections {
+		t.Errorf("there were %d connections", most)
+	}
+	p.logged("level=WARN", 0)
+}
+
+// settled says that everything was read and a sweep has looked at it.
+func (p *play) settled(services int) bool {
+	p.source.sweeper.mu.Lock()
+	defer p.source.sweeper.mu.Unlock()
+	return !p.source.sweeper.ended.IsZero() && !p.source.sweeper.demanded && len(p.sink.all()) > services
+}
+
+// coolAll takes their polls from the services that came first, so that only those that change from now on are hot.
+func (p *play) coolAll() {
+	b := p.source.hot
+	size := b.size
+	p.source.cool(b.resize(0))
+	b.resize(size)
+}
+
+func (p *play) isHot(name string) bool {
+	p.source.mu.Lock()
+	defer p.source.mu.Unlock()
+	return p.source.watchers[name].hot.Load()
+}
+
+// TestHotServiceCostsOneRead changes a service that has a poll: that costs one answer, and nobody is probed for it.
+func TestHotServiceCostsOneRead(t *testing.T) {
+	s := startServer(t, "")
+	s.fill(coldServices)
+	s.register("n1", "hot-1", "hot")
+	p := runReal(t, Options{Config: &api.Config{Address: s.Address}, Connections: 8})
+	eventually(t, "the first sweep is over", func() bool { return p.settled(coldServices) })
+	s.register("n1", "hot-1", "hot", func(r *api.CatalogRegistration) { r.Service.Port = 1 })
+	eventually(t, "it is hot", func() bool {
+		return p.latest("hot").Instances[0].Port == 1 && p.isHot("hot") && p.swept()
+	})
+	const requests = "isthmus_consul_requests_total"
+	read := func() float64 { return metric(t, p.registry, requests, "endpoint=service", "result=ok") }
+	for port := 2; port <= 5; port++ {
+		lists := metric(t, p.registry, requests, "endpoint=services", "result=ok")
+		reads, probes := read(), metric(t, p.registry, requests, "endpoint=probe")
+		eventually(t, "the list is held", p.listRests)
+		s.register("n1", "hot-1", "hot", func(r *api.CatalogRegistration) { r.Service.Port = port })
+		eventually(t, "the change", func() bool { return p.latest("hot").Instances[0].Port == port })
+		eventually(t, "the list has told", func() bool {
+			return metric(t, p.registry, requests, "endpoint=services", "result=ok") > lists && p.listRests()
+		})
+		if r, q := read()-reads, metric(t, p.registry, requests, "endpoint=probe")-probes; r != 1 || q != 0 {
+			t.Errorf("the change cost %v reads and %v probes", r, q)
+		}
+	}
+}
+
+// swept says that a sweep is over that the list's last change has caused.
+func (p *play) swept() bool {
+	w := p.source.sweeper
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return !w.demanded && w.ended.After(w.told)
+}
+
+// listRests says that the list was told nothing for longer than a doubt waits.
+func (p *play) listRests() bool {
+	w := p.source.sweeper
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return len(w.doubts.open) == 0 && time.Since(w.told) > 2*doubtGrace
+}

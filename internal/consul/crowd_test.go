@@ -1,0 +1,105 @@
+package consul
+
+import (
+	"fmt"
+	"testing"
+	"time"
+)
+
+const latenessGauge = "isthmus_consul_lateness_seconds"
+
+// Fourteen slots for polls: eight services have one each, until twelve more come and three sentinels with them.
+func TestMoreServicesThanConnections(t *testing.T) {
+	s := newScript(t)
+	var all []string
+	for i := range 20 {
+		name := fmt.Sprintf("s%02d", i)
+		all = append(all, name)
+		// The eight that come first stay hot, and so do three of those that come later.
+		s.service(name, sent(0).later(time.Duration(i)*time.Millisecond).says(11, instances(name, "n1/"+name)))
+	}
+	s.service("s19", sent(0).says(12, instances("s19", "n1/s19", "n2/s19")))
+	s.moved[servicePath("s19")] = "12"
+	for _, path := range []string{"/v1/health/state/critical", "/v1/health/state/warning", "/v1/catalog/nodes"} {
+		s.steps[path] = []step{sent(0).says(11, "[]")}
+	}
+	s.list(sent(0).says(10, names(all[:8]...)), sent(10).later(10*time.Second).says(20, names(all...)),
+		sent(20).later(time.Minute).says(30, names(all...)))
+	p := s.run(4*time.Minute, Options{Connections: 16})
+	p.logged("more services than connections", 1)
+	p.logged("level=WARN", 0)
+	if told := p.of("s19"); len(told) != 2 || told[1] != "n1/s19 n2/s19" {
+		t.Errorf("s19 was told as %q", told)
+	}
+	if late := metric(t, p.registry, latenessGauge); late <= 0 || late > 5 {
+		t.Errorf("lateness is %v", late)
+	}
+	p.metric(troubleGauge, 0)
+	s.checkTurns(all)
+}
+
+// checkTurns checks that a service has a poll or is probed: when it became cold, when the list told a change.
+func (s *script) checkTurns(all []string) {
+	asked := map[string]int{}
+	for _, r := range s.requests {
+		asked[r]++
+	}
+	cold, early := 0, 0
+	for i, name := range all {
+		polls, probes := asked[servicePath(name)+"?11"]+asked[servicePath(name)+"?12"], asked[servicePath(name)+" probe"]
+		if probes > 0 {
+			cold++
+		}
+		if probes > 0 && i < 8 {
+			early++
+		}
+		if polls > 3 || probes > 4 || polls == 0 && probes < 2 {
+			s.t.Errorf("%s had %d polls and %d probes", name, polls, probes)
+		}
+	}
+	// Nine have no poll, one lost its own to s19, and three may have been probed before they were read.
+	if cold < 9 || cold > 13 {
+		s.t.Errorf("%d services were cold", cold)
+	}
+	if early > 1 {
+		s.t.Errorf("%d of those that came first lost their poll", early)
+	}
+	if s.most > 16 {
+		s.t.Errorf("%d requests at once", s.most)
+	}
+}
+
+// A server that has lost its leader would answer "nothing new" for ever.
+func TestServerWithoutALeaderIsNotBelieved(t *testing.T) {
+	s := webScript(t)
+	s.service("web", sent(11).later(time.Second).says(12, instances("web", "n1/old")).with("X-Consul-Lastcontact", "10001"),
+		sent(0).says(12, instances("web", "n1/new")))
+	p := s.run(time.Minute, Options{})
+	p.told("web: n1/web-1", "synced test", "web: n1/new")
+	p.metric(discardedTotal, 1, "reason=outdated")
+}
+
+func TestDoubts(t *testing.T) {
+	var d doubtList
+	now := time.Now()
+	d.explain(5)
+	d.raise(5, now)
+	if expired, at := d.expire(now.Add(time.Hour)); expired || !at.IsZero() {
+		t.Error("what was explained before is no doubt")
+	}
+	d.raise(6, now)
+	if expired, at := d.expire(now); expired || at != now.Add(doubtGrace) {
+		t.Errorf("a doubt has its grace: %v %v", expired, at)
+	}
+	d.explain(6)
+	d.raise(7, now)
+	if expired, at := d.expire(now.Add(doubtGrace)); !expired || !at.IsZero() {
+		t.Error("only 7 is left and expires")
+	}
+	for i := range uint64(3 * explainedMax) {
+		d.explain(100 + i)
+	}
+	if len(d.known) > explainedMax {
+		t.Errorf("%d indexes are kept", len(d.known))
+	}
+}

@@ -1,0 +1,34 @@
+package consul
+
+import (
+	"encoding/pem"
+	"net/http"
+	"testing"
+
+	"github.com/hashicorp/consul/api"
+)
+
+// Where 100 requests a connection are too few, the server is asked how many it allows.
+func TestServerIsAskedForItsStreams(t *testing.T) {
+	for name, test := range map[string]struct{ allowed, held int }{
+		"as many as Consul allows": {250, 301},
+		// One for the list, 100 services each on two connections, less three sentinels that have a place too.
+		"no more than must be": {100, 201},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := newHolder(t, 300)
+			h.EnableHTTP2 = true
+			h.Config.HTTP2 = &http.HTTP2Config{MaxConcurrentStreams: test.allowed}
+			h.StartTLS()
+			ca := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: h.Certificate().Raw})
+			p := runReal(t, Options{Connections: 4, Config: &api.Config{Address: h.URL, TLSConfig: api.TLSConfig{CAPem: ca}}})
+			eventually(t, "everything is told and polls are held", func() bool {
+				_, _, held, _ := h.state()
+				return held == test.held && len(p.sink.all()) == 301
+			})
+			if conns, _, _, _ := h.state(); conns > 4 {
+				t.Errorf("%d connections", conns)
+			}
+		})
+	}
+}
