@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"io"
+	stdlog "log"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -30,6 +31,9 @@ func newLog(c config.Log, to io.Writer) *slog.Logger {
 	if c.Format == "json" {
 		handler = slog.NewJSONHandler(to, options)
 	}
+	// net/http reports a 429 that Consul sends over an idle connection so.
+	stdlog.SetFlags(0)
+	stdlog.SetOutput(slog.NewLogLogger(handler, slog.LevelDebug).Writer())
 	libraries := logr.Discard()
 	if level <= slog.LevelDebug {
 		libraries = logr.FromSlogHandler(handler)
