@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"io"
+	stdlog "log"
 	"log/slog"
 
 	"github.com/go-logr/logr"
@@ -22,6 +23,9 @@ func newLog(c config.Log, to io.Writer) (*slog.Logger, *slog.LevelVar) {
 	if c.Format == "json" {
 		handler = slog.NewJSONHandler(to, options)
 	}
+	// net/http reports a 429 that Consul sends over an idle connection so.
+	stdlog.SetFlags(0)
+	stdlog.SetOutput(slog.NewLogLogger(handler, slog.LevelDebug).Writer())
 	libraries := logr.FromSlogHandler(debugOnly{handler, &level})
 	klog.SetLogger(libraries)
 	ctrllog.SetLogger(libraries)

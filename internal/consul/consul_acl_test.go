@@ -85,13 +85,13 @@ func (s *server) testDeletedToken(t *testing.T) {
 	if _, err := s.api.ACL().TokenDelete(accessor, nil); err != nil {
 		t.Fatal(err)
 	}
+	eventually(t, "everybody is refused", func() bool {
+		return metric(t, p.registry, troubleGauge, "reason=denied") == 3
+	})
 	p.trouble(t, "denied", before)
 	// What leaves while nothing may be read stays.
 	s.register("n1", "web-2", "web")
 	s.deregister("n1", "web-1")
-	eventually(t, "everybody is refused", func() bool {
-		return metric(t, p.registry, troubleGauge, "reason=denied") == 3
-	})
 	p.trouble(t, "denied", before)
 	s.register("n1", "web-1", "web")
 	s.deregister("n1", "web-2")

@@ -73,20 +73,18 @@ func TestTooManyConnections(t *testing.T) {
 	t.Parallel()
 	s, secure := startTLS(t, "limits { http_max_conns_per_client = 2 }")
 	s.registerLasting()
+	// The list and one service have two connections; these are for whom there is none.
+	s.register("n8", "more-1", "more-a")
+	s.register("n8", "more-2", "more-b")
 	for name, config := range map[string]*api.Config{"HTTP/1.1": {Address: s.Address}, "HTTP/2": secure} {
 		t.Run(name, func(t *testing.T) {
 			p := runReal(t, Options{Config: config, Wait: time.Second})
 			p.synced(t)
-			// The list, this service and its reads have two connections; these are for whom there is none.
-			s.register("n8", "more-1", "more-a")
-			s.register("n8", "more-2", "more-b")
 			eventually(t, "it is seen", func() bool { return metric(t, p.registry, troubleGauge, "reason=limited") > 0 })
 			p.logged("reason=limited asked=", 1)
 			p.logged("http_max_conns_per_client", 1)
 			p.logged("level=WARN", 1+strings.Count(p.log.String(), "reason=unreachable asked="))
 			p.expect(t, "lasting", lasting)
-			s.deregister("n8", "more-1")
-			s.deregister("n8", "more-2")
 		})
 	}
 }

@@ -71,10 +71,10 @@ func (l *list) take(ctx context.Context, a answer[map[string][]string]) outcome 
 	case recovered:
 		s.retry()
 	}
-	if a.edition != l.proven {
-		l.proven = a.edition
+	if l.proven != 0 && l.proven != a.edition {
 		s.renew()
 	}
+	l.proven = a.edition
 	l.last, l.woken = a.meta.LastIndex, false
 	o := outcome{used: true, pause: listGap(len(l.names)) - a.took}
 	if a.meta.ResultsFilteredByACLs {
