@@ -70,6 +70,7 @@ type Source struct {
 
 	owners  *owners
 	hot     *budget
+	list    *list
 	sweeper *sweeper
 	sink    catalog.Sink
 	group   sync.WaitGroup
@@ -140,7 +141,8 @@ func (s *Source) Name() string { return s.opts.Name }
 func (s *Source) Run(ctx context.Context, sink catalog.Sink) error {
 	s.sink = sink
 	s.listPool = newPool(1, s.transport)
-	newList(s).run(ctx)
+	s.list = newList(s)
+	s.list.run(ctx)
 	s.group.Wait()
 	for _, p := range []*pool{s.listPool, s.reads, s.polls} {
 		p.close()
