@@ -59,6 +59,13 @@ fuzz: ## Fuzz each target for a minute, or for FUZZTIME
 measure: tools build ## Measure latency, requests, writes and memory on real servers
 	@cd e2e && MEASURE=1 go test -run TestMeasure -count 1 -v -timeout 20m .
 
+# Services x instances; 10000x10 takes some 8 minutes and 3 GB of memory.
+BENCH_SIZE ?= 1000x3 10000x10
+
+.PHONY: bench
+bench: tools ## Measure what following a large Consul costs, by BENCH_SIZE, with the naive ways beside it
+	@BENCH=1 BENCH_SIZE="$(BENCH_SIZE)" go test ./internal/consul -run '^TestBench$$' -count 1 -v -timeout 40m
+
 .PHONY: clean
 clean: ## Remove what was built
 	@rm -rf .build

@@ -131,3 +131,17 @@ func checksOf(serviceID string, checks api.HealthChecks) []string {
 	slices.Sort(kinds)
 	return slices.Compact(kinds)
 }
+
+// loses says whether an instance of before is missing after. Both are sorted by ID.
+func loses(before, after catalog.Service) bool {
+	i := 0
+	for _, instance := range before.Instances {
+		for i < len(after.Instances) && after.Instances[i].ID.Compare(instance.ID) < 0 {
+			i++
+		}
+		if i == len(after.Instances) || after.Instances[i].ID != instance.ID {
+			return true
+		}
+	}
+	return false
+}

@@ -1,12 +1,6 @@
 package consul
 
-import (
-	"context"
-	"time"
-)
-
-// readSlack is what the read of a service that was found to have changed may wait for others.
-const readSlack = 500 * time.Millisecond
+import "context"
 
 // room returns how many services may hold a poll.
 func (s *Source) room() int {
@@ -87,18 +81,4 @@ func (s *Source) isSynced() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.start.synced
-}
-
-func (s *Source) showLateness() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.setLateness()
-}
-
-func (s *Source) setLateness() {
-	late := time.Duration(0)
-	if s.crowded {
-		late = s.sweeper.lateness(len(s.watchers))
-	}
-	s.metrics.lateness.Set(late.Seconds())
 }

@@ -79,6 +79,18 @@ func TestServerWithoutALeaderIsNotBelieved(t *testing.T) {
 	p.metric(discardedTotal, 1, "reason=outdated")
 }
 
+// A restored snapshot may end the query of a service and leave the list's waiting for an index that is far ahead.
+func TestServiceThatGoesBackHasTheListRead(t *testing.T) {
+	s := newScript(t)
+	s.list(sent(0).says(20, names("web", "late")), sent(0).says(5, names("web")))
+	s.service("web", sent(0).says(11, instances("web", "n1/web-1")),
+		sent(11).later(time.Second).says(4, instances("web", "n1/old")), sent(0).says(4, instances("web", "n1/old")),
+		sent(0).says(4, instances("web", "n1/old")))
+	s.service("late", sent(0).later(time.Millisecond).says(12, instances("late", "n1/late-1")), sent(0).says(5, "[]"))
+	p := s.run(20*time.Second, Options{})
+	p.told("web: n1/web-1", "late: n1/late-1", "synced test", "web: n1/old", "late:")
+}
+
 func TestDoubts(t *testing.T) {
 	var d doubtList
 	now := time.Now()

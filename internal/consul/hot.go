@@ -111,14 +111,25 @@ func (w *service) probed(index uint64) {
 	}
 }
 
-// learned notes the index of an answer that was taken. One that is older than what a probe saw is read again.
+// learned notes the index of an answer that was taken. One that is older than what a probe saw is read again. One that
+// went back means that a snapshot was restored; the list looks, which else may notice only when its wait is over.
 func (w *service) learned(index uint64) {
 	w.mu.Lock()
-	again := w.seen > index
+	again, back := w.seen > index, index < w.known
 	w.known, w.seen = index, 0
 	w.mu.Unlock()
 	w.source.sweeper.explain(index)
+	if back {
+		w.source.list.refresh()
+	}
 	if again {
 		w.refresh()
 	}
+}
+
+// forgetIndex has the next index compared with none: Consul's state is another one.
+func (w *service) forgetIndex() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.known, w.seen = 0, 0
 }

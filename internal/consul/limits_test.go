@@ -81,9 +81,13 @@ func TestTooManyConnections(t *testing.T) {
 			p := runReal(t, Options{Config: config, Wait: time.Second})
 			p.synced(t)
 			eventually(t, "it is seen", func() bool { return metric(t, p.registry, troubleGauge, "reason=limited") > 0 })
-			p.logged("reason=limited asked=", 1)
-			p.logged("http_max_conns_per_client", 1)
-			p.logged("level=WARN", 1+strings.Count(p.log.String(), "reason=unreachable asked="))
+			limited := strings.Count(p.log.String(), "reason=limited asked=")
+			unreachable := strings.Count(p.log.String(), "reason=unreachable asked=")
+			if limited+unreachable == 0 || limited > 1 || unreachable > 1 {
+				t.Errorf("%d lines say that it is limited, %d that it can't be reached:\n%s", limited, unreachable, p.log)
+			}
+			p.logged("http_max_conns_per_client", limited)
+			p.logged("level=WARN", limited+unreachable)
 			p.expect(t, "lasting", lasting)
 		})
 	}

@@ -76,7 +76,8 @@ func classify(err error) reason {
 	// Consul answers a connection too many in HTTP/1.1 whatever the client speaks, and closes it; whether Go has
 	// read the answer or only seen the end is chance.
 	case strings.Contains(err.Error(), "looked like an HTTP/1.1 header"),
-		strings.Contains(err.Error(), "http2: client conn could not be established"):
+		strings.Contains(err.Error(), "http2: client conn could not be established"),
+		strings.Contains(err.Error(), "readLoopPeekFailLocked: %!w(<nil>)"): // Go has read an answer before it asked
 		return limited
 	case errors.As(err, &network), strings.Contains(err.Error(), "EOF"):
 		return unreachable

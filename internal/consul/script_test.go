@@ -168,7 +168,8 @@ func (s *script) next(req *http.Request) step {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	path, index := req.URL.Path, req.URL.Query().Get("index")
-	if aside, ok := asides[path]; ok && len(s.steps[path]) == 0 {
+	aside, ok := asides[path]
+	if _, scripted := s.steps[path]; ok && !scripted {
 		s.inFlight++
 		return aside
 	}

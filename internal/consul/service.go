@@ -203,17 +203,3 @@ func (w *service) settleOnce() {
 		w.source.settled(w.name)
 	}
 }
-
-// loses says whether an instance of before is missing after. Both are sorted by ID.
-func loses(before, after catalog.Service) bool {
-	i := 0
-	for _, instance := range before.Instances {
-		for i < len(after.Instances) && after.Instances[i].ID.Compare(instance.ID) < 0 {
-			i++
-		}
-		if i == len(after.Instances) || after.Instances[i].ID != instance.ID {
-			return true
-		}
-	}
-	return false
-}

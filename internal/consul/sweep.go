@@ -175,30 +175,3 @@ func (w *sweeper) finish(start time.Time, err error) {
 }
 
 func restAfter(took time.Duration) time.Duration { return max(sweepRest*took, sweepGapMin) }
-
-// sentinelGap takes how long a sentinel rests after an answer.
-func (w *sweeper) sentinelGap(name string, gap time.Duration) {
-	w.mu.Lock()
-	w.gaps[name] = gap
-	w.mu.Unlock()
-	w.source.showLateness()
-}
-
-// lateness returns how late the change of a cold service can be seen: a sentinel is at rest, nothing explains what
-// it then tells, a sweep has just passed the service, and the next one finds it last.
-func (w *sweeper) lateness(services int) time.Duration {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	gap, took := listGap(services), w.took
-	for _, g := range w.gaps {
-		gap = max(gap, g)
-	}
-	if took == 0 { // no sweep yet
-		took = time.Duration(services) * time.Millisecond
-	}
-	late := jitterMost(gap) + doubtGrace + jitterMost(restAfter(took)) + 2*took + readSlack
-	if w.source.polls.size() < sentinels {
-		late += (sentinels - 1) * jitterMost(shortWait) * 17 / 16
-	}
-	return late
-}

@@ -60,6 +60,7 @@ func (s *Source) resync() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, w := range s.watchers {
+		w.forgetIndex()
 		w.refresh()
 	}
 }

@@ -1,0 +1,212 @@
+package consul
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"reflect"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/hashicorp/consul/api"
+	"github.com/hashicorp/go-cleanhttp"
+
+	"github.com/isthmus-mesh/isthmus/internal/catalog"
+)
+
+// A follower follows the catalog in one way.
+type follower struct {
+	*play
+	sink     *benchSink
+	wire     *wire
+	requests func() float64
+	end      func()
+}
+
+func (b *bench) follow(t *testing.T, ctx context.Context, way benchWay) *follower {
+	f := &follower{play: newPlay(t), sink: newBenchSink(), wire: &wire{}}
+	config := &api.Config{Address: b.Address}
+	if way.https {
+		config.Address, config.Scheme, config.TLSConfig.CAPem = b.https, "https", b.ca
+	}
+	run := func() { _ = f.source.Run(ctx, f.sink) }
+	if way.naive {
+		run = f.naive(t, ctx, config)
+	} else {
+		f.open(Options{Config: config, Connections: way.connections})
+		plain := f.source.transport
+		f.source.transport = func(n int) http.RoundTripper { return f.wire.count(plain(n).(*http.Transport)) }
+		f.requests = func() float64 { return metric(t, f.registry, "isthmus_consul_requests_total") }
+	}
+	done := make(chan struct{})
+	go func() { defer close(done); run() }()
+	f.end = func() { <-done }
+	return f
+}
+
+// naive returns a loop that waits for the list to change and then reads every service.
+func (f *follower) naive(t *testing.T, ctx context.Context, config *api.Config) func() {
+	transport := f.wire.count(cleanhttp.DefaultPooledTransport())
+	config.HttpClient = &http.Client{Transport: transport}
+	client, err := api.NewClient(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var requests atomic.Int64
+	f.requests = func() float64 { return float64(requests.Load()) }
+	return func() {
+		defer transport.CloseIdleConnections()
+		q, known := (&api.QueryOptions{}).WithContext(ctx), map[string]catalog.Service{}
+		for ctx.Err() == nil {
+			names, meta, err := client.Catalog().Services(q)
+			if err != nil {
+				continue
+			}
+			requests.Add(1)
+			for name := range names {
+				entries, _, err := client.Health().Service(name, "", false, (&api.QueryOptions{}).WithContext(ctx))
+				requests.Add(1)
+				now := convert(catalog.Key{Name: name}, "", entries)
+				if err == nil && !reflect.DeepEqual(known[name], now) {
+					known[name] = now
+					f.sink.Update(now, time.Now())
+				}
+			}
+			if q.WaitIndex == 0 && ctx.Err() == nil {
+				f.sink.Synced("")
+			}
+			q.WaitIndex = meta.LastIndex
+		}
+	}
+}
+
+// settle waits until no request was answered for two seconds.
+func (f *follower) settle() {
+	last, since := f.requests(), time.Now()
+	within(benchLimit, func() bool {
+		if now := f.requests(); now != last {
+			last, since = now, time.Now()
+		}
+		return time.Since(since) > 2*time.Second
+	})
+}
+
+func (f *follower) lateness() float64 {
+	if f.source == nil {
+		return 0
+	}
+	return metric(f.t, f.registry, latenessGauge)
+}
+
+// meter returns a function that says what was used since.
+func (b *bench) meter(f *follower) func() string {
+	began, cpu, requests, bytes := time.Now(), b.cpu(), f.requests(), f.wire.bytes.Load()
+	return func() string {
+		took := time.Since(began)
+		n := f.requests() - requests
+		return fmt.Sprintf("%.2f s, %.0f requests (%.1f/s), %.1f kB, Consul CPU %.2f s",
+			took.Seconds(), n, n/took.Seconds(), float64(f.wire.bytes.Load()-bytes)/1000, (b.cpu() - cpu).Seconds())
+	}
+}
+
+// A wire counts connections and what they receive.
+type wire struct{ now, most, bytes atomic.Int64 }
+
+func (w *wire) count(t *http.Transport) *http.Transport {
+	dial := t.DialContext
+	t.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
+		conn, err := dial(ctx, network, address)
+		if err != nil {
+			return nil, err
+		}
+		if now := w.now.Add(1); now > w.most.Load() {
+			w.most.Store(now)
+		}
+		return &wired{Conn: conn, wire: w}, nil
+	}
+	return t
+}
+
+type wired struct {
+	net.Conn
+	wire *wire
+	once sync.Once
+}
+
+func (c *wired) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	c.wire.bytes.Add(int64(n))
+	return n, err
+}
+
+func (c *wired) Close() error {
+	c.once.Do(func() { c.wire.now.Add(-1) })
+	return c.Conn.Close()
+}
+
+// A benchSink notes how late changes are seen.
+type benchSink struct {
+	mu     sync.Mutex
+	synced bool
+	// made are the changes that were not seen yet, of each service; newest the newest that was seen.
+	made   map[string]map[int]time.Time
+	newest map[int]bool
+	delays []time.Duration
+}
+
+func newBenchSink() *benchSink {
+	return &benchSink{made: map[string]map[int]time.Time{}, newest: map[int]bool{}}
+}
+
+func (b *benchSink) expect(change int, service string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.made[service] == nil {
+		b.made[service] = map[int]time.Time{}
+	}
+	b.made[service][change] = time.Now()
+}
+
+// Update implements catalog.Sink. A newer change of a service covers the older ones.
+func (b *benchSink) Update(service catalog.Service, _ time.Time) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for change, at := range b.made[service.Name] {
+		for _, i := range service.Instances {
+			if n, _ := strconv.Atoi(i.Meta["n"]); n >= change {
+				b.newest[change] = true
+				b.delays = append(b.delays, time.Since(at))
+				delete(b.made[service.Name], change)
+			}
+		}
+	}
+	if len(b.made[service.Name]) == 0 {
+		delete(b.made, service.Name)
+	}
+}
+
+// Synced implements catalog.Sink.
+func (b *benchSink) Synced(string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.synced = true
+}
+
+func (b *benchSink) isSynced() bool { b.mu.Lock(); defer b.mu.Unlock(); return b.synced }
+
+func (b *benchSink) saw(change int) bool { b.mu.Lock(); defer b.mu.Unlock(); return b.newest[change] }
+
+func (b *benchSink) sawAll() bool { b.mu.Lock(); defer b.mu.Unlock(); return len(b.made) == 0 }
+
+// late returns the delays since it was asked last.
+func (b *benchSink) late() []time.Duration {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	d := b.delays
+	b.delays = nil
+	return d
+}

@@ -1,0 +1,130 @@
+package consul
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+const (
+	benchIdle    = 10 * time.Second
+	benchSingles = 3
+	benchRate    = 50 // changes a second
+	benchChurn   = 20 * time.Second
+	// benchLimit is how long a way of reading may take for a part before it is given up.
+	benchLimit = 90 * time.Second
+)
+
+// A benchWay is a way to follow the catalog.
+type benchWay struct {
+	name         string
+	https, naive bool
+	connections  int
+}
+
+// TestBench prints what the ways to follow a catalog cost; "make bench" runs it. BENCH_SIZE is "SERVICESxINSTANCES".
+func TestBench(t *testing.T) {
+	if os.Getenv("BENCH") == "" {
+		t.Skip(`it measures and asserts little: run "make bench"`)
+	}
+	for _, size := range strings.Fields(cmp.Or(os.Getenv("BENCH_SIZE"), "1000x3 10000x10")) {
+		var services, instances int
+		if _, err := fmt.Sscanf(size, "%dx%d", &services, &instances); err != nil {
+			t.Fatalf("BENCH_SIZE: %q: %v", size, err)
+		}
+		t.Run(size, func(t *testing.T) {
+			b := newBench(t, services, instances)
+			for _, way := range []benchWay{
+				{name: "HTTPS", https: true},
+				{name: "plain HTTP"},
+				{name: "naive: list, then all", naive: true},
+				{name: "naive: a connection each", connections: services + 100},
+			} {
+				if only := os.Getenv("BENCH_WAY"); only == "" || strings.Contains(way.name, only) {
+					t.Run(way.name, func(t *testing.T) { b.measure(t, way) })
+				}
+			}
+		})
+	}
+}
+
+func (b *bench) measure(t *testing.T, way benchWay) {
+	ctx, cancel := context.WithCancel(t.Context())
+	f := b.follow(t, ctx, way)
+	defer func() { cancel(); f.end() }()
+	start := b.meter(f)
+	if !within(benchLimit, f.sink.isSynced) {
+		t.Logf("start: not over after %s", benchLimit)
+		return
+	}
+	t.Logf("start:   %s", start())
+	f.settle()
+	idle := b.meter(f)
+	time.Sleep(benchIdle)
+	t.Logf("idle:    %s, in %s; %d connections at most", idle(), benchIdle, f.wire.most.Load())
+	b.singles(t, f, "cold", func(i int) int { return (i*7919 + 13) % b.services })
+	b.singles(t, f, "hot", func(int) int { return 1 })
+	b.churn(t, f)
+}
+
+// singles measures single changes, one after the other, until everything that they cause is over.
+func (b *bench) singles(t *testing.T, f *follower, kind string, pick func(i int) int) {
+	if kind == "hot" { // the first one makes it hot
+		b.seen(t, f, b.change(t, f.sink, pick(0)))
+		f.settle()
+		f.sink.late()
+	}
+	var late []time.Duration
+	m := b.meter(f)
+	for i := range benchSingles {
+		if !b.seen(t, f, b.change(t, f.sink, pick(i))) {
+			return
+		}
+		f.settle()
+		late = append(late, f.sink.late()...)
+	}
+	t.Logf("%d %s changes: %s; seen after %s", benchSingles, kind, m(), spread(late))
+}
+
+func (b *bench) seen(t *testing.T, f *follower, change int) bool {
+	if !within(benchLimit, func() bool { return f.sink.saw(change) }) {
+		t.Logf("change %d was not seen within %s", change, benchLimit)
+		return false
+	}
+	return true
+}
+
+// churn changes services at random and measures how late that is seen.
+func (b *bench) churn(t *testing.T, f *follower) {
+	f.sink.late()
+	m := b.meter(f)
+	ticks := time.NewTicker(time.Second / benchRate)
+	defer ticks.Stop()
+	first, last, stated := b.changes, 0, f.lateness()
+	for end := time.Now().Add(benchChurn); time.Now().Before(end); <-ticks.C {
+		last = b.change(t, f.sink, rand.N(b.services))
+		stated = max(stated, f.lateness())
+	}
+	all := within(benchLimit, f.sink.sawAll)
+	late := f.sink.late()
+	t.Logf("%d changes at %d/s: %s; %d seen after %s; stated at most %.1f s; all seen: %v",
+		last-first, benchRate, m(), len(late), spread(late), stated, all)
+	if f.source != nil && len(late) > 0 && slices.Max(late).Seconds() > max(stated, 1) {
+		t.Errorf("a change was seen after %s, stated were %.1f s", slices.Max(late), stated)
+	}
+}
+
+func spread(d []time.Duration) string {
+	if len(d) == 0 {
+		return "-"
+	}
+	slices.Sort(d)
+	at := func(p int) time.Duration { return d[(len(d)-1)*p/100].Round(time.Millisecond) }
+	return fmt.Sprintf("p50 %s, p99 %s, most %s", at(50), at(99), at(100))
+}
