@@ -127,7 +127,7 @@ func Default() Config {
 
 // DefaultSource returns what holds for a source where nothing is said.
 func DefaultSource() Source {
-	return Source{Name: "consul", Connections: 60, Wait: Duration(5 * time.Minute)}
+	return Source{Name: "consul", Connections: 150, Wait: Duration(5 * time.Minute)}
 }
 
 // Load reads a configuration file and checks it. Every error names the file and the entry.

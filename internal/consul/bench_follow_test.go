@@ -39,7 +39,7 @@ func (b *bench) follow(t *testing.T, ctx context.Context, way benchWay) *followe
 	} else {
 		f.open(Options{Config: config, Connections: way.connections})
 		plain := f.source.transport
-		f.source.transport = func(n int) http.RoundTripper { return f.wire.count(plain(n).(*http.Transport)) }
+		f.source.transport = func(n int) http.RoundTripper { return f.wire.count(plain(n).(*renewable).transport()) }
 		f.requests = func() float64 { return metric(t, f.registry, "isthmus_consul_requests_total") }
 	}
 	done := make(chan struct{})

@@ -41,8 +41,8 @@ func TestBench(t *testing.T) {
 		t.Run(size, func(t *testing.T) {
 			b := newBench(t, services, instances)
 			for _, way := range []benchWay{
-				{name: "HTTPS", https: true},
-				{name: "plain HTTP"},
+				{name: "HTTPS", https: true, connections: 60},
+				{name: "plain HTTP", connections: 60},
 				{name: "naive: list, then all", naive: true},
 				{name: "naive: a connection each", connections: services + 100},
 			} {

@@ -43,6 +43,10 @@ func (p *progress) begin(names map[string]bool) bool {
 		p.pending[name] = true
 	}
 	p.all, p.told, p.unasked = len(names), time.Now(), len(names)
+	if len(names) == 0 {
+		p.openPolls()
+		return true
+	}
 	time.AfterFunc(startHold, p.openPolls)
 	return true
 }

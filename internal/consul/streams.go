@@ -36,11 +36,17 @@ func (s *Source) streamsFor(ctx context.Context, services int) int {
 func (s *Source) askStreams(ctx context.Context, server *url.URL) (int, error) {
 	ctx, cancel := context.WithTimeout(ctx, streamsTimeout)
 	defer cancel()
-	t, ok := s.transport(1).(*renewable)
-	if server == nil || !ok {
+	var t *http.Transport
+	switch own := s.transport(1).(type) {
+	case *renewable:
+		t = own.transport()
+	case *http.Transport:
+		t = own
+	}
+	if server == nil || t == nil {
 		return 0, nil
 	}
-	conn, err := t.transport().NewClientConn(ctx, server.Scheme, net.JoinHostPort(server.Hostname(), cmp.Or(server.Port(), server.Scheme)))
+	conn, err := t.NewClientConn(ctx, server.Scheme, net.JoinHostPort(server.Hostname(), cmp.Or(server.Port(), server.Scheme)))
 	if err != nil {
 		return 0, err
 	}

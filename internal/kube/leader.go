@@ -62,11 +62,15 @@ func (o *Output) newElector() (*leaderelection.LeaderElector, error) {
 		RetryPeriod:     election.RetryPeriod,
 		ReleaseOnCancel: true,
 		Callbacks: leaderelection.LeaderCallbacks{
+			OnNewLeader: func(identity string) {
+				o.standby.Store(identity != election.Identity)
+			},
 			OnStartedLeading: func(ctx context.Context) {
 				o.log.Info("leading: this replica writes", "lease", election.Name, "identity", election.Identity)
 				o.startTerm(ctx)
 			},
 			OnStoppedLeading: func() {
+				o.standby.Store(true) // it stands again, and has written all once
 				if o.term.Swap(nil) != nil {
 					o.log.Info("no longer leading", "lease", election.Name)
 				}

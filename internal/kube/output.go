@@ -59,6 +59,8 @@ type Output struct {
 	term   atomic.Pointer[context.Context]
 	ledger ledger
 	links  links
+	// standby says that this replica doesn't lead, but could.
+	standby atomic.Bool
 
 	mu sync.Mutex
 	// held says in which namespace the services are that have WorkloadEntries there, crowd counts them by namespace;
@@ -118,7 +120,10 @@ func (o *Output) Ready() error {
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if leading := o.term.Load() != nil; leading && len(o.first) > 0 {
+	switch leading := o.term.Load() != nil; {
+	case !leading && !o.standby.Load():
+		return fmt.Errorf("kubernetes: no replica has been elected yet")
+	case leading && len(o.first) > 0:
 		return fmt.Errorf("kubernetes: %d services wait for their first write", len(o.first))
 	}
 	return nil
