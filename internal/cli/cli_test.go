@@ -125,7 +125,7 @@ func TestTokenFile(t *testing.T) {
 	writeFile(t, dir+"/empty", "\n")
 	t.Setenv("CONSUL_HTTP_TOKEN_FILE", dir+"/empty")
 	code, _, stderr = run(t, "run", "--output", "stdout")
-	if want := "isthmus: consul: the token file " + dir + "/empty is empty\n"; code != 2 || stderr != want {
+	if want := "isthmus: source consul: consul: the token file " + dir + "/empty is empty\n"; code != 2 || stderr != want {
 		t.Errorf("exit code %d, %s", code, stderr)
 	}
 }
