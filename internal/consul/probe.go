@@ -51,9 +51,8 @@ func (w *sweeper) probeOne(ctx context.Context, service *service) error {
 	defer func() { s.reads.release(lane, err != nil) }()
 	ctx, cancel := context.WithTimeout(lane.bind(ctx), readTimeout)
 	defer cancel()
-	q := &api.QueryOptions{Datacenter: s.opts.Datacenter}
 	var meta *api.QueryMeta
-	_, meta, err = s.client.Health().Service(service.name, nobodysTag, false, q.WithContext(ctx))
+	_, meta, err = s.client.Health().Service(service.name, nobodysTag, false, s.query().WithContext(ctx))
 	switch {
 	case err != nil && classify(err) == unexpected: // of this name alone; its own read tells
 		s.metrics.requests.WithLabelValues("probe", "error").Inc()

@@ -205,3 +205,24 @@ func TestRefusalOfAnOlderTokenIsNoTrouble(t *testing.T) {
 	}
 	p.logged("level=WARN", 0)
 }
+
+// What is asked beside the queries, of services without one, shows the newest token too.
+func TestProbesShowTheNewestToken(t *testing.T) {
+	m := newMounted(t, map[string]string{"token": "older"})
+	h := newHolder(t, 40)
+	var shown atomic.Value
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Query().Has("tag") {
+			shown.Store(r.Header.Get("X-Consul-Token"))
+		}
+		h.ServeHTTP(w, r)
+	}))
+	t.Cleanup(func() { h.drop(); server.Close() })
+	h.Start()
+	runReal(t, Options{
+		Connections: 8, Wait: time.Second, reread: soon, Config: &api.Config{Address: server.URL, TokenFile: m.path("token")},
+	})
+	eventually(t, "services are probed", func() bool { return shown.Load() == "older" })
+	m.swap(map[string]string{"token": "newer"})
+	eventually(t, "services are probed with the new token", func() bool { return shown.Load() == "newer" })
+}

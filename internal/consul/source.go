@@ -171,13 +171,19 @@ func (s *Source) Run(ctx context.Context, sink catalog.Sink) error {
 	return nil
 }
 
-// options returns what every query of the source has in common. A zero index asks for an answer at once,
+// query returns what every request of the source has in common: the datacenter, and the token of now.
+func (s *Source) query() *api.QueryOptions {
+	return &api.QueryOptions{Datacenter: s.opts.Datacenter, Token: s.creds.token()}
+}
+
+// options returns how a query with an index, or a read without one, is asked. A zero index asks for an answer at once,
 // and for a consistent one, because it may remove: a leader that has just started answers other reads from a state
 // that its log was not yet applied to, and so without what was registered last. A query with an index never removes
 // (what it misses is read again), and its index keeps a server that is behind from answering with older content. So
 // any server may hold it, and the leader is spared; see maxStale.
 func (s *Source) options(index uint64, wait time.Duration) *api.QueryOptions {
-	q := &api.QueryOptions{Datacenter: s.opts.Datacenter, RequireConsistent: index == 0, Token: s.creds.token()}
+	q := s.query()
+	q.RequireConsistent = index == 0
 	if index != 0 {
 		q.WaitIndex, q.WaitTime, q.AllowStale = index, wait, true
 	}
