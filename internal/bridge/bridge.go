@@ -184,17 +184,10 @@ func (b *Bridge) Desired(name mesh.Name) Desired {
 // waiting returns which of the sources that a name may have been made of have not reported everything; nil where
 // there is no such source.
 func (b *Bridge) waiting(source string) []string {
-	synced, ok := b.synced[source]
-	if !ok {
+	if _, ok := b.synced[source]; !ok {
 		return nil
 	}
 	waiting := []string{}
-	if !b.merger.merges(source) {
-		if !synced {
-			waiting = append(waiting, source)
-		}
-		return waiting
-	}
 	for _, member := range b.merger.members(source) {
 		if !b.synced[member] {
 			waiting = append(waiting, member)

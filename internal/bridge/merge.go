@@ -22,8 +22,11 @@ func newMerger(groups map[string]string) merger {
 // merges tells whether a source is one of a group.
 func (m *merger) merges(source string) bool { return m.groups[source] != "" }
 
-// members returns the sources of the group that a source is in, sorted.
+// members returns the sources of the group that a source is in, sorted; the source alone where it is in none.
 func (m *merger) members(source string) []string {
+	if !m.merges(source) {
+		return []string{source}
+	}
 	var members []string
 	for other, group := range m.groups {
 		if group == m.groups[source] {

@@ -156,9 +156,11 @@ func (b *Bridge) takeSynced(source string) {
 	b.mu.Lock()
 	b.synced[source] = true
 	var merged []mesh.Name // what waited for this source may be completed now
-	for name := range b.desired {
-		if b.merger.merges(source) && name.Source == b.merger.groups[source] {
-			merged = append(merged, name)
+	if group := b.merger.groups[source]; group != "" {
+		for name := range b.desired {
+			if name.Source == group {
+				merged = append(merged, name)
+			}
 		}
 	}
 	b.mu.Unlock()

@@ -15,6 +15,7 @@ import (
 	"github.com/isthmus-mesh/isthmus/internal/config"
 	"github.com/isthmus-mesh/isthmus/internal/consul"
 	"github.com/isthmus-mesh/isthmus/internal/kube"
+	"github.com/isthmus-mesh/isthmus/internal/mesh"
 )
 
 // consulConfig lays a source's configuration over Consul's own environment variables. Of several sources, those with
@@ -47,7 +48,7 @@ func selection(c config.Services) consul.Selection {
 	return consul.Selection{Include: c.Include, Exclude: c.Exclude, WithTags: c.WithTags, WithoutTags: c.WithoutTags}
 }
 
-func newKubeOutput(c config.Config, log *slog.Logger, metrics *kube.Metrics) (*kube.Output, error) {
+func newKubeOutput(c config.Config, placement mesh.Placement, log *slog.Logger, metrics *kube.Metrics) (*kube.Output, error) {
 	rules := clientcmd.NewDefaultClientConfigLoadingRules()
 	rules.ExplicitPath = c.Kubernetes.Kubeconfig
 	restConfig, err := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules, nil).ClientConfig()
@@ -58,17 +59,13 @@ func newKubeOutput(c config.Config, log *slog.Logger, metrics *kube.Metrics) (*k
 		return nil, fmt.Errorf("kubeconfig: %w", err)
 	}
 	rest.AddUserAgent(restConfig, "isthmus/"+version)
-	options, err := c.MeshOptions()
-	if err != nil {
-		return nil, err
-	}
 	election, err := election(c)
 	if err != nil {
 		return nil, err
 	}
 	return kube.New(kube.Options{
 		REST:            restConfig,
-		Placement:       options.Placement,
+		Placement:       placement,
 		WritesPerSecond: c.Kubernetes.WritesPerSecond,
 		Writers:         c.Kubernetes.Writers,
 		Grace:           c.Kubernetes.RemovalGrace.Std(),
@@ -91,11 +88,7 @@ func election(c config.Config) (*kube.Election, error) {
 		namespace = strings.TrimSpace(string(content))
 	}
 	if namespace == "" {
-		options, err := c.MeshOptions()
-		if err != nil {
-			return nil, err
-		}
-		namespace = options.Placement.Namespaces()[0]
+		namespace = c.Namespaces()[0]
 	}
 	host, err := os.Hostname()
 	if err != nil {

@@ -17,6 +17,7 @@ import (
 	"github.com/isthmus-mesh/isthmus/internal/consul"
 	"github.com/isthmus-mesh/isthmus/internal/file"
 	"github.com/isthmus-mesh/isthmus/internal/kube"
+	"github.com/isthmus-mesh/isthmus/internal/mesh"
 )
 
 func newRun() *cobra.Command {
@@ -74,7 +75,7 @@ func newDaemon(c config.Config, output string, stdout, stderr io.Writer) (*daemo
 	if err != nil {
 		return nil, err
 	}
-	out, err := newOutput(c, output, stdout, log, registry)
+	out, err := newOutput(c, options.Placement, output, stdout, log, registry)
 	if err != nil {
 		return nil, err
 	}
@@ -132,7 +133,9 @@ func newSources(c config.Config, log *slog.Logger, registry prometheus.Registere
 	return sources, nil
 }
 
-func newOutput(c config.Config, output string, stdout io.Writer, log *slog.Logger, registry prometheus.Registerer) (bridge.Output, error) {
+func newOutput(
+	c config.Config, placement mesh.Placement, output string, stdout io.Writer, log *slog.Logger, registry prometheus.Registerer,
+) (bridge.Output, error) {
 	kind, argument, err := parseOutput(output)
 	if err != nil {
 		return nil, err
@@ -143,6 +146,6 @@ func newOutput(c config.Config, output string, stdout io.Writer, log *slog.Logge
 	case outputDir:
 		return file.NewFolder(argument, log)
 	default:
-		return newKubeOutput(c, log, kube.NewMetrics(registry))
+		return newKubeOutput(c, placement, log, kube.NewMetrics(registry))
 	}
 }
