@@ -1,0 +1,175 @@
+// Package guard decides whether a disappearance is believed.
+//
+// A registry that fails often fails by saying less: an agent that lost its servers, a restored snapshot, a token
+// that lost rights, a node whose checks all turned critical. What leaves one by one leaves at once; what leaves as a
+// flood stays as it was last reported, until the registry brings it back or somebody says that it is meant.
+//
+// It is pure: no clock, no network. The caller says what time it is.
+package guard
+
+import (
+	"time"
+
+	"github.com/isthmus-mesh/isthmus/internal/catalog"
+)
+
+// Options say how much may disappear.
+type Options struct {
+	// Window is how long a disappearance counts; 0 turns the guard off.
+	Window time.Duration
+	// Instances is the share of a source's serving instances, and Services the share of its services, that may go
+	// within a window. A service goes with its last serving instance.
+	Instances, Services float64
+	// FewInstances and FewServices may go whatever share they are.
+	FewInstances, FewServices int
+	// ReleaseAfter is when a hold ends by itself; 0 means never.
+	ReleaseAfter time.Duration
+	// Serving tells whether an instance takes traffic by its health.
+	Serving func(catalog.Instance) bool
+}
+
+// Guard judges what one source reports. Its methods return the services as they shall be handed on, each of which
+// may have changed. It is for one goroutine.
+type Guard struct {
+	options  Options
+	services map[string]*service
+	// recent are the losses of the window in the order of time.
+	recent []mark
+	// synced says that the source has reported its whole content. Until then nothing leaves.
+	synced bool
+	// held says that a flood is held back, as hold describes.
+	held bool
+	hold Hold
+	// returned is when the registry last brought something back.
+	returned time.Time
+
+	// serving and full count instances that serve and services that have some; lost and emptied what went.
+	serving, full, lost, emptied int
+}
+
+// service is what is known of one service.
+type service struct {
+	reported catalog.Service
+	// recalled says that reported comes from before our start.
+	recalled bool
+	// losses are the instances that went: within the window, or, while the guard keeps them, since the hold began.
+	losses map[catalog.InstanceID]loss
+	// gained are the times of the window at which an instance came that none went for.
+	gained []time.Time
+	// serving counts the instances that serve, counted the losses that the totals hold.
+	serving, counted int
+	full, emptied    bool
+}
+
+// loss is an instance as it was last reported serving.
+type loss struct {
+	catalog.Instance
+	at time.Time
+}
+
+type mark struct {
+	at      time.Time
+	service string
+	id      catalog.InstanceID
+}
+
+// New returns the guard of a source that has reported nothing yet.
+func New(options Options) *Guard {
+	return &Guard{options: options, services: map[string]*service{}}
+}
+
+// Recall takes what the mesh held of the source before our start, and the hold that was in force; the zero Hold for
+// none. It comes before all reports.
+func (g *Guard) Recall(services []catalog.Service, hold Hold) {
+	for _, known := range services {
+		s := g.service(known.Key)
+		s.reported, s.recalled = known, true
+		g.recount(s)
+	}
+	g.hold, g.held = hold, !hold.Since.IsZero()
+}
+
+// Report takes the newest state of one service.
+func (g *Guard) Report(now time.Time, report catalog.Service) []catalog.Service {
+	g.expire(now)
+	s := g.service(report.Key)
+	g.compare(now, s, report)
+	changed := []catalog.Service{g.view(s)}
+	switch {
+	case !g.keeping() && g.exceeds():
+		changed = append(changed, g.trip(now, "within "+short(g.options.Window))...)
+	case g.held && g.synced && g.lost == 0:
+		changed = append(changed, g.Release()...)
+	case g.held:
+		g.remeasure()
+	}
+	g.drop(s)
+	return changed
+}
+
+// Synced says that the source has reported its whole content: what was recalled and not reported is gone. All that
+// is missing is judged as one disappearance. It may be called again, to no effect.
+func (g *Guard) Synced(now time.Time) []catalog.Service {
+	if g.synced {
+		return nil
+	}
+	var gone []*service
+	for _, s := range g.sorted() {
+		if s.recalled {
+			g.compare(now, s, catalog.Service{Key: s.reported.Key, Datacenter: s.reported.Datacenter})
+			gone = append(gone, s)
+		}
+	}
+	g.synced, g.returned = true, now
+	var changed []catalog.Service
+	switch {
+	case g.lost > 0 && g.held:
+		g.remeasure()
+		changed = g.affected()
+	case g.exceeds():
+		changed = g.trip(now, "while isthmus was away")
+	default:
+		g.held, g.hold = false, Hold{}
+		changed = g.let()
+	}
+	for _, s := range gone {
+		changed = append(changed, g.view(s))
+		g.drop(s)
+	}
+	return changed
+}
+
+// keeping says that what went stays in the mesh.
+func (g *Guard) keeping() bool { return g.options.Window > 0 && (g.held || !g.synced) }
+
+// SetOptions changes the rules. What went before counts no more, but what is held stays so.
+func (g *Guard) SetOptions(options Options) []catalog.Service {
+	g.options = options
+	for _, s := range g.services {
+		s.gained = nil
+		g.recount(s)
+	}
+	if options.Window == 0 {
+		g.held, g.hold = false, Hold{}
+	}
+	if g.keeping() {
+		return nil
+	}
+	return g.let()
+}
+
+func (g *Guard) service(key catalog.Key) *service {
+	s := g.services[key.Name]
+	if s == nil {
+		s = &service{reported: catalog.Service{Key: key}, losses: map[catalog.InstanceID]loss{}}
+		g.services[key.Name] = s
+	}
+	return s
+}
+
+// drop forgets a service that is gone.
+func (g *Guard) drop(s *service) {
+	if len(s.reported.Instances) == 0 && len(s.losses) == 0 {
+		delete(g.services, s.reported.Name)
+	}
+}
