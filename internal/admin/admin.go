@@ -4,6 +4,7 @@ package admin
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
@@ -28,6 +29,8 @@ type Options struct {
 	Metrics prometheus.Gatherer
 	// Ready returns nil when everything the sources reported is written, and what is missing otherwise.
 	Ready func() error
+	// Status returns what /status says, in JSON.
+	Status func() any
 	// Profiles adds /debug/pprof/.
 	Profiles bool
 }
@@ -47,6 +50,12 @@ func Listen(options Options) (*Server, error) {
 			return
 		}
 		fmt.Fprintln(w, "ok")
+	})
+	mux.HandleFunc("GET /status", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		encoder := json.NewEncoder(w)
+		encoder.SetIndent("", "  ")
+		_ = encoder.Encode(options.Status()) // nobody is left to tell where it fails
 	})
 	if options.Profiles {
 		mux.HandleFunc("GET /debug/pprof/", pprof.Index)

@@ -58,7 +58,7 @@ func TestEndpoints(t *testing.T) {
 			return errors.New("source consul has not reported")
 		}
 		return nil
-	}})
+	}, Status: func() any { return map[string]int{"sources": 2} }})
 	for _, test := range []struct {
 		path   string
 		status int
@@ -67,6 +67,7 @@ func TestEndpoints(t *testing.T) {
 		{"/healthz", 200, "ok\n"},
 		{"/readyz", 503, "source consul has not reported\n"},
 		{"/metrics", 200, "isthmus_test 0\n"},
+		{"/status", 200, "{\n  \"sources\": 2\n}\n"},
 		{"/debug/pprof/", 404, ""},
 		{"/", 404, ""},
 	} {

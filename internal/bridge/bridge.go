@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/isthmus-mesh/isthmus/internal/catalog"
+	"github.com/isthmus-mesh/isthmus/internal/guard"
 	"github.com/isthmus-mesh/isthmus/internal/mesh"
 )
 
@@ -47,7 +48,8 @@ type State interface {
 	Desired(name mesh.Name) Desired
 	// Names returns all services that have resources, sorted.
 	Names() []mesh.Name
-	// Complete tells whether every source has reported its whole content.
+	// Complete tells whether the whole content of every source is known: it has reported it, or the last known good
+	// stands for it.
 	Complete() bool
 	// Written says that an output holds a revision of a service. It returns since when the output was behind;
 	// the zero time where it was not.
@@ -72,15 +74,39 @@ type Desired struct {
 	since time.Time
 }
 
+// Rules are what may change while the bridge runs.
+type Rules struct {
+	// Mesh are the rules of the translation.
+	Mesh mesh.Options
+	// Guard are the rules by which a disappearance is believed. Without Serving, the health says what serves.
+	Guard guard.Options
+}
+
+// Options say how a bridge works.
+type Options struct {
+	Rules
+	// Groups names the group of each source that is merged with others.
+	Groups map[string]string
+	// Memory outlives the process; nil for none.
+	Memory  Memory
+	Log     *slog.Logger
+	Metrics *Metrics
+}
+
 // Bridge is the one place where state changes. Make one with New.
 type Bridge struct {
-	options mesh.Options
+	options Options
+	rules   Rules
 	sources []Source
 	outputs []Output
 	log     *slog.Logger
 	metrics *Metrics
 
-	inbox inbox
+	inbox  inbox
+	guards map[string]*guard.Guard
+	timer  *time.Timer
+	// ending is why a hold ends that is about to, where it isn't that all came back.
+	ending string
 
 	mu     sync.RWMutex
 	merger merger
@@ -89,8 +115,11 @@ type Bridge struct {
 	services map[catalog.Key]service
 	names    mesh.Names
 	desired  map[mesh.Name]Desired
-	synced   map[string]bool
-	revision uint64
+	// synced are the sources whose content is known, reportedAll those that reported it in this run, recalled those
+	// that something is remembered of and that have not.
+	synced, reportedAll, recalled map[string]bool
+	holds                         map[string]guard.Hold
+	revision                      uint64
 }
 
 // service is what is known of one service and what was made of it.
@@ -100,21 +129,34 @@ type service struct {
 	findings []mesh.Finding
 }
 
-// New makes a bridge from sources to outputs. Sources that have a group are merged under its name.
-func New(options mesh.Options, sources []Source, groups map[string]string, outputs []Output, log *slog.Logger, metrics *Metrics) *Bridge {
+// New makes a bridge from sources to outputs.
+func New(options Options, sources []Source, outputs []Output) *Bridge {
+	if options.Memory == nil {
+		options.Memory = forgetful{}
+	}
 	b := &Bridge{
-		options: options, sources: sources, outputs: outputs, log: log, metrics: metrics,
+		options: options, rules: options.Rules, sources: sources, outputs: outputs, log: options.Log, metrics: options.Metrics,
 		inbox:    newInbox(),
-		merger:   newMerger(groups),
+		guards:   map[string]*guard.Guard{},
+		merger:   newMerger(options.Groups),
 		reported: map[catalog.Key]int{},
 		services: map[catalog.Key]service{},
 		desired:  map[mesh.Name]Desired{},
-		synced:   map[string]bool{},
+		synced:   map[string]bool{}, reportedAll: map[string]bool{}, recalled: map[string]bool{},
+		holds: map[string]guard.Hold{},
 	}
 	for _, source := range sources {
 		b.synced[source.Name()] = false
+		b.guards[source.Name()] = guard.New(b.rules.guard())
 	}
 	return b
+}
+
+// guard returns the guard's rules with what serves by the rules of the translation.
+func (r Rules) guard() guard.Options {
+	options := r.Guard
+	options.Serving = r.Mesh.TakesTraffic
+	return options
 }
 
 // Run runs the sources, the outputs and the way between them until ctx ends or one of them fails for good.
@@ -131,28 +173,40 @@ func (b *Bridge) Run(ctx context.Context) error {
 	for _, output := range b.outputs {
 		group.Go(func() error { return output.Run(ctx, b) })
 	}
-	group.Go(func() error {
-		for {
-			select {
-			case <-ctx.Done():
-				return nil
-			case <-b.inbox.wake:
-				b.take(b.inbox.empty())
-			}
-		}
-	})
+	group.Go(func() error { return b.options.Memory.Run(ctx, b.Release) })
+	group.Go(func() error { return b.loop(ctx) })
 	return group.Wait()
 }
 
-// SetOptions changes the rules of the translation while the bridge runs. Outputs are told of the services that come out
-// different, and of no others. It returns at once.
-func (b *Bridge) SetOptions(options mesh.Options) { b.inbox.change(options) }
+// loop is the one goroutine that changes the state.
+func (b *Bridge) loop(ctx context.Context) error {
+	if err := b.recall(ctx); err != nil {
+		return fmt.Errorf("last known good: %w", err)
+	}
+	b.timer = time.NewTimer(0)
+	defer b.timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-b.inbox.wake:
+			b.take(b.inbox.empty())
+		case <-b.timer.C:
+		}
+		b.tick()
+	}
+}
 
-// Ready returns nil when every source has reported and every output has written what they reported.
+// SetRules changes the rules while the bridge runs. Outputs are told of the services that come out different, and of no
+// others. It returns at once.
+func (b *Bridge) SetRules(rules Rules) { b.inbox.change(rules) }
+
+// Ready returns nil when every source has reported, or the last known good stands for it, and every output has written
+// what is known.
 func (b *Bridge) Ready() error {
 	b.mu.RLock()
 	for name, synced := range b.synced {
-		if !synced {
+		if !synced && !b.recalled[name] {
 			b.mu.RUnlock()
 			return fmt.Errorf("source %s has not reported its whole content yet", name)
 		}

@@ -107,11 +107,12 @@ func TestReadyWaitsForTheOutput(t *testing.T) {
 
 // TestSinceWhen holds that the time of a change is that of the first one that isn't written, and is told once.
 func TestSinceWhen(t *testing.T) {
-	b := New(mesh.Options{Domain: "consul", Form: mesh.WorkloadEntryForm, DefaultProtocol: mesh.HTTP},
-		nil, nil, nil, slog.New(slog.DiscardHandler), NewMetrics(prometheus.NewRegistry()))
+	b := New(Options{
+		Rules: Rules{Mesh: meshOptions()}, Log: slog.New(slog.DiscardHandler), Metrics: NewMetrics(prometheus.NewRegistry()),
+	}, nil, nil)
 	name, first := mesh.Name{Source: "consul", Label: "a"}, time.Unix(100, 0)
 	for i, ids := range [][]string{{"1"}, {"1", "2"}} {
-		b.takeUpdate(update{service: reported("consul", "a", ids...), observed: first.Add(time.Duration(i) * time.Second)})
+		b.takeService(reported("consul", "a", ids...), first.Add(time.Duration(i)*time.Second))
 	}
 	revision := b.Desired(name).Revision
 	if got := b.Written(name, revision-1); !got.IsZero() {

@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"github.com/isthmus-mesh/isthmus/internal/catalog"
-	"github.com/isthmus-mesh/isthmus/internal/mesh"
 )
 
 // inbox holds the newest unread report of each service. It is the catalog.Sink of all sources.
@@ -21,8 +20,10 @@ type inbox struct {
 type letters struct {
 	updates map[catalog.Key]update
 	synced  []string
-	// options are new rules of the translation; nil where they stay.
-	options *mesh.Options
+	// released are sources whose held removals somebody lets go.
+	released []string
+	// rules are new ones; nil where they stay.
+	rules *Rules
 }
 
 type update struct {
@@ -54,9 +55,16 @@ func (i *inbox) Synced(source string) {
 	i.ring()
 }
 
-func (i *inbox) change(options mesh.Options) {
+func (i *inbox) release(source string) {
 	i.mu.Lock()
-	i.unread.options = &options
+	i.unread.released = append(i.unread.released, source)
+	i.mu.Unlock()
+	i.ring()
+}
+
+func (i *inbox) change(rules Rules) {
+	i.mu.Lock()
+	i.unread.rules = &rules
 	i.mu.Unlock()
 	i.ring()
 }

@@ -2,7 +2,6 @@ package bridge
 
 import (
 	"context"
-	"io"
 	"log/slog"
 	"slices"
 	"sync"
@@ -115,28 +114,47 @@ func (m *mirror) count() int {
 	return m.writes
 }
 
-func start(t *testing.T, out Output, sources ...*script) *Bridge {
-	t.Helper()
-	options := mesh.Options{
+func meshOptions() mesh.Options {
+	return mesh.Options{
 		Domain: "consul", ClusterDomain: "cluster.local", Form: mesh.WorkloadEntryForm,
 		DefaultProtocol: mesh.HTTP, Placement: mesh.Placement{Base: "ns"},
 	}
+}
+
+func start(t *testing.T, out Output, sources ...*script) *Bridge {
+	t.Helper()
+	return startWith(t, Options{Rules: Rules{Mesh: meshOptions()}}, out, sources...)
+}
+
+// startWith runs a bridge until the test ends.
+func startWith(t *testing.T, options Options, out Output, sources ...*script) *Bridge {
+	t.Helper()
+	b, _ := startStoppable(t, options, out, sources...)
+	return b
+}
+
+func startStoppable(t *testing.T, options Options, out Output, sources ...*script) (*Bridge, func()) {
+	t.Helper()
 	var all []Source
 	for _, source := range sources {
 		all = append(all, source)
 	}
-	log := slog.New(slog.NewTextHandler(io.Discard, nil))
-	b := New(options, all, nil, []Output{out}, log, NewMetrics(prometheus.NewRegistry()))
+	if options.Log == nil {
+		options.Log = slog.New(slog.DiscardHandler)
+	}
+	options.Metrics = NewMetrics(prometheus.NewRegistry())
+	b := New(options, all, []Output{out})
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- b.Run(ctx) }()
-	t.Cleanup(func() {
+	stop := sync.OnceFunc(func() {
 		cancel()
 		if err := <-done; err != nil {
 			t.Errorf("run: %v", err)
 		}
 	})
-	return b
+	t.Cleanup(stop)
+	return b, stop
 }
 
 func reported(source, name string, ids ...string) catalog.Service {

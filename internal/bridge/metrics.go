@@ -5,6 +5,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/isthmus-mesh/isthmus/internal/guard"
 	"github.com/isthmus-mesh/isthmus/internal/mesh"
 )
 
@@ -15,6 +16,8 @@ type Metrics struct {
 	changes    *prometheus.CounterVec
 	lastChange *prometheus.GaugeVec
 	findings   *prometheus.GaugeVec
+
+	heldInstances, heldServices, heldSince, recalled *prometheus.GaugeVec
 }
 
 // NewMetrics makes the metrics and registers them.
@@ -37,8 +40,22 @@ func NewMetrics(registerer prometheus.Registerer) *Metrics {
 			Name: "isthmus_left_out",
 			Help: "What is left out, or not taken over as registered, by reason. The log names each once.",
 		}, []string{"source", "reason"}),
+		heldInstances: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "isthmus_held_instances", Help: "Instances that the mesh keeps though the source doesn't report them as serving.",
+		}, []string{"source"}),
+		heldServices: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "isthmus_held_services", Help: "Services of which all instances are held.",
+		}, []string{"source"}),
+		heldSince: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "isthmus_held_since_timestamp_seconds", Help: "Since when removals are held, in Unix time; 0 while none are.",
+		}, []string{"source"}),
+		recalled: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "isthmus_last_known_good_timestamp_seconds",
+			Help: "When the last known good last changed that stands for the source since the start, in Unix time; 0 once it has reported.",
+		}, []string{"source"}),
 	}
-	registerer.MustRegister(m.services, m.instances, m.changes, m.lastChange, m.findings)
+	registerer.MustRegister(m.services, m.instances, m.changes, m.lastChange, m.findings,
+		m.heldInstances, m.heldServices, m.heldSince, m.recalled)
 	return m
 }
 
@@ -55,7 +72,25 @@ func (m *Metrics) reported(source string, before, now int) {
 
 func (m *Metrics) changed(source string, observed time.Time) {
 	m.changes.WithLabelValues(source).Inc()
-	m.lastChange.WithLabelValues(source).Set(float64(observed.UnixMilli()) / 1000)
+	m.lastChange.WithLabelValues(source).Set(unix(observed))
+}
+
+func (m *Metrics) held(source string, hold guard.Hold) {
+	m.heldInstances.WithLabelValues(source).Set(float64(hold.Instances))
+	m.heldServices.WithLabelValues(source).Set(float64(hold.Services))
+	m.heldSince.WithLabelValues(source).Set(unix(hold.Since))
+}
+
+func (m *Metrics) lastKnownGood(source string, changed time.Time) {
+	m.recalled.WithLabelValues(source).Set(unix(changed))
+}
+
+// unix is 0 for the zero time.
+func unix(at time.Time) float64 {
+	if at.IsZero() {
+		return 0
+	}
+	return float64(at.UnixMilli()) / 1000
 }
 
 func (m *Metrics) finding(source string, reason mesh.Reason, by float64) {

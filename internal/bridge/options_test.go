@@ -16,13 +16,10 @@ func TestNewOptions(t *testing.T) {
 		source.report(reported("consul", fmt.Sprint("s", i), "1"))
 	}
 	eventually(t, 5, out.count)
-	options := mesh.Options{ // those of start
-		Domain: "consul", ClusterDomain: "cluster.local", Form: mesh.WorkloadEntryForm,
-		DefaultProtocol: mesh.HTTP, Placement: mesh.Placement{Base: "ns"},
-	}
-	b.SetOptions(options)
+	options := meshOptions()
+	b.SetRules(Rules{Mesh: options})
 	options.Placement.Rules = []mesh.Rule{{Services: []string{"s1", "new"}, Namespace: "other"}}
-	b.SetOptions(options)
+	b.SetRules(Rules{Mesh: options})
 	namespace := func(label string) func() string {
 		return func() string {
 			if desired := b.Desired(mesh.Name{Source: "consul", Label: label}); len(desired.Objects) > 0 {

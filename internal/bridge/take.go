@@ -11,18 +11,35 @@ import (
 	"github.com/isthmus-mesh/isthmus/internal/mesh"
 )
 
-// take brings reports into the state and tells the outputs which services they changed. It is called by one
-// goroutine only. The lock is held for one service at a time, so that readers wait for no burst.
+// take brings reports past the guard into the state, and tells the outputs which services they changed. It is called by
+// one goroutine only. The lock is held for one service at a time, so that readers wait for no burst.
 func (b *Bridge) take(unread letters) {
-	if unread.options != nil {
-		b.takeOptions(*unread.options)
+	if unread.rules != nil {
+		b.takeRules(*unread.rules)
 	}
 	for _, update := range unread.updates {
-		b.notify(b.takeUpdate(update))
+		b.takeReport(update)
 	}
 	for _, source := range unread.synced {
 		b.takeSynced(source)
 	}
+	for _, source := range unread.released {
+		b.takeRelease(source)
+	}
+}
+
+// takeReport has the guard judge a report, and takes what it believes.
+func (b *Bridge) takeReport(update update) {
+	report := update.service
+	g := b.guards[report.Source]
+	if g == nil {
+		return // no source of ours: nobody could say when it is complete
+	}
+	b.metrics.reported(report.Source, b.reported[report.Key], len(report.Instances))
+	if b.reported[report.Key] = len(report.Instances); len(report.Instances) == 0 {
+		delete(b.reported, report.Key)
+	}
+	b.accept(report.Source, g.Report(time.Now(), report), update.observed)
 }
 
 func (b *Bridge) notify(changed []mesh.Name) {
@@ -33,10 +50,14 @@ func (b *Bridge) notify(changed []mesh.Name) {
 	}
 }
 
-// takeOptions translates every service anew. What comes out as before is no change.
-func (b *Bridge) takeOptions(options mesh.Options) {
-	b.options = options
+// takeRules judges by new rules and translates every service anew. What comes out as before is no change.
+func (b *Bridge) takeRules(rules Rules) {
+	b.rules = rules
 	now := time.Now()
+	for source, g := range b.guards {
+		b.ending = "the guard was switched off"
+		b.accept(source, g.SetOptions(rules.guard()), now)
+	}
 	for _, key := range slices.SortedFunc(maps.Keys(b.services), catalog.Key.Compare) {
 		b.mu.Lock()
 		changed := b.retranslate(b.services[key].Service, now)
@@ -45,16 +66,11 @@ func (b *Bridge) takeOptions(options mesh.Options) {
 	}
 }
 
-// takeUpdate returns the names whose resources changed: none, the service's, or those of the services that
+// takeService returns the names whose resources changed: none, the service's, or those of the services that
 // would like the same name too.
-func (b *Bridge) takeUpdate(update update) []mesh.Name {
+func (b *Bridge) takeService(report catalog.Service, observed time.Time) []mesh.Name {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	report := update.service
-	b.metrics.reported(report.Source, b.reported[report.Key], len(report.Instances))
-	if b.reported[report.Key] = len(report.Instances); len(report.Instances) == 0 {
-		delete(b.reported, report.Key)
-	}
 	service := b.merger.merge(report)
 	key := service.Key
 	var affected []catalog.Key
@@ -63,10 +79,10 @@ func (b *Bridge) takeUpdate(update update) []mesh.Name {
 	} else {
 		affected = b.names.Add(key)
 	}
-	changed := b.retranslate(service, update.observed)
+	changed := b.retranslate(service, observed)
 	for _, other := range affected {
 		if known, ok := b.services[other]; ok && other != key && known.name != b.names.Of(other) {
-			changed = append(changed, b.retranslate(known.Service, update.observed)...)
+			changed = append(changed, b.retranslate(known.Service, observed)...)
 		}
 	}
 	return changed
@@ -81,7 +97,7 @@ func (b *Bridge) retranslate(newest catalog.Service, observed time.Time) (change
 	)
 	if len(newest.Instances) > 0 {
 		made.name = b.names.Of(newest.Key)
-		resources, made.findings = mesh.Translate(newest, made.name, b.options)
+		resources, made.findings = mesh.Translate(newest, made.name, b.rules.Mesh)
 	}
 	b.reportFindings(newest.Key, known.findings, made.findings)
 	if wasKnown && known.name != made.name && b.vacate(known.name, newest.Key, observed) {
@@ -150,9 +166,26 @@ func (b *Bridge) reportFindings(key catalog.Key, before, after []mesh.Finding) {
 	}
 }
 
-// takeSynced marks a source as complete and tells the outputs to look at everything: what stands in the mesh
-// and is not desired is now known to be gone.
+// takeSynced has the guard judge what a source that is complete left out.
 func (b *Bridge) takeSynced(source string) {
+	g := b.guards[source]
+	if g == nil {
+		return
+	}
+	b.mu.Lock()
+	b.reportedAll[source] = true
+	delete(b.recalled, source)
+	b.mu.Unlock()
+	b.metrics.lastKnownGood(source, time.Time{})
+	b.accept(source, g.Synced(time.Now()), time.Now())
+	b.options.Memory.Remember(Change{Synced: source})
+	b.log.Debug("source reported its whole content", "source", source)
+	b.complete(source)
+}
+
+// complete marks a source as complete and tells the outputs to look at everything: what stands in the mesh
+// and is not desired is now known to be gone.
+func (b *Bridge) complete(source string) {
 	b.mu.Lock()
 	b.synced[source] = true
 	var merged []mesh.Name // what waited for this source may be completed now
@@ -164,7 +197,6 @@ func (b *Bridge) takeSynced(source string) {
 		}
 	}
 	b.mu.Unlock()
-	b.log.Debug("source reported its whole content", "source", source)
 	b.notify(merged)
 	for _, output := range b.outputs {
 		output.Synced()

@@ -53,10 +53,10 @@ func TestOutcomeIsOfTheContentAlone(t *testing.T) {
 }
 
 func quietBridge(groups map[string]string) *Bridge {
-	options := mesh.Options{
-		Domain: "consul", Form: mesh.WorkloadEntryForm, DefaultProtocol: mesh.HTTP, Placement: mesh.Placement{Base: "ns"},
-	}
-	return New(options, nil, groups, nil, slog.New(slog.DiscardHandler), NewMetrics(prometheus.NewRegistry()))
+	return New(Options{
+		Rules: Rules{Mesh: meshOptions()}, Groups: groups,
+		Log: slog.New(slog.DiscardHandler), Metrics: NewMetrics(prometheus.NewRegistry()),
+	}, []Source{newScript("consul"), newScript("east"), newScript("west"), newScript("alone")}, nil)
 }
 
 func oneUpdate(service catalog.Service) letters {

@@ -63,7 +63,7 @@ ServiceEntry for each service, one WorkloadEntry for each instance, changed one 
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usageError{fmt.Errorf("%w; see %s --help", err, cmd.CommandPath())}
 	})
-	root.AddCommand(newRun(), newConfig(), newVersion())
+	root.AddCommand(newRun(), newRelease(), newConfig(), newVersion())
 	return root
 }
 

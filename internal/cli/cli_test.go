@@ -46,7 +46,7 @@ func TestWrongUse(t *testing.T) {
 		args []string
 		want string
 	}{
-		"unknown command":   {[]string{"rnu"}, `isthmus: unknown command "rnu"; there are completion, config, run, version`},
+		"unknown command":   {[]string{"rnu"}, `isthmus: unknown command "rnu"; there are completion, config, release, run, version`},
 		"unknown flag":      {[]string{"run", "--consul"}, "isthmus: unknown flag: --consul; see isthmus run --help"},
 		"argument":          {[]string{"run", "now"}, `isthmus: isthmus run takes no argument, got "now"; see isthmus run --help`},
 		"no config file":    {[]string{"run", "--config", dir + "/none"}, "isthmus: configuration: open " + dir + "/none: no such file or directory"},
@@ -56,6 +56,10 @@ func TestWrongUse(t *testing.T) {
 		"consul address":    {[]string{"run", "--consul-addr", "ftp://x"}, `isthmus: configuration: sources[0].address: "ftp://x": the scheme is not http, https or unix`},
 		"namespace":         {[]string{"run", "--namespace", "A"}, `isthmus: configuration: kubernetes.namespace: "A" is no DNS label`},
 		"output":            {[]string{"run", "--output", "dir"}, `isthmus: output "dir" is not one of kube, stdout, dir=PATH`},
+		"state with kube":   {[]string{"run", "--state-file", dir + "/state"}, "isthmus: with output kube the objects themselves are the last known good"},
+		"a state of others": {[]string{"run", "--output", "stdout", "--state-file", bad}, "isthmus: state file " + bad + ": "},
+		"release nothing":   {[]string{"release"}, "isthmus: isthmus release takes the name of one source, got 0"},
+		"release unknown":   {[]string{"release", "east"}, `isthmus: there is no source "east" in the configuration`},
 		"no kubeconfig":     {[]string{"run"}, "isthmus: no kubeconfig and no service account of a pod: name a file with --kubeconfig, or choose --output stdout"},
 		"missing kubeconfig": {
 			[]string{"run", "--kubeconfig", dir + "/none"}, "isthmus: kubeconfig: stat " + dir + "/none: no such file or directory",

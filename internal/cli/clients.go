@@ -11,6 +11,7 @@ import (
 	"github.com/hashicorp/consul/api"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/isthmus-mesh/isthmus/internal/config"
 	"github.com/isthmus-mesh/isthmus/internal/consul"
@@ -48,17 +49,31 @@ func selection(c config.Services) consul.Selection {
 	return consul.Selection{Include: c.Include, Exclude: c.Exclude, WithTags: c.WithTags, WithoutTags: c.WithoutTags}
 }
 
-func newKubeOutput(c config.Config, placement mesh.Placement, log *slog.Logger, metrics *kube.Metrics) (*kube.Output, error) {
+// kubeConfig says how to reach the API server. Otherwise is what else the user could do.
+func kubeConfig(c config.Config, otherwise string) (*rest.Config, error) {
 	rules := clientcmd.NewDefaultClientConfigLoadingRules()
 	rules.ExplicitPath = c.Kubernetes.Kubeconfig
 	restConfig, err := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules, nil).ClientConfig()
 	if clientcmd.IsEmptyConfig(err) {
-		return nil, fmt.Errorf("no kubeconfig and no service account of a pod: name a file with --kubeconfig, or choose --output stdout")
+		return nil, fmt.Errorf("no kubeconfig and no service account of a pod: name a file with --kubeconfig, or %s", otherwise)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("kubeconfig: %w", err)
 	}
 	rest.AddUserAgent(restConfig, "isthmus/"+version)
+	return restConfig, nil
+}
+
+// holdsConfigMap names the ConfigMap that says which removals are held.
+func holdsConfigMap(c config.Config) client.ObjectKey {
+	return client.ObjectKey{Namespace: c.Namespaces()[0], Name: leaseName(c.Sources)}
+}
+
+func newKubeOutput(c config.Config, placement mesh.Placement, log *slog.Logger, metrics *kube.Metrics) (*kube.Output, error) {
+	restConfig, err := kubeConfig(c, "choose --output stdout")
+	if err != nil {
+		return nil, err
+	}
 	election, err := election(c)
 	if err != nil {
 		return nil, err
@@ -69,6 +84,7 @@ func newKubeOutput(c config.Config, placement mesh.Placement, log *slog.Logger, 
 		WritesPerSecond: c.Kubernetes.WritesPerSecond,
 		Writers:         c.Kubernetes.Writers,
 		Grace:           c.Kubernetes.RemovalGrace.Std(),
+		Holds:           leaseName(c.Sources),
 		Election:        election,
 		Log:             log,
 		Metrics:         metrics,

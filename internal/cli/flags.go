@@ -18,6 +18,7 @@ type flags struct {
 	namespace  string
 	adminAddr  string
 	output     string
+	stateFile  string
 	logLevel   string
 	logFormat  string
 	profiles   bool
@@ -25,17 +26,23 @@ type flags struct {
 
 func (f *flags) register(set *pflag.FlagSet) {
 	defaults := config.Default()
-	set.StringVar(&f.configFile, "config", "", "configuration `FILE`; flags go before it")
+	f.registerShared(set)
 	set.StringVar(&f.consulAddr, "consul-addr", "", "`ADDRESS` of a Consul agent; else CONSUL_HTTP_ADDR, else 127.0.0.1:8500; "+
 		"Consul's other variables (CONSUL_HTTP_TOKEN_FILE, CONSUL_CACERT, ...) are obeyed too")
-	set.StringVar(&f.kubeconfig, "kubeconfig", "", "kubeconfig `FILE`; else KUBECONFIG, else the pod's service account, else ~/.kube/config")
-	set.StringVar(&f.namespace, "namespace", defaults.Kubernetes.Namespace, "`NAMESPACE` of the objects")
 	set.StringVar(&f.adminAddr, "admin-addr", defaults.Admin.Address, "`ADDRESS` for /metrics, /healthz and /readyz")
 	set.StringVar(&f.output, "output", outputKube, "where the objects go: kube, stdout (YAML of everything, then one document for each "+
 		"change) or dir=`PATH` (one file for each service)")
 	set.StringVar(&f.logLevel, "log-level", defaults.Log.Level, "debug, info, warn or error")
 	set.StringVar(&f.logFormat, "log-format", defaults.Log.Format, "text or json")
 	set.BoolVar(&f.profiles, "pprof", false, "serve /debug/pprof/ at the admin address")
+}
+
+// registerShared registers the flags by which other commands find a running isthmus.
+func (f *flags) registerShared(set *pflag.FlagSet) {
+	set.StringVar(&f.configFile, "config", "", "configuration `FILE`; flags go before it")
+	set.StringVar(&f.kubeconfig, "kubeconfig", "", "kubeconfig `FILE`; else KUBECONFIG, else the pod's service account, else ~/.kube/config")
+	set.StringVar(&f.namespace, "namespace", config.Default().Kubernetes.Namespace, "`NAMESPACE` of the objects")
+	set.StringVar(&f.stateFile, "state-file", "", "`FILE` that holds the last known good, for other outputs than kube")
 }
 
 // load reads the configuration file, if there is one, and returns its content too.
@@ -62,6 +69,7 @@ func (f *flags) parse(set *pflag.FlagSet, content []byte) (config.Config, error)
 		"consul-addr": &c.Sources[0].Address,
 		"kubeconfig":  &c.Kubernetes.Kubeconfig,
 		"namespace":   &c.Kubernetes.Namespace,
+		"state-file":  &c.State.File,
 		"admin-addr":  &c.Admin.Address,
 		"log-level":   &c.Log.Level,
 		"log-format":  &c.Log.Format,

@@ -113,7 +113,7 @@ func (d *daemon) newReloader(c config.Config, content []byte, path string, parse
 
 // apply changes the daemon. It fails before it has changed anything.
 func (d *daemon) apply(reload config.Reload) error {
-	options, err := reload.Running.MeshOptions()
+	rules, err := rules(reload.Running)
 	if err != nil {
 		return err
 	}
@@ -125,8 +125,8 @@ func (d *daemon) apply(reload config.Reload) error {
 			source.Select(selection(reload.Running.Sources[i].Services))
 		}
 	}
-	if reload.Concerns("mesh.") {
-		d.bridge.SetOptions(options)
+	if reload.Concerns("mesh.") || reload.Concerns("guard.") {
+		d.bridge.SetRules(rules)
 	}
 	return nil
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/isthmus-mesh/isthmus/internal/file"
 	"github.com/isthmus-mesh/isthmus/internal/kube"
 	"github.com/isthmus-mesh/isthmus/internal/mesh"
+	"github.com/isthmus-mesh/isthmus/internal/state"
 )
 
 func newRun() *cobra.Command {
@@ -67,7 +68,7 @@ func newDaemon(c config.Config, output string, stdout, stderr io.Writer) (*daemo
 	log, level := newLog(c.Log, stderr)
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	options, err := c.MeshOptions()
+	rules, err := rules(c)
 	if err != nil {
 		return nil, err
 	}
@@ -75,7 +76,7 @@ func newDaemon(c config.Config, output string, stdout, stderr io.Writer) (*daemo
 	if err != nil {
 		return nil, err
 	}
-	out, err := newOutput(c, options.Placement, output, stdout, log, registry)
+	out, memory, err := newOutput(c, rules.Mesh.Placement, output, stdout, log, registry)
 	if err != nil {
 		return nil, err
 	}
@@ -83,9 +84,12 @@ func newDaemon(c config.Config, output string, stdout, stderr io.Writer) (*daemo
 	for i, source := range sources {
 		read[i] = source
 	}
-	b := bridge.New(options, read, c.Groups(), []bridge.Output{out}, log, bridge.NewMetrics(registry))
+	b := bridge.New(bridge.Options{
+		Rules: rules, Groups: c.Groups(), Memory: memory, Log: log, Metrics: bridge.NewMetrics(registry),
+	}, read, []bridge.Output{out})
 	server, err := admin.Listen(admin.Options{
 		Address: c.Admin.Address, Metrics: registry, Ready: b.Ready, Profiles: c.Admin.Profiles,
+		Status: func() any { return status{Sources: b.Status()} },
 	})
 	if err != nil {
 		return nil, fmt.Errorf("%w; choose another with --admin-addr", err)
@@ -113,6 +117,11 @@ func (d *daemon) run(ctx context.Context) error {
 	return err
 }
 
+func rules(c config.Config) (bridge.Rules, error) {
+	options, err := c.MeshOptions()
+	return bridge.Rules{Mesh: options, Guard: c.Guard.Options()}, err
+}
+
 func newSources(c config.Config, log *slog.Logger, registry prometheus.Registerer) ([]*consul.Source, error) {
 	metrics := consul.NewMetrics(registry)
 	sources := make([]*consul.Source, 0, len(c.Sources))
@@ -133,19 +142,48 @@ func newSources(c config.Config, log *slog.Logger, registry prometheus.Registere
 	return sources, nil
 }
 
+// status is what /status says.
+type status struct {
+	Sources []bridge.SourceStatus `json:"sources"`
+}
+
+// newOutput makes the output, and what it remembers of earlier runs.
 func newOutput(
 	c config.Config, placement mesh.Placement, output string, stdout io.Writer, log *slog.Logger, registry prometheus.Registerer,
-) (bridge.Output, error) {
+) (bridge.Output, bridge.Memory, error) {
 	kind, argument, err := parseOutput(output)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	switch kind {
-	case outputStdout:
-		return file.NewStream(stdout), nil
-	case outputDir:
-		return file.NewFolder(argument, log)
-	default:
-		return newKubeOutput(c, placement, log, kube.NewMetrics(registry))
+	if kind == outputKube {
+		if c.State.File != "" {
+			return nil, nil, fmt.Errorf("with output kube the objects themselves are the last known good: leave out --state-file and state.file")
+		}
+		out, err := newKubeOutput(c, placement, log, kube.NewMetrics(registry))
+		if err != nil {
+			return nil, nil, err
+		}
+		return out, out.Memory(), nil
 	}
+	memory, err := newMemory(c, kind, log)
+	if err != nil {
+		return nil, nil, err
+	}
+	if kind == outputStdout {
+		return file.NewStream(stdout), memory, nil
+	}
+	out, err := file.NewFolder(argument, log)
+	return out, memory, err
+}
+
+// newMemory opens the state file; nil where there is none.
+func newMemory(c config.Config, kind string, log *slog.Logger) (bridge.Memory, error) {
+	if c.State.File != "" {
+		return state.Open(c.State.File, log)
+	}
+	if kind != outputStdout {
+		log.Warn("without a state file a start while Consul is down knows nothing, and a restart forgets what is held: " +
+			"name one with --state-file")
+	}
+	return nil, nil
 }

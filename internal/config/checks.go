@@ -25,6 +25,16 @@ func (c *checks) oneOf(path, value string, allowed ...string) {
 	c.fail(path, "%q is not one of %s", value, strings.Join(allowed, ", "))
 }
 
+func (c *checks) within(path string, value, least, most int) {
+	switch {
+	case value >= least && value <= most:
+	case least == 0 && value < 0:
+		c.fail(path, "%d is negative", value)
+	default:
+		c.fail(path, "%d is not within %d and %d", value, least, most)
+	}
+}
+
 func (c *checks) dnsLabel(path, value string) {
 	if problems := validation.IsDNS1123Label(value); len(problems) > 0 {
 		c.fail(path, "%q is no DNS label: %s", value, problems[0])

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"time"
 
 	"sigs.k8s.io/yaml"
@@ -16,6 +17,8 @@ import (
 type Config struct {
 	Sources    []Source   `json:"sources" doc:"The registries: one entry for each Consul datacenter. Each is read by itself; trouble with one delays no other. A host without a datacenter belongs to the first of them."`
 	Mesh       Mesh       `json:"mesh" reload:"now" doc:"How services are translated."`
+	Guard      Guard      `json:"guard" reload:"now" doc:"When a disappearance is believed. What exceeds these bounds is held: the mesh keeps the endpoints that Consul reported last, until Consul brings them back or somebody runs isthmus release."`
+	State      State      `json:"state" doc:"What survives a restart, where the output isn't kube: there the objects themselves do."`
 	Kubernetes Kubernetes `json:"kubernetes" doc:"The Kubernetes API that is written to, where the output is kube."`
 	Admin      Admin      `json:"admin" doc:"The server for metrics, health and readiness. It changes nothing, and needs no authentication."`
 	Log        Log        `json:"log" doc:"The log, on standard error."`
@@ -113,6 +116,7 @@ func Default() Config {
 			Domain: "consul", ClusterDomain: "cluster.local", Endpoints: "workloadEntry",
 			DefaultProtocol: "http", Health: passingAndWarning,
 		},
+		Guard: defaultGuard(),
 		Kubernetes: Kubernetes{
 			Namespace: "consul-services", Writers: 16, RemovalGrace: Duration(time.Minute),
 			LeaderElection: LeaderElection{
@@ -128,6 +132,11 @@ func Default() Config {
 // DefaultSource returns what holds for a source where nothing is said.
 func DefaultSource() Source {
 	return Source{Name: "consul", Connections: 150, Wait: Duration(5 * time.Minute)}
+}
+
+// HasSource tells whether there is a source of that name.
+func (c Config) HasSource(name string) bool {
+	return slices.ContainsFunc(c.Sources, func(s Source) bool { return s.Name == name })
 }
 
 // Load reads a configuration file and checks it. Every error names the file and the entry.

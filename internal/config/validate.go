@@ -22,6 +22,7 @@ func (c Config) Validate() error {
 	var found checks
 	c.validateSources(&found)
 	c.Mesh.validate(&found)
+	c.Guard.validate(&found)
 	c.Kubernetes.validate(&found)
 	if _, _, err := net.SplitHostPort(c.Admin.Address); err != nil {
 		found.fail("admin.address", "%q is not host:port", c.Admin.Address)

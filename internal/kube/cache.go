@@ -3,12 +3,14 @@ package kube
 import (
 	"context"
 	"net/http"
+	"time"
 
 	networkingv1 "istio.io/client-go/pkg/apis/networking/v1"
 	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
@@ -43,6 +45,9 @@ func newMapper() meta.RESTMapper {
 		}
 	}
 	mapper.Add(corev1.SchemeGroupVersion.WithKind("Namespace"), meta.RESTScopeRoot)
+	for _, kind := range []string{"ConfigMap", "ConfigMapList", "Event"} {
+		mapper.Add(corev1.SchemeGroupVersion.WithKind(kind), meta.RESTScopeNamespace)
+	}
 	return mapper
 }
 
@@ -50,8 +55,10 @@ func newMapper() meta.RESTMapper {
 const serviceIndex = "service"
 
 // newCache makes a cache of all ServiceEntries and WorkloadEntries of the namespaces, foreign ones too: a foreign
-// object that bears a name we want must be seen before we write.
-func newCache(ctx context.Context, config *rest.Config, httpClient *http.Client, namespaces []string) (cache.Cache, error) {
+// object that bears a name we want must be seen before we write. Of the ConfigMaps it holds the one that says what is held.
+func newCache(
+	ctx context.Context, config *rest.Config, httpClient *http.Client, namespaces []string, holds client.ObjectKey,
+) (cache.Cache, error) {
 	watched := map[string]cache.Config{}
 	for _, namespace := range namespaces {
 		watched[namespace] = cache.Config{}
@@ -59,6 +66,10 @@ func newCache(ctx context.Context, config *rest.Config, httpClient *http.Client,
 	c, err := cache.New(config, cache.Options{
 		HTTPClient: httpClient, Scheme: scheme, Mapper: mapper,
 		DefaultNamespaces: watched, DefaultTransform: keepOwnMark,
+		ByObject: map[client.Object]cache.ByObject{&corev1.ConfigMap{}: {
+			Namespaces: map[string]cache.Config{holds.Namespace: {}},
+			Field:      fields.OneTermEqualSelector("metadata.name", holds.Name),
+		}},
 	})
 	if err != nil {
 		return nil, err
@@ -99,21 +110,29 @@ func keepOwnMark(object any) (any, error) {
 		return object, nil //nolint:nilerr // not an object: a tombstone
 	}
 	var mark []metav1.ManagedFieldsEntry
-	if applied(accessor.GetManagedFields()) {
-		mark = []metav1.ManagedFieldsEntry{{Manager: FieldOwner, Operation: metav1.ManagedFieldsOperationApply}}
+	if entry := application(accessor.GetManagedFields()); entry != nil {
+		mark = []metav1.ManagedFieldsEntry{{Manager: entry.Manager, Operation: entry.Operation, Time: entry.Time}}
 	}
 	accessor.SetManagedFields(mark)
 	return object, nil
 }
 
 // ours tells whether isthmus wrote an object. The API server keeps that account; labels can be copied.
-func ours(object client.Object) bool { return applied(object.GetManagedFields()) }
+func ours(object client.Object) bool { return application(object.GetManagedFields()) != nil }
 
-func applied(entries []metav1.ManagedFieldsEntry) bool {
-	for _, entry := range entries {
+// appliedAt is when isthmus changed an object last; the zero time where it never did.
+func appliedAt(object client.Object) time.Time {
+	if entry := application(object.GetManagedFields()); entry != nil && entry.Time != nil {
+		return entry.Time.Time
+	}
+	return time.Time{}
+}
+
+func application(entries []metav1.ManagedFieldsEntry) *metav1.ManagedFieldsEntry {
+	for i, entry := range entries {
 		if entry.Manager == FieldOwner && entry.Operation == metav1.ManagedFieldsOperationApply {
-			return true
+			return &entries[i]
 		}
 	}
-	return false
+	return nil
 }

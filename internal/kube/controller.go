@@ -28,7 +28,7 @@ const (
 
 // newController makes a controller whose requests are names of services. It runs on every replica, so that a
 // new leader starts with all it must know; whoever doesn't lead writes nothing.
-func (o *Output) newController() (controller.TypedController[mesh.Name], error) {
+func (o *Output) newController(ctx context.Context) (controller.TypedController[mesh.Name], error) {
 	unique := false
 	c, err := controller.NewTypedUnmanaged("service", controller.TypedOptions[mesh.Name]{
 		SkipNameValidation:      new(!unique),
@@ -51,7 +51,7 @@ func (o *Output) newController() (controller.TypedController[mesh.Name], error) 
 			return nil, err
 		}
 	}
-	return c, nil
+	return c, o.memory.watch(ctx)
 }
 
 // connect opens the way from Notify to the controller's queue.
@@ -59,6 +59,7 @@ func (o *Output) connect(ctx context.Context, queue workqueue.TypedRateLimitingI
 	go func() {
 		if o.cache.WaitForCacheSync(ctx) {
 			o.queue.Store(&queue)
+			close(o.read)
 			o.lookAtAll()
 		}
 	}()

@@ -85,6 +85,7 @@ func (o *Output) startTerm(ctx context.Context) {
 	o.ledger.clear()
 	o.term.Store(&ctx)
 	o.metrics.leader.Set(1)
+	o.memory.ring()
 	if o.queue.Load() != nil {
 		o.lookAtAll()
 	}

@@ -39,6 +39,8 @@ type Options struct {
 	Writers int
 	// Grace is how long the ServiceEntry of a service that left stays, without endpoints.
 	Grace time.Duration
+	// Holds is the name of the ConfigMap, in the first namespace of the Placement, that says which removals are held.
+	Holds string
 	// Election is how replicas agree which of them writes; nil where there is only one.
 	Election *Election
 	Log      *slog.Logger
@@ -59,6 +61,9 @@ type Output struct {
 	term   atomic.Pointer[context.Context]
 	ledger ledger
 	links  links
+	memory *Memory
+	// read is closed once the API server's content is in the cache.
+	read chan struct{}
 	// standby says that this replica doesn't lead, but could.
 	standby atomic.Bool
 
@@ -90,7 +95,12 @@ func New(options Options) (*Output, error) {
 	}
 	o := &Output{
 		options: options, log: options.Log, metrics: options.Metrics, http: httpClient,
+		read: make(chan struct{}),
 		held: map[mesh.Name]string{}, crowd: map[string]int{}, departed: map[mesh.Name]time.Time{},
+	}
+	o.memory = &Memory{
+		output: o, wake: make(chan struct{}, 1),
+		at: client.ObjectKey{Namespace: options.Placement.Namespaces()[0], Name: options.Holds},
 	}
 	o.client, err = client.New(config, client.Options{HTTPClient: httpClient, Scheme: scheme, Mapper: mapper})
 	if err != nil {
@@ -136,10 +146,10 @@ func (o *Output) Run(ctx context.Context, state bridge.State) error {
 	if err != nil || ctx.Err() != nil {
 		return err
 	}
-	if o.cache, err = newCache(ctx, o.options.REST, o.http, namespaces); err != nil {
+	if o.cache, err = newCache(ctx, o.options.REST, o.http, namespaces, o.memory.at); err != nil {
 		return fmt.Errorf("kubernetes cache: %w", err)
 	}
-	controller, err := o.newController()
+	controller, err := o.newController(ctx)
 	if err != nil {
 		return fmt.Errorf("kubernetes controller: %w", err)
 	}

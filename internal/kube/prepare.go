@@ -118,7 +118,12 @@ func (o *Output) mayReadEach(ctx context.Context, first string) error {
 			return err
 		}
 	}
-	return nil
+	at := o.memory.at
+	err := o.client.List(ctx, &corev1.ConfigMapList{}, client.InNamespace(at.Namespace), client.MatchingFields{"metadata.name": at.Name})
+	if apierrors.IsForbidden(err) {
+		return fmt.Errorf("isthmus needs get, list, watch, create and update on ConfigMap %s, where it keeps which removals are held: %w", at, err)
+	}
+	return err
 }
 
 // mayRead asks for what the watch will ask for, since the watch itself would only wait and try again.

@@ -13,16 +13,20 @@ import (
 	"k8s.io/apimachinery/pkg/util/yaml"
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/isthmus-mesh/isthmus/internal/bridge"
+	"github.com/isthmus-mesh/isthmus/internal/guard"
 )
 
-// TestRights holds that the rights in deploy/rbac.yaml are enough to write, change and remove, to lead, and to heal.
+// TestRights holds that the rights in deploy/rbac.yaml are enough to write, change and remove, to lead, and to say
+// what is held.
 func TestRights(t *testing.T) {
 	const ns = "consul-services"
 	applyFile(t, "../../deploy/rbac.yaml")
 	config := daemonREST(t)
 	b, c := newBoard(ns), newClient(t)
 	b.set("web", map[string]string{"1": "v1", "2": "v1"})
-	r := start(t, b, func(o *Options) {
+	r := startMemory(t, b, func(o *Options) {
 		o.REST, o.Grace = config, 0
 		o.Election = &Election{
 			Namespace: "isthmus", Name: "isthmus-consul", Identity: "one",
@@ -34,6 +38,10 @@ func TestRights(t *testing.T) {
 	eventually(t, []string{"SE consul-services/web.consul", "WLE consul-services/" + wle("web", "1") + " v2"}, objects(t, c, ns))
 	b.set("web", nil)
 	eventually(t, []string{}, objects(t, c, ns))
+	r.Memory().Remember(bridge.Change{Holds: flood()})
+	eventually(t, []string{"RemovalsHeld"}, events(t, c, ns))
+	r.Memory().Remember(bridge.Change{Holds: map[string]guard.Hold{}})
+	eventually(t, []string{"RemovalsHeld", "RemovalsReleased"}, events(t, c, ns))
 }
 
 // daemonREST is the API server as the service account of deploy/rbac.yaml sees it.

@@ -24,10 +24,11 @@ const (
 	ServiceLabel = prefix + "service"
 	// PlacementLabel marks a namespace that isthmus created; it holds the Base of the Placement.
 	PlacementLabel = prefix + "placement"
-	// ServiceAnnotation, NodeAnnotation and ServiceIDAnnotation hold the registry's own words.
-	ServiceAnnotation   = prefix + "consul-service"
-	NodeAnnotation      = prefix + "consul-node"
-	ServiceIDAnnotation = prefix + "consul-service-id"
+	// These annotations hold the registry's own words.
+	ServiceAnnotation    = prefix + "consul-service"
+	DatacenterAnnotation = prefix + "consul-datacenter"
+	NodeAnnotation       = prefix + "consul-node"
+	ServiceIDAnnotation  = prefix + "consul-service-id"
 	// SourceAnnotation holds, for a merged service, the name of the registry that reports the instance. It can't be a
 	// label: istiod lets an object's labels override those of its spec, and the ServiceEntry selects by the source.
 	SourceAnnotation = prefix + "reported-by"
@@ -110,13 +111,13 @@ func serviceEntryObject(service catalog.Service, name Name, namespace string, sp
 		Namespace:   namespace,
 		Name:        name.ServiceEntry(),
 		Labels:      objectLabels(name),
-		Annotations: annotations(ServiceAnnotation, service.Name),
+		Annotations: annotations(ServiceAnnotation, service.Name, DatacenterAnnotation, service.Datacenter),
 		Spec:        spec,
 	}
 }
 
 func workloadEntryObject(name Name, namespace string, e endpoint) Object {
-	notes := annotations(NodeAnnotation, e.id.Node, ServiceIDAnnotation, e.id.ServiceID)
+	notes := annotations(DatacenterAnnotation, e.id.Datacenter, NodeAnnotation, e.id.Node, ServiceIDAnnotation, e.id.ServiceID)
 	if e.source != "" {
 		notes[SourceAnnotation] = e.source
 	}
@@ -144,7 +145,7 @@ func objectLabels(name Name) map[string]string {
 func annotations(pairs ...string) map[string]string {
 	out := map[string]string{}
 	for i := 0; i < len(pairs); i += 2 {
-		if value := validText(pairs[i+1]); len(value) <= maxAnnotation {
+		if value := validText(pairs[i+1]); value != "" && len(value) <= maxAnnotation {
 			out[pairs[i]] = value
 		}
 	}

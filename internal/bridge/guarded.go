@@ -1,0 +1,113 @@
+package bridge
+
+import (
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/isthmus-mesh/isthmus/internal/catalog"
+	"github.com/isthmus-mesh/isthmus/internal/guard"
+)
+
+// Release lets go what is held of a source. It returns at once.
+func (b *Bridge) Release(source string) { b.inbox.release(source) }
+
+// accept takes what a guard hands on.
+func (b *Bridge) accept(source string, services []catalog.Service, observed time.Time) {
+	for _, service := range services {
+		b.notify(b.takeService(service, observed))
+	}
+	b.options.Memory.Remember(Change{Services: services})
+	b.showHold(source)
+}
+
+// takeReleases lets go what somebody released.
+func (b *Bridge) takeRelease(source string) {
+	g := b.guards[source]
+	if g == nil {
+		return
+	}
+	if _, held := g.Hold(); held {
+		b.ending = "somebody released it"
+		b.accept(source, g.Release(), time.Now())
+	}
+}
+
+// tick lets go what is due, and has the loop come back when more is.
+func (b *Bridge) tick() {
+	now := time.Now()
+	var next time.Time
+	for _, source := range slices.Sorted(maps.Keys(b.guards)) {
+		released, again := b.guards[source].Tick(now)
+		if len(released) > 0 {
+			b.ending = "what is still missing is little, or was held for as long as guard.releaseAfter says"
+			b.accept(source, released, now)
+		}
+		if !again.IsZero() && (next.IsZero() || again.Before(next)) {
+			next = again
+		}
+	}
+	b.timer.Stop()
+	if !next.IsZero() {
+		b.timer.Reset(time.Until(next))
+	}
+}
+
+// showHold tells the log, the metrics and the memory of a source's hold, if it is another one than before.
+func (b *Bridge) showHold(source string) {
+	hold, held := b.guards[source].Hold()
+	ending := b.ending
+	b.ending = ""
+	before, was := b.holds[source]
+	if hold == before {
+		return
+	}
+	b.mu.Lock()
+	if held {
+		b.holds[source] = hold
+	} else {
+		delete(b.holds, source)
+	}
+	holds := maps.Clone(b.holds)
+	b.mu.Unlock()
+	b.metrics.held(source, hold)
+	b.options.Memory.Remember(Change{Holds: holds})
+	switch {
+	case held && (!was || !hold.Since.Equal(before.Since)):
+		b.log.Error("a disappearance isn't believed: removals are held, additions and changes go on; "+
+			"if it is meant, run isthmus release "+source, "source", source,
+			"instances", hold.Instances, "services", hold.Services, "why", hold.Reason)
+	case !held:
+		if ending == "" {
+			ending = "the registry brought everything back"
+		}
+		b.log.Info("removals are no longer held", "source", source, "why", ending,
+			"held for", time.Since(before.Since).Round(time.Second))
+	}
+}
+
+// SourceStatus is what is to be told of one source.
+type SourceStatus struct {
+	Name string `json:"name"`
+	// Complete says that it has reported its whole content in this run; else LastKnownGood tells whether what was
+	// remembered stands for it.
+	Complete      bool `json:"complete"`
+	LastKnownGood bool `json:"lastKnownGood"`
+	// Hold describes the removals that are held; nil where none are.
+	Hold *guard.Hold `json:"hold,omitempty"`
+}
+
+// Status returns what is to be told of each source, sorted by name.
+func (b *Bridge) Status() []SourceStatus {
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	var all []SourceStatus
+	for _, source := range slices.Sorted(maps.Keys(b.synced)) {
+		status := SourceStatus{Name: source, Complete: b.reportedAll[source], LastKnownGood: b.recalled[source]}
+		if hold, held := b.holds[source]; held {
+			status.Hold = &hold
+		}
+		all = append(all, status)
+	}
+	return all
+}

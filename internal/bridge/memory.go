@@ -1,0 +1,106 @@
+package bridge
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"time"
+
+	"github.com/isthmus-mesh/isthmus/internal/catalog"
+	"github.com/isthmus-mesh/isthmus/internal/guard"
+)
+
+// A Memory outlives the process: it knows what the mesh held and which disappearances are held back.
+type Memory interface {
+	// Recall returns what was remembered before this run. It may wait until that can be read, and fails only for what
+	// a retry can't mend.
+	Recall(ctx context.Context) (Recollection, error)
+	// Remember takes what changed. It returns at once.
+	Remember(change Change)
+	// Run keeps what it is told, and calls release with the name of each source whose held removals somebody
+	// releases, until ctx ends.
+	Run(ctx context.Context, release func(source string)) error
+}
+
+// Recollection is the last known good.
+type Recollection struct {
+	// Services are what the mesh held, by the sources that reported them.
+	Services []catalog.Service
+	// Whole are the sources of which Services is the whole content, as it was reported: they are served until the
+	// source itself has reported. What others have there is only compared with what they report.
+	Whole []string
+	// Holds are the holds in force, by source.
+	Holds map[string]guard.Hold
+	// Changed is when the newest of it was written.
+	Changed time.Time
+}
+
+// Change is what is to be remembered.
+type Change struct {
+	// Services are the newest states of services, as they are believed.
+	Services []catalog.Service
+	// Synced is a source that has reported its whole content; empty for none.
+	Synced string
+	// Holds are all holds in force; nil where they didn't change.
+	Holds map[string]guard.Hold
+}
+
+// forgetful is the memory of a run that has none.
+type forgetful struct{}
+
+func (forgetful) Recall(context.Context) (Recollection, error) { return Recollection{}, nil }
+func (forgetful) Remember(Change)                              {}
+func (forgetful) Run(context.Context, func(string)) error      { return nil }
+
+// recall begins with what was remembered.
+func (b *Bridge) recall(ctx context.Context) error {
+	recollection, err := b.options.Memory.Recall(ctx)
+	if err != nil || ctx.Err() != nil {
+		return err
+	}
+	bySource := map[string][]catalog.Service{}
+	for _, service := range recollection.Services {
+		bySource[service.Source] = append(bySource[service.Source], service)
+	}
+	for source, g := range b.guards {
+		services := bySource[source]
+		if len(services) == 0 {
+			continue
+		}
+		hold := recollection.Holds[source]
+		g.Recall(services, hold)
+		b.showHold(source)
+		b.mu.Lock()
+		b.recalled[source] = true
+		b.mu.Unlock()
+		b.metrics.lastKnownGood(source, recollection.Changed)
+		b.log.Info("the last known good stands until the source has reported its whole content",
+			"source", source, "services", len(services), "last change", age(recollection.Changed))
+		if hold.Since.IsZero() {
+			continue
+		}
+		b.log.Warn("removals of before the start are still held", "source", source, "since", hold.Since,
+			"instances", hold.Instances, "services", hold.Services, "why", hold.Reason)
+	}
+	if len(recollection.Holds) > len(b.holds) { // of sources that nothing stands of
+		b.options.Memory.Remember(Change{Holds: maps.Clone(b.holds)})
+	}
+	now := time.Now()
+	for _, source := range recollection.Whole {
+		if b.guards[source] == nil {
+			continue // a source that was taken out of the configuration
+		}
+		for _, service := range bySource[source] {
+			b.notify(b.takeService(service, now))
+		}
+		b.complete(source)
+	}
+	return nil
+}
+
+func age(at time.Time) string {
+	if at.IsZero() {
+		return "unknown"
+	}
+	return fmt.Sprintf("%s (%s ago)", at.UTC().Format(time.RFC3339), time.Since(at).Round(time.Second))
+}

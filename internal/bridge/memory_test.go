@@ -1,0 +1,192 @@
+package bridge
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/isthmus-mesh/isthmus/internal/catalog"
+	"github.com/isthmus-mesh/isthmus/internal/guard"
+)
+
+// diary is a memory that lives as long as a test.
+type diary struct {
+	mu       sync.Mutex
+	services map[catalog.Key]catalog.Service
+	synced   map[string]bool
+	holds    map[string]guard.Hold
+	// partly says that what is recalled is only to compare with.
+	partly   bool
+	released chan string
+}
+
+func newDiary() *diary {
+	return &diary{services: map[catalog.Key]catalog.Service{}, synced: map[string]bool{}, released: make(chan string, 1)}
+}
+
+func (d *diary) Recall(context.Context) (Recollection, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	r := Recollection{Services: slices.Collect(maps.Values(d.services)), Holds: d.holds, Changed: time.Unix(1, 0)}
+	if !d.partly {
+		r.Whole = slices.Sorted(maps.Keys(d.synced))
+	}
+	return r, nil
+}
+
+func (d *diary) Remember(change Change) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, service := range change.Services {
+		if len(service.Instances) == 0 {
+			delete(d.services, service.Key)
+		} else {
+			d.services[service.Key] = service
+		}
+	}
+	if change.Synced != "" {
+		d.synced[change.Synced] = true
+	}
+	if change.Holds != nil {
+		d.holds = change.Holds
+	}
+}
+
+func (d *diary) Run(ctx context.Context, release func(string)) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case source := <-d.released:
+			release(source)
+		}
+	}
+}
+
+func guarded(memory Memory) Options {
+	return Options{Memory: memory, Rules: Rules{Mesh: meshOptions(), Guard: guard.Options{
+		Window: time.Minute, Instances: 0.5, Services: 0.1, FewInstances: 3, FewServices: 1,
+	}}}
+}
+
+// fleet reports services s0 to s9.
+func fleet(source *script) []string {
+	var names []string
+	for i := range 10 {
+		names = append(names, fmt.Sprint("s", i))
+		source.report(reported("consul", names[i], "1", "2"))
+	}
+	source.complete()
+	return names
+}
+
+func holds(b *Bridge) func() []string {
+	return func() []string {
+		held := []string{}
+		for _, status := range b.Status() {
+			if status.Hold != nil {
+				held = append(held, fmt.Sprintf("%s: %d instances of %d services", status.Name, status.Hold.Instances, status.Hold.Services))
+			}
+		}
+		return held
+	}
+}
+
+// TestFloodIsHeld holds that a registry that loses its services takes nothing from the mesh, before a restart and after,
+// until somebody says that it is meant.
+func TestFloodIsHeld(t *testing.T) {
+	for _, partly := range []bool{false, true} {
+		t.Run(fmt.Sprintf("partly=%v", partly), func(t *testing.T) {
+			memory, source, out := newDiary(), newScript("consul"), newMirror()
+			memory.partly = partly
+			b, stop := startStoppable(t, guarded(memory), out, source)
+			names := fleet(source)
+			eventually(t, names, out.labels)
+			for _, name := range names {
+				source.report(reported("consul", name))
+			}
+			eventually(t, []string{"consul: 20 instances of 10 services"}, holds(b))
+			eventually(t, names, out.labels)
+			stop()
+
+			source, out = newScript("consul"), newMirror()
+			b = startWith(t, guarded(memory), out, source)
+			if !partly {
+				eventually(t, names, out.labels)
+			}
+			source.report(reported("consul", "new", "1"))
+			source.complete()
+			eventually(t, append([]string{"new"}, names...), out.labels)
+			eventually(t, []string{"consul: 20 instances of 10 services"}, holds(b))
+
+			memory.released <- "consul"
+			eventually(t, []string{"new"}, out.labels)
+			eventually(t, []string{}, holds(b))
+		})
+	}
+}
+
+// TestRegistryComesBack holds that a hold ends by itself when the registry has everything again.
+func TestRegistryComesBack(t *testing.T) {
+	source, out := newScript("consul"), newMirror()
+	b := startWith(t, guarded(nil), out, source)
+	names := fleet(source)
+	for _, name := range names {
+		source.report(reported("consul", name))
+	}
+	eventually(t, []string{"consul: 20 instances of 10 services"}, holds(b))
+	for _, name := range names {
+		source.report(reported("consul", name, "1", "2"))
+	}
+	eventually(t, []string{}, holds(b))
+	eventually(t, names, out.labels)
+	source.report(reported("consul", "s3"))
+	eventually(t, slices.Delete(names, 3, 4), out.labels)
+}
+
+// TestLastKnownGoodIsServed holds that a whole recollection is served, and ready, while the registry is away, and that a
+// part of one isn't taken for the whole.
+func TestLastKnownGoodIsServed(t *testing.T) {
+	memory := newDiary()
+	memory.Remember(Change{Services: []catalog.Service{reported("consul", "web", "1"), reported("gone", "x", "1")}})
+	b, stop := startStoppable(t, guarded(memory), newMirror(), newScript("consul"))
+	eventually(t, nil, b.Ready) // its objects may stand in the mesh
+	if b.Complete() {
+		t.Error("a part is taken for the whole")
+	}
+	stop()
+
+	memory.Remember(Change{Synced: "consul"})
+	memory.Remember(Change{Synced: "gone"})
+	out := newMirror()
+	b = startWith(t, guarded(memory), out, newScript("consul"))
+	eventually(t, []string{"web"}, out.labels)
+	eventually(t, true, b.Complete)
+	eventually(t, nil, b.Ready)
+	want := []SourceStatus{{Name: "consul", LastKnownGood: true}}
+	if diff := cmp.Diff(want, b.Status()); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+// TestOneSourceIsHeld holds that the flood of one source holds back nothing of another.
+func TestOneSourceIsHeld(t *testing.T) {
+	east, consul, out := newScript("east"), newScript("consul"), newMirror()
+	b := startWith(t, guarded(nil), out, east, consul)
+	names := fleet(consul)
+	east.report(reported("east", "web", "1"))
+	east.complete()
+	eventually(t, append(names, "web"), out.labels)
+	for _, name := range names {
+		consul.report(reported("consul", name))
+	}
+	eventually(t, []string{"consul: 20 instances of 10 services"}, holds(b))
+	east.report(reported("east", "web"))
+	eventually(t, names, out.labels)
+}

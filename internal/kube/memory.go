@@ -1,0 +1,142 @@
+package kube
+
+import (
+	"context"
+	"maps"
+	"sync"
+	"time"
+
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/isthmus-mesh/isthmus/internal/bridge"
+	"github.com/isthmus-mesh/isthmus/internal/guard"
+	"github.com/isthmus-mesh/isthmus/internal/mesh"
+)
+
+// Memory is the bridge.Memory of the Kubernetes API: the objects themselves say what the mesh held, and a ConfigMap says
+// which removals are held. Every replica reads it, the one that leads writes it.
+type Memory struct {
+	output *Output
+	at     client.ObjectKey
+	// wake holds a value while the ConfigMap may differ from what it should say.
+	wake chan struct{}
+
+	mu sync.Mutex
+	// holds are all in force here.
+	holds map[string]guard.Hold
+}
+
+// Memory returns the memory of the output.
+func (o *Output) Memory() *Memory { return o.memory }
+
+// Recall implements bridge.Memory. It waits until the API server's content is read.
+func (m *Memory) Recall(ctx context.Context) (bridge.Recollection, error) {
+	select {
+	case <-m.output.read:
+	case <-ctx.Done():
+		return bridge.Recollection{}, nil
+	}
+	recollection, err := m.output.recall(ctx)
+	if err != nil {
+		return bridge.Recollection{}, err
+	}
+	_, status, err := m.cached(ctx)
+	if err != nil {
+		return bridge.Recollection{}, err
+	}
+	m.mu.Lock()
+	m.holds = status.Holds
+	m.mu.Unlock()
+	recollection.Holds = maps.Clone(status.Holds)
+	return recollection, nil
+}
+
+// recall returns what the objects of ours say.
+func (o *Output) recall(ctx context.Context) (bridge.Recollection, error) {
+	standing, err := o.listed(ctx)
+	if err != nil {
+		return bridge.Recollection{}, err
+	}
+	var r bridge.Recollection
+	byName := map[mesh.Name][]mesh.Object{}
+	for _, object := range standing {
+		name, ok := serviceOf(object)
+		if !ok || !ours(object) {
+			continue
+		}
+		byName[name] = append(byName[name], mesh.Object{
+			Kind: kindOf(object), Namespace: object.GetNamespace(), Name: object.GetName(),
+			Labels: object.GetLabels(), Annotations: object.GetAnnotations(), Spec: specOf(object),
+		})
+		if at := appliedAt(object); at.After(r.Changed) {
+			r.Changed = at
+		}
+	}
+	for name, objects := range byName {
+		r.Services = append(r.Services, mesh.Recall(name, objects)...)
+	}
+	return r, nil
+}
+
+// Remember implements bridge.Memory.
+func (m *Memory) Remember(change bridge.Change) {
+	if change.Holds == nil {
+		return // the objects say the rest
+	}
+	m.mu.Lock()
+	m.holds = change.Holds
+	m.mu.Unlock()
+	m.ring()
+}
+
+func (m *Memory) ring() {
+	select {
+	case m.wake <- struct{}{}:
+	default:
+	}
+}
+
+const (
+	// holdsPause is how long the ConfigMap lags behind: while a flood comes, every report changes the counts.
+	holdsPause = 500 * time.Millisecond
+	// holdsRetry is how long a write that failed waits for the next one.
+	holdsRetry = 2 * time.Second
+)
+
+// Run implements bridge.Memory.
+func (m *Memory) Run(ctx context.Context, release func(source string)) error {
+	select {
+	case <-m.output.read:
+	case <-ctx.Done():
+		return nil
+	}
+	failing := false
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-m.wake:
+		}
+		err := m.keep(ctx, release)
+		if ctx.Err() != nil {
+			return nil
+		}
+		pause := holdsPause
+		if err != nil {
+			pause = holdsRetry
+			m.ring()
+		}
+		switch {
+		case err != nil && !failing:
+			m.output.log.Error("the ConfigMap that says what is held can't be written; tried again until it can",
+				"configmap", m.at.String(), "error", err)
+		case err == nil && failing:
+			m.output.log.Info("the ConfigMap that says what is held is written again", "configmap", m.at.String())
+		}
+		failing = err != nil
+		select {
+		case <-ctx.Done():
+		case <-time.After(pause):
+		}
+	}
+}

@@ -1,0 +1,190 @@
+package state
+
+import (
+	"bytes"
+	"log/slog"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/isthmus-mesh/isthmus/internal/bridge"
+	"github.com/isthmus-mesh/isthmus/internal/catalog"
+	"github.com/isthmus-mesh/isthmus/internal/guard"
+)
+
+// TestDiskFull holds that a full disk is said, that the file still holds what it held before, and that it is written
+// once there is room.
+func TestDiskFull(t *testing.T) {
+	folder := t.TempDir()
+	mount(t, folder)
+	path := filepath.Join(folder, "state")
+	var log bytes.Buffer
+	f, err := Open(path, slog.New(slog.NewTextHandler(&log, nil)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	f.Remember(bridge.Change{Services: []catalog.Service{service("web", "1")}})
+	if !f.save() {
+		t.Fatal("not saved")
+	}
+	if err := os.WriteFile(filepath.Join(folder, "filler"), make([]byte, 100<<10), 0o600); err == nil {
+		t.Fatal("the disk isn't full")
+	}
+	for i := range 200 {
+		f.Remember(bridge.Change{Services: []catalog.Service{service("web", strings.Repeat("x", 50), string(rune('a'+i%26)))}})
+	}
+	for range 2 {
+		if f.save() {
+			t.Error("saved on a full disk")
+		}
+	}
+	if got := strings.Count(log.String(), "state file can't be written"); got != 1 {
+		t.Errorf("said %d times:\n%s", got, &log)
+	}
+	if c, err := peek(path); err != nil || len(c.services) != 1 {
+		t.Errorf("the file holds %d services, %v", len(c.services), err)
+	}
+	if err := os.Remove(filepath.Join(folder, "filler")); err != nil {
+		t.Fatal(err)
+	}
+	if !f.save() || !strings.Contains(log.String(), "can be written again") {
+		t.Errorf("not written again:\n%s", &log)
+	}
+	c, err := peek(path)
+	if web := c.services[catalog.Key{Source: "consul", Name: "web"}]; err != nil || len(web.Instances) != 2 {
+		t.Errorf("the file holds %v, %v", web, err)
+	}
+}
+
+// mount puts a disk of 64 KiB at a folder.
+func mount(t *testing.T, folder string) {
+	t.Helper()
+	if out, err := exec.Command("mount", "-t", "tmpfs", "-o", "size=64k,mode=700", "tmpfs", folder).CombinedOutput(); err != nil {
+		if os.Getenv("CI") != "" {
+			t.Fatalf("needs Linux and root: %v: %s", err, out)
+		}
+		t.Skipf("needs Linux and root: %v: %s", err, out)
+	}
+	t.Cleanup(func() {
+		if out, err := exec.Command("umount", folder).CombinedOutput(); err != nil {
+			t.Errorf("%v: %s", err, out)
+		}
+	})
+}
+
+// TestFolderGone holds that a run goes on without its file, and writes it once it can.
+func TestFolderGone(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "folder", "state")
+	f, err := Open(path, quiet())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if err := os.RemoveAll(filepath.Dir(path)); err != nil {
+		t.Fatal(err)
+	}
+	f.Remember(bridge.Change{Services: []catalog.Service{service("web", "1")}})
+	if f.save() {
+		t.Error("saved without a folder")
+	}
+	if err := os.Mkdir(filepath.Dir(path), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if !f.save() {
+		t.Error("not saved with a folder")
+	}
+	if c, err := peek(path); err != nil || len(c.services) != 1 {
+		t.Errorf("the file holds %v, %v", c, err)
+	}
+}
+
+// TestRequest holds that a request reaches the process that keeps the file, and that there must be something to release.
+func TestRequest(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "state")
+	released := make(chan string, 1)
+	f, _ := diaryOf(t, path, quiet(), func(source string) { released <- source })
+	f.Remember(bridge.Change{Holds: map[string]guard.Hold{"consul": {Since: time.Now(), Instances: 7, Services: 3}}})
+	wait := func(want bool, source string) {
+		t.Helper()
+		for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+			if got, err := Released(path, source); err == nil && got == want {
+				return
+			} else if time.Now().After(deadline) {
+				t.Fatalf("released %v, %v", got, err)
+			}
+		}
+	}
+	wait(false, "consul")
+	if _, err := Request(path, "east"); err == nil || !strings.Contains(err.Error(), `nothing of source "east" is held`) {
+		t.Errorf("got %v", err)
+	}
+	told, err := Request(path, "consul")
+	if err != nil || told != "7 instances, 3 services" {
+		t.Errorf("told %q, %v", told, err)
+	}
+	if got := <-released; got != "consul" {
+		t.Errorf("released %q", got)
+	}
+	f.Remember(bridge.Change{Holds: map[string]guard.Hold{}})
+	wait(true, "consul")
+}
+
+// TestOddRequests holds that nothing that somebody puts where requests stand stops the run.
+func TestOddRequests(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "state")
+	f, err := Open(path, quiet())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	odd := requestPath(path)
+	for name, make := range map[string]func() error{
+		"a link":   func() error { return os.Symlink("/dev/zero", odd) },
+		"a folder": func() error { return os.Mkdir(odd, 0o700) },
+		"too much": func() error { return os.WriteFile(odd, bytes.Repeat([]byte("x "), maxRequest), 0o600) },
+	} {
+		if err := make(); err != nil {
+			t.Fatal(err)
+		}
+		if got := f.takeRequests(); len(got) > 0 {
+			t.Errorf("%s: releases %q", name, got)
+		}
+	}
+	if err := os.WriteFile(odd, []byte("consul\neast\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if got := f.takeRequests(); !slices.Equal(got, []string{"consul", "east"}) {
+		t.Errorf("releases %q", got)
+	}
+}
+
+// TestRememberWhileSaving holds that what is told while the file is written isn't lost.
+func TestRememberWhileSaving(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "state")
+	f, stop := diaryOf(t, path, quiet(), nil)
+	var group sync.WaitGroup
+	for _, name := range []string{"a", "b", "c", "d"} {
+		group.Go(func() {
+			for range 100 {
+				f.Remember(bridge.Change{Services: []catalog.Service{service(name, "1")}})
+				f.Remember(bridge.Change{Services: []catalog.Service{service(name)}})
+			}
+			f.Remember(bridge.Change{Services: []catalog.Service{service(name, "2")}})
+		})
+	}
+	group.Wait()
+	stop()
+	var got []string
+	for _, s := range recalled(t, path).Services {
+		got = append(got, s.Name+s.Instances[0].ID.ServiceID)
+	}
+	if !slices.Equal(got, []string{"a2", "b2", "c2", "d2"}) {
+		t.Errorf("recalled %q", got)
+	}
+}
