@@ -104,7 +104,8 @@ type Bridge struct {
 
 	inbox  inbox
 	guards map[string]*guard.Guard
-	timer  *time.Timer
+	// now is the clock that the guard goes by.
+	now func() time.Time
 	// ending is why a hold ends that is about to, where it isn't that all came back.
 	ending string
 
@@ -138,6 +139,7 @@ func New(options Options, sources []Source, outputs []Output) *Bridge {
 		options: options, rules: options.Rules, sources: sources, outputs: outputs, log: options.Log, metrics: options.Metrics,
 		inbox:    newInbox(),
 		guards:   map[string]*guard.Guard{},
+		now:      time.Now,
 		merger:   newMerger(options.Groups),
 		reported: map[catalog.Key]int{},
 		services: map[catalog.Key]service{},
@@ -183,17 +185,20 @@ func (b *Bridge) loop(ctx context.Context) error {
 	if err := b.recall(ctx); err != nil {
 		return fmt.Errorf("last known good: %w", err)
 	}
-	b.timer = time.NewTimer(0)
-	defer b.timer.Stop()
+	timer := time.NewTimer(0)
+	defer timer.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-b.inbox.wake:
 			b.take(b.inbox.empty())
-		case <-b.timer.C:
+		case <-timer.C:
 		}
-		b.tick()
+		timer.Stop()
+		if next := b.tick(); !next.IsZero() {
+			timer.Reset(time.Until(next))
+		}
 	}
 }
 

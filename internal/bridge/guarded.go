@@ -29,14 +29,13 @@ func (b *Bridge) takeRelease(source string) {
 	}
 	if _, held := g.Hold(); held {
 		b.ending = "somebody released it"
-		b.accept(source, g.Release(), time.Now())
+		b.accept(source, g.Release(), b.now())
 	}
 }
 
-// tick lets go what is due, and has the loop come back when more is.
-func (b *Bridge) tick() {
-	now := time.Now()
-	var next time.Time
+// tick lets go what is due, and returns when more will be; the zero time where only a report can end what is held.
+func (b *Bridge) tick() (next time.Time) {
+	now := b.now()
 	for _, source := range slices.Sorted(maps.Keys(b.guards)) {
 		released, again := b.guards[source].Tick(now)
 		if len(released) > 0 {
@@ -47,10 +46,7 @@ func (b *Bridge) tick() {
 			next = again
 		}
 	}
-	b.timer.Stop()
-	if !next.IsZero() {
-		b.timer.Reset(time.Until(next))
-	}
+	return next
 }
 
 // showHold tells the log, the metrics and the memory of a source's hold, if it is another one than before.
@@ -82,7 +78,7 @@ func (b *Bridge) showHold(source string) {
 			ending = "the registry brought everything back"
 		}
 		b.log.Info("removals are no longer held", "source", source, "why", ending,
-			"held for", time.Since(before.Since).Round(time.Second))
+			"held for", b.now().Sub(before.Since).Round(time.Second))
 	}
 }
 

@@ -3,6 +3,7 @@ package bridge
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"maps"
 	"slices"
 	"sync"
@@ -10,6 +11,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/isthmus-mesh/isthmus/internal/catalog"
 	"github.com/isthmus-mesh/isthmus/internal/guard"
@@ -70,7 +72,7 @@ func (d *diary) Run(ctx context.Context, release func(string)) error {
 }
 
 func guarded(memory Memory) Options {
-	return Options{Memory: memory, Rules: Rules{Mesh: meshOptions(), Guard: guard.Options{
+	return Options{Memory: memory, Log: slog.New(slog.DiscardHandler), Metrics: NewMetrics(prometheus.NewRegistry()), Rules: Rules{Mesh: meshOptions(), Guard: guard.Options{
 		Window: time.Minute, Instances: 0.5, Services: 0.1, FewInstances: 3, FewServices: 1,
 	}}}
 }
@@ -108,6 +110,7 @@ func TestFloodIsHeld(t *testing.T) {
 			b, stop := startStoppable(t, guarded(memory), out, source)
 			names := fleet(source)
 			eventually(t, names, out.labels)
+			eventually(t, true, b.Complete)
 			for _, name := range names {
 				source.report(reported("consul", name))
 			}
@@ -137,6 +140,7 @@ func TestRegistryComesBack(t *testing.T) {
 	source, out := newScript("consul"), newMirror()
 	b := startWith(t, guarded(nil), out, source)
 	names := fleet(source)
+	eventually(t, true, b.Complete)
 	for _, name := range names {
 		source.report(reported("consul", name))
 	}
@@ -183,6 +187,7 @@ func TestOneSourceIsHeld(t *testing.T) {
 	east.report(reported("east", "web", "1"))
 	east.complete()
 	eventually(t, append(names, "web"), out.labels)
+	eventually(t, true, b.Complete)
 	for _, name := range names {
 		consul.report(reported("consul", name))
 	}

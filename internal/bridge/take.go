@@ -39,7 +39,7 @@ func (b *Bridge) takeReport(update update) {
 	if b.reported[report.Key] = len(report.Instances); len(report.Instances) == 0 {
 		delete(b.reported, report.Key)
 	}
-	b.accept(report.Source, g.Report(time.Now(), report), update.observed)
+	b.accept(report.Source, g.Report(b.now(), report), update.observed)
 }
 
 func (b *Bridge) notify(changed []mesh.Name) {
@@ -177,7 +177,7 @@ func (b *Bridge) takeSynced(source string) {
 	delete(b.recalled, source)
 	b.mu.Unlock()
 	b.metrics.lastKnownGood(source, time.Time{})
-	b.accept(source, g.Synced(time.Now()), time.Now())
+	b.accept(source, g.Synced(b.now()), time.Now())
 	b.options.Memory.Remember(Change{Synced: source})
 	b.log.Debug("source reported its whole content", "source", source)
 	b.complete(source)

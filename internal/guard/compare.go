@@ -25,33 +25,33 @@ func (g *Guard) compare(now time.Time, s *service, report catalog.Service) {
 		}
 	}
 	s.gained = slices.DeleteFunc(s.gained, func(at time.Time) bool { return now.Sub(at) > g.options.Window })
+	drained := !slices.ContainsFunc(report.Instances, g.options.Serving)
 	for _, instance := range lost {
-		if len(s.gained) > 0 {
+		if len(s.gained) > 0 && !drained { // where nothing serves any more, nothing took a place
 			s.gained = s.gained[1:]
 			continue
 		}
 		id := instance.ID.Fold()
-		s.losses[id] = loss{instance, now}
+		s.losses[id] = loss{Instance: instance, at: now}
 		g.recent = append(g.recent, mark{now, s.reported.Name, id})
 	}
 	g.recount(s)
 }
 
-// identify gives recalled instances the identity under which they are reported, where what was recalled told only
+// identify gives recalled instances that have no node, and so no identity, the one of the instance that is reported
 // where they listen.
 func (s *service) identify(report catalog.Service) {
 	type place struct {
 		address string
 		port    int
 	}
-	places, reported := map[place]catalog.InstanceID{}, map[catalog.InstanceID]bool{}
+	places := map[place]catalog.InstanceID{}
 	for _, instance := range report.Instances {
 		places[place{instance.Address, instance.Port}] = instance.ID
-		reported[instance.ID.Fold()] = true
 	}
 	known := slices.Clone(s.reported.Instances)
 	for i, instance := range known {
-		if id, ok := places[place{instance.Address, instance.Port}]; ok && !reported[instance.ID.Fold()] {
+		if id, ok := places[place{instance.Address, instance.Port}]; ok && instance.ID.Node == "" {
 			known[i].ID = id
 		}
 	}
@@ -111,10 +111,10 @@ func byID(s catalog.Service) map[catalog.InstanceID]catalog.Instance {
 	return instances
 }
 
-// view is the service as the mesh shall see it: as reported, and with what went where the guard keeps that. What is
-// reported but serves no more is as reported but for its health.
+// view is the service as the mesh shall see it: as reported, and with what went and is kept. What is reported but serves
+// no more is as reported but for its health.
 func (g *Guard) view(s *service) catalog.Service {
-	if len(s.losses) == 0 || !g.keeping() {
+	if s.counted.kept == 0 && (g.synced || s.counted.lost == 0) || g.options.Window == 0 {
 		return s.reported
 	}
 	view := s.reported
@@ -122,13 +122,13 @@ func (g *Guard) view(s *service) catalog.Service {
 	present := map[catalog.InstanceID]bool{}
 	for i, instance := range view.Instances {
 		id := instance.ID.Fold()
-		if l, ok := s.losses[id]; ok {
+		if l, ok := s.losses[id]; ok && g.keeps(l) {
 			present[id] = true
 			view.Instances[i].Health = l.Health
 		}
 	}
 	for id, l := range s.losses {
-		if !present[id] {
+		if g.keeps(l) && !present[id] {
 			view.Instances = append(view.Instances, l.Instance)
 			view.Datacenter = cmp.Or(view.Datacenter, l.ID.Datacenter)
 		}
@@ -136,3 +136,6 @@ func (g *Guard) view(s *service) catalog.Service {
 	slices.SortFunc(view.Instances, func(a, b catalog.Instance) int { return a.ID.Compare(b.ID) })
 	return view
 }
+
+// keeps tells whether the mesh keeps what went. Before a source is complete it keeps all.
+func (g *Guard) keeps(l loss) bool { return l.kept || !g.synced }

@@ -2,11 +2,13 @@ package guard
 
 import "time"
 
-// exceeds says whether more is missing than may go.
-func (g *Guard) exceeds() bool {
-	return g.options.Window > 0 &&
-		(above(g.lost, g.serving+g.lost, g.options.Instances, g.options.FewInstances) ||
-			above(g.emptied, g.full+g.emptied, g.options.Services, g.options.FewServices))
+// flooded says whether more instances are missing than may go, and drained the same of services.
+func (g *Guard) flooded() bool {
+	return above(g.lost, g.serving+g.lost, g.options.Instances, g.options.FewInstances)
+}
+
+func (g *Guard) drained() bool {
+	return above(g.emptied, g.full+g.emptied, g.options.Services, g.options.FewServices)
 }
 
 func above(gone, of int, share float64, few int) bool {
@@ -15,32 +17,42 @@ func above(gone, of int, share float64, few int) bool {
 
 // recount brings the totals up to date with one service.
 func (g *Guard) recount(s *service) {
-	g.serving -= s.serving
-	g.count(&g.full, s.full, -1)
-	g.count(&g.emptied, s.emptied, -1)
-	s.serving = 0
+	g.count(s.counted, -1)
+	s.counted = tally{lost: len(s.losses)}
 	for _, instance := range s.reported.Instances {
 		if g.options.Serving(instance) {
-			s.serving++
+			s.counted.serving++
 		}
 	}
-	s.full, s.emptied = s.serving > 0, s.serving == 0 && len(s.losses) > 0
-	g.serving += s.serving
-	g.count(&g.full, s.full, 1)
-	g.count(&g.emptied, s.emptied, 1)
-	g.lost += len(s.losses) - s.counted
-	s.counted = len(s.losses)
+	for _, l := range s.losses {
+		if l.kept {
+			s.counted.kept++
+		}
+	}
+	g.count(s.counted, 1)
+	if g.held {
+		g.hold.Instances, g.hold.Services = g.kept, g.keptWhole
+	}
 }
 
-func (g *Guard) count(total *int, counts bool, by int) {
-	if counts {
-		*total += by
+func (g *Guard) count(t tally, by int) {
+	g.serving += by * t.serving
+	g.lost += by * t.lost
+	g.kept += by * t.kept
+	if t.full() {
+		g.full += by
+	}
+	if t.emptied() {
+		g.emptied += by
+	}
+	if t.keptWhole() {
+		g.keptWhole += by
 	}
 }
 
 // expire forgets the losses that are older than the window, unless they are kept.
 func (g *Guard) expire(now time.Time) {
-	if g.keeping() {
+	if !g.synced {
 		return
 	}
 	n := 0
@@ -50,11 +62,21 @@ func (g *Guard) expire(now time.Time) {
 		if s == nil {
 			continue
 		}
-		if l, ok := s.losses[m.id]; ok && l.at.Equal(m.at) {
+		if l, ok := s.losses[m.id]; ok && !l.kept && l.at.Equal(m.at) {
 			delete(s.losses, m.id)
 			g.recount(s)
 			g.drop(s)
 		}
 	}
 	g.recent = g.recent[n:]
+}
+
+// forget drops the losses of a service that are not kept: they have left.
+func (g *Guard) forget(s *service) {
+	for id, l := range s.losses {
+		if !l.kept {
+			delete(s.losses, id)
+		}
+	}
+	g.recount(s)
 }

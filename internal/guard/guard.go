@@ -43,8 +43,9 @@ type Guard struct {
 	// returned is when the registry last brought something back.
 	returned time.Time
 
-	// serving and full count instances that serve and services that have some; lost and emptied what went.
-	serving, full, lost, emptied int
+	// serving and full count instances that serve and services that have some; lost and emptied what went, kept and
+	// keptWhole what of that is kept.
+	serving, full, lost, emptied, kept, keptWhole int
 }
 
 // service is what is known of one service.
@@ -52,19 +53,27 @@ type service struct {
 	reported catalog.Service
 	// recalled says that reported comes from before our start.
 	recalled bool
-	// losses are the instances that went: within the window, or, while the guard keeps them, since the hold began.
+	// losses are the instances that went within the window, and those that are kept.
 	losses map[catalog.InstanceID]loss
 	// gained are the times of the window at which an instance came that none went for.
 	gained []time.Time
-	// serving counts the instances that serve, counted the losses that the totals hold.
-	serving, counted int
-	full, emptied    bool
+	// counted is what the totals hold of the service.
+	counted tally
 }
+
+// tally counts instances: those that serve, those that went, and those of them that are kept.
+type tally struct{ serving, lost, kept int }
+
+func (t tally) full() bool      { return t.serving > 0 }
+func (t tally) emptied() bool   { return t.serving == 0 && t.lost > 0 }
+func (t tally) keptWhole() bool { return t.serving == 0 && t.kept > 0 }
 
 // loss is an instance as it was last reported serving.
 type loss struct {
 	catalog.Instance
 	at time.Time
+	// kept says that the mesh keeps it.
+	kept bool
 }
 
 type mark struct {
@@ -94,14 +103,14 @@ func (g *Guard) Report(now time.Time, report catalog.Service) []catalog.Service 
 	g.expire(now)
 	s := g.service(report.Key)
 	g.compare(now, s, report)
-	changed := []catalog.Service{g.view(s)}
-	switch {
-	case !g.keeping() && g.exceeds():
-		changed = append(changed, g.trip(now, "within "+short(g.options.Window))...)
-	case g.held && g.synced && g.lost == 0:
+	var changed []catalog.Service
+	if g.synced {
+		changed = g.judge(now, "within "+short(g.options.Window))
+		g.keepIfHeld(s)
+	}
+	changed = append(changed, g.view(s))
+	if g.held && g.synced && g.kept == 0 {
 		changed = append(changed, g.Release()...)
-	case g.held:
-		g.remeasure()
 	}
 	g.drop(s)
 	return changed
@@ -113,49 +122,42 @@ func (g *Guard) Synced(now time.Time) []catalog.Service {
 	if g.synced {
 		return nil
 	}
-	var gone []*service
 	for _, s := range g.sorted() {
 		if s.recalled {
 			g.compare(now, s, catalog.Service{Key: s.reported.Key, Datacenter: s.reported.Datacenter})
-			gone = append(gone, s)
 		}
 	}
 	g.synced, g.returned = true, now
+	g.judge(now, "while isthmus was away")
 	var changed []catalog.Service
-	switch {
-	case g.lost > 0 && g.held:
-		g.remeasure()
-		changed = g.affected()
-	case g.exceeds():
-		changed = g.trip(now, "while isthmus was away")
-	default:
-		g.held, g.hold = false, Hold{}
-		changed = g.let()
-	}
-	for _, s := range gone {
+	for _, s := range g.losers() {
+		g.keepIfHeld(s)
+		g.forget(s)
 		changed = append(changed, g.view(s))
 		g.drop(s)
 	}
+	if g.kept == 0 {
+		g.held, g.hold = false, Hold{}
+	}
+	g.recent = nil
 	return changed
 }
 
-// keeping says that what went stays in the mesh.
-func (g *Guard) keeping() bool { return g.options.Window > 0 && (g.held || !g.synced) }
-
-// SetOptions changes the rules. What went before counts no more, but what is held stays so.
+// SetOptions changes the rules. What went before counts no more, but what is held stays so, unless the guard is switched
+// off.
 func (g *Guard) SetOptions(options Options) []catalog.Service {
 	g.options = options
 	for _, s := range g.services {
 		s.gained = nil
+		if g.synced {
+			g.forget(s)
+		}
 		g.recount(s)
 	}
 	if options.Window == 0 {
-		g.held, g.hold = false, Hold{}
+		return g.Release()
 	}
-	if g.keeping() {
-		return nil
-	}
-	return g.let()
+	return nil
 }
 
 func (g *Guard) service(key catalog.Key) *service {

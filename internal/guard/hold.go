@@ -15,7 +15,10 @@ type Hold struct {
 	Since time.Time `json:"since"`
 	// Reason says what disappeared at once, of how many.
 	Reason string `json:"reason"`
-	// Services and Instances count what is held now: instances that the registry doesn't report as serving, and
+	// All says that everything that goes is kept. Else that is so only for services that lost all their instances: they
+	// have nothing to lose by it, while the others do better without instances that may be dead.
+	All bool `json:"all"`
+	// Services and Instances count what is kept now: instances that the registry doesn't report as serving, and
 	// services that have no others.
 	Services  int `json:"services"`
 	Instances int `json:"instances"`
@@ -26,14 +29,56 @@ func (g *Guard) Hold() (Hold, bool) { return g.hold, g.held }
 
 // Release lets everything go that is held: somebody says that it is meant.
 func (g *Guard) Release() []catalog.Service {
-	if !g.held {
-		return nil
-	}
 	g.held, g.hold = false, Hold{}
 	if !g.synced {
 		return nil // what is missing is not known yet
 	}
-	return g.let()
+	g.recent = nil
+	var changed []catalog.Service
+	for _, s := range g.losers() {
+		kept := s.counted.kept > 0
+		clear(s.losses)
+		g.recount(s)
+		if kept {
+			changed = append(changed, s.reported)
+		}
+		g.drop(s)
+	}
+	return changed
+}
+
+// judge begins or widens a hold where too much went, and returns the services that get something back by it: also what
+// went earlier within the window.
+func (g *Guard) judge(now time.Time, when string) []catalog.Service {
+	all, some := g.flooded(), g.drained()
+	if g.options.Window == 0 || !all && !some || g.held && (g.hold.All || !all) {
+		return nil
+	}
+	hold := Hold{Since: now, Reason: g.reason(when), All: all}
+	if g.held {
+		hold.Since = g.hold.Since
+	}
+	g.held, g.hold = true, hold
+	var changed []catalog.Service
+	for _, s := range g.losers() {
+		if g.keepIfHeld(s) {
+			changed = append(changed, g.view(s))
+		}
+	}
+	return changed
+}
+
+// keepIfHeld keeps what a service lost, as far as the hold says so. It returns whether that is anything more.
+func (g *Guard) keepIfHeld(s *service) bool {
+	if !g.held || !g.hold.All && !s.counted.emptied() || s.counted.kept == s.counted.lost {
+		return false
+	}
+	for id, l := range s.losses {
+		l.kept = true
+		s.losses[id] = l
+	}
+	g.recount(s)
+	return true
 }
 
 // Tick lets go what is due. It returns when to call it next, the zero time where a report comes first.
@@ -41,11 +86,11 @@ func (g *Guard) Tick(now time.Time) (released []catalog.Service, next time.Time)
 	if !g.held || !g.synced {
 		return nil, time.Time{}
 	}
-	if g.lost == 0 || g.expired(now) || g.subsided(now) {
+	if g.kept == 0 || g.expired(now) || g.subsided(now) {
 		return g.Release(), time.Time{}
 	}
 	next = g.hold.Since.Add(g.options.ReleaseAfter)
-	if calm := g.calm(); g.options.ReleaseAfter == 0 || (!g.exceeds() && calm.Before(next)) {
+	if calm := g.calm(); g.options.ReleaseAfter == 0 || (!g.flooded() && !g.drained() && calm.Before(next)) {
 		next = calm
 	}
 	if !next.After(now) {
@@ -60,7 +105,9 @@ func (g *Guard) expired(now time.Time) bool {
 
 // subsided says that the registry has brought so much back that the rest may be believed, and that nothing more came
 // for a whole window: while it is coming back, what is missing is only late.
-func (g *Guard) subsided(now time.Time) bool { return !g.exceeds() && !now.Before(g.calm()) }
+func (g *Guard) subsided(now time.Time) bool {
+	return !g.flooded() && !g.drained() && !now.Before(g.calm())
+}
 
 // calm is when a window without a return is over.
 func (g *Guard) calm() time.Time {
@@ -70,16 +117,6 @@ func (g *Guard) calm() time.Time {
 	}
 	return last.Add(g.options.Window)
 }
-
-// trip begins a hold: also what went earlier within the window comes back.
-func (g *Guard) trip(now time.Time, when string) []catalog.Service {
-	g.held = true
-	g.hold = Hold{Since: now, Reason: g.reason(when)}
-	g.remeasure()
-	return g.affected()
-}
-
-func (g *Guard) remeasure() { g.hold.Services, g.hold.Instances = g.emptied, g.lost }
 
 func (g *Guard) reason(when string) string {
 	return fmt.Sprintf("%d of %d instances went %s, %d of %d services with all of theirs",
@@ -96,29 +133,6 @@ func short(d time.Duration) string {
 		text = strings.TrimSuffix(text, "0m")
 	}
 	return text
-}
-
-// let has what went go for good, and returns the services that lost by it.
-func (g *Guard) let() []catalog.Service {
-	services := g.losers()
-	g.recent = nil
-	out := make([]catalog.Service, 0, len(services))
-	for _, s := range services {
-		clear(s.losses)
-		g.recount(s)
-		out = append(out, s.reported)
-		g.drop(s)
-	}
-	return out
-}
-
-// affected returns the services that lost something, as they shall be.
-func (g *Guard) affected() []catalog.Service {
-	var out []catalog.Service
-	for _, s := range g.losers() {
-		out = append(out, g.view(s))
-	}
-	return out
 }
 
 func (g *Guard) losers() []*service {

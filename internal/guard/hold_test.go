@@ -1,0 +1,72 @@
+package guard_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/isthmus-mesh/isthmus/internal/guard"
+)
+
+func TestReleaseAfter(t *testing.T) {
+	o := options()
+	o.ReleaseAfter = time.Hour
+	w := newWorld(t, o)
+	w.play(ten() + "s0\ns1\nheld 4/2")
+	if _, next := w.guard.Tick(w.now); !next.Equal(start.Add(time.Hour)) {
+		t.Errorf("the guard wants to be asked at %s", next)
+	}
+	w.play(`
+		+59m
+		held 4/2
+		+1m
+		held
+		= s0`)
+}
+
+func TestReason(t *testing.T) {
+	w := newWorld(t, options())
+	w.play(ten() + "s0\n+1s\ns1")
+	hold, _ := w.guard.Hold()
+	want := guard.Hold{
+		Since: start.Add(time.Second), Services: 2, Instances: 4,
+		Reason: "4 of 20 instances went within 1m, 2 of 10 services with all of theirs",
+	}
+	if diff := cmp.Diff(want, hold); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestOff(t *testing.T) {
+	o := options()
+	o.Window = 0
+	w := newWorld(t, o)
+	w.play(strings.TrimSuffix(ten(), "sync\n") + `
+		s0 a
+		= s0 a
+		sync
+		s1
+		s2
+		s3
+		= s1
+		= s3
+		held`)
+}
+
+// TestSetOptions says that new rules judge what comes, and that only switching the guard off ends a hold.
+func TestSetOptions(t *testing.T) {
+	w := newWorld(t, options())
+	w.play(ten() + "s0\ns1\nheld 4/2")
+	loose := options()
+	loose.FewServices, loose.FewInstances = 5, 50
+	w.take(w.guard.SetOptions(loose))
+	w.play("held 4/2\nrelease\ns2\ns3\ns4\n= s2\nheld")
+	w.take(w.guard.SetOptions(options()))
+	w.play("s5\n= s5\ns6\nheld 4/2")
+	off := options()
+	off.Window = 0
+	w.take(w.guard.SetOptions(off))
+	w.play("held\n= s5\n= s6")
+}

@@ -1,0 +1,103 @@
+package guard_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/isthmus-mesh/isthmus/internal/catalog"
+	"github.com/isthmus-mesh/isthmus/internal/guard"
+)
+
+func TestRecall(t *testing.T) {
+	recalled := func() (services []catalog.Service) {
+		for i := range 10 {
+			services = append(services, service(fmt.Sprintf("s%d", i), "a", "b"))
+		}
+		return services
+	}
+	all := strings.TrimSuffix(ten(), "sync\n")
+	for name, c := range map[string]struct {
+		hold   guard.Hold
+		script string
+	}{
+		"nothing leaves before everything is reported": {script: `
+			s0 a
+			= s0 a b
+			s1 a- b-
+			= s1 a b
+			held`},
+		"a difference that is small is believed": {script: all + `
+			s0 a
+			sync
+			= s0 a
+			held`},
+		"a registry that came back empty is held": {script: `
+			sync
+			= s0 a b
+			= s9 a b
+			held 20/10`},
+		"what was replaced meanwhile isn't missing": {script: strings.ReplaceAll(all, "a b", "c d") + `
+			sync
+			= s0 c d
+			held`},
+		"a hold outlives a restart, though what is missing is little by now": {
+			hold: guard.Hold{Since: start, Reason: "before"},
+			script: all + `
+			s0
+			s1 a
+			sync
+			= s0 a b
+			= s1 a
+			held 2/1`,
+		},
+		"one of everything too": {
+			hold: guard.Hold{Since: start, Reason: "before", All: true},
+			script: all + `
+			s0
+			s1 a
+			sync
+			= s0 a b
+			= s1 a b
+			held 3/1`,
+		},
+		"unless nothing is missing": {
+			hold: guard.Hold{Since: start, Reason: "before"},
+			script: all + `
+			sync
+			held`,
+		},
+		"a release before the registry was read is judged anew": {
+			hold: guard.Hold{Since: start, Reason: "before"},
+			script: `
+			release
+			sync
+			held 20/10`,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, options())
+			w.guard.Recall(recalled(), c.hold)
+			w.take(recalled())
+			w.play(c.script)
+		})
+	}
+}
+
+// What stood in the mesh may tell only where an instance listens. It is the instance that is reported there.
+func TestRecallByAddress(t *testing.T) {
+	known := service("s0", "a", "b", "c")
+	for i := range known.Instances {
+		known.Instances[i].ID = catalog.InstanceID{ServiceID: fmt.Sprint("recalled-", i)}
+	}
+	w := newWorld(t, options())
+	w.guard.Recall([]catalog.Service{known}, guard.Hold{Since: start, All: true})
+	w.play(`
+		s0 a b
+		= s0 recalled-2 a b
+		sync
+		held 1/0
+		s0 a b c
+		= s0 a b c
+		held`)
+}
