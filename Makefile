@@ -59,6 +59,12 @@ fuzz: ## Fuzz each target for a minute, or for FUZZTIME
 measure: tools build ## Measure latency, requests, writes and memory on real servers
 	@cd e2e && MEASURE=1 go test -run TestMeasure -count 1 -v -timeout 20m .
 
+SOAKTIME ?= 3m
+
+.PHONY: soak
+soak: tools build ## Change 50 things a second for 3 minutes, or for SOAKTIME: nothing may get lost or grow
+	@cd e2e && SOAK=$(SOAKTIME) go test -run '^TestSoak$$' -count 1 -v -timeout 60m .
+
 # Services x instances; 10000x10 takes some 8 minutes and 3 GB of memory.
 BENCH_SIZE ?= 1000x3 10000x10
 
