@@ -115,3 +115,12 @@ func ten() string {
 	}
 	return script.String() + "sync\n"
 }
+
+// instances counts what the mesh holds.
+func (w *world) instances() int {
+	n := 0
+	for _, names := range w.mesh {
+		n += len(strings.Fields(names))
+	}
+	return n
+}
