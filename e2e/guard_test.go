@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"io"
 	"os/exec"
-	"path/filepath"
-	"strings"
 	"testing"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -71,70 +69,6 @@ func TestCatalogComesBack(t *testing.T) {
 	awaitMetric(t, daemon, "isthmus_held_instances", 0)
 	awaitText(t, daemon.Log, "the registry brought everything back")
 	w.awaitWorkloads(t, 2*fleetSize)
-}
-
-// TestStartWithoutConsul holds that the last known good is served, and isthmus ready, while Consul is down, and that
-// what is held stays so without Kubernetes too.
-func TestStartWithoutConsul(t *testing.T) {
-	w := newWorld(t)
-	empty := w.snapshot(t)
-	w.register(t, fleet()...)
-	stateFile := filepath.Join(t.TempDir(), "state")
-	daemon := w.startFolder(t, stateFile)
-	if err := daemon.Wait(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	daemon.Stop()
-
-	w.consul.Kill()
-	daemon = w.startFolder(t, stateFile)
-	if err := daemon.Wait(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	awaitText(t, daemon.Log, "the last known good stands")
-	awaitFiles(t, daemon, fleetSize)
-	if err := w.consul.Restart(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	awaitMetric(t, daemon, "isthmus_last_known_good_timestamp_seconds", 0)
-
-	w.restore(t, empty)
-	awaitMetric(t, daemon, "isthmus_held_services", fleetSize)
-	daemon.Stop()
-	daemon = w.startFolder(t, stateFile)
-	awaitMetric(t, daemon, "isthmus_held_services", fleetSize)
-	awaitFiles(t, daemon, fleetSize)
-	if out, err := isthmus(t, "release", "consul", "--state-file", stateFile); err != nil || !strings.Contains(out, "12 services") {
-		t.Errorf("%q, %v", out, err)
-	}
-	awaitFiles(t, daemon, 0)
-}
-
-// folderDaemon is an isthmus that writes files.
-type folderDaemon struct {
-	*testbed.Isthmus
-	root string
-}
-
-func (w *world) startFolder(t *testing.T, stateFile string) folderDaemon {
-	t.Helper()
-	root := t.TempDir()
-	daemon, err := w.run.StartIsthmus(w.consul, w.kube, "--output", "dir="+root, "--state-file", stateFile)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return folderDaemon{daemon, root}
-}
-
-func awaitFiles(t *testing.T, daemon folderDaemon, want int) {
-	t.Helper()
-	eventually(t, func(context.Context) error {
-		files, err := filepath.Glob(filepath.Join(daemon.root, "*", "*.yaml"))
-		if err != nil || len(files) != want {
-			return fmt.Errorf("%d files, not %d, %w", len(files), want, err)
-		}
-		return nil
-	})
 }
 
 func awaitMetric(t *testing.T, daemon interface {
