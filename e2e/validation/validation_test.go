@@ -28,7 +28,7 @@ func FuzzIstioAccepts(f *testing.F) {
 	f.Add("Foo_Bar", "VM-17.example.com.", 80, "team|blue", "protocol", "grpc", int(catalog.Warning), 0)
 	f.Add("中文", "[2001:db8::1]", 70000, "empty=", "istio.io/rev", "x", int(catalog.Maintenance), -1)
 	f.Add("x/y", "1.2.3", 0, "=", "zone", "a/b", 99, 1<<40)
-	f.Add("web--0123456789ab", "caf\xe9", -1, "\xff=\xff", "protocol", "mysql", int(catalog.Critical), 0)
+	f.Add("web--0123456789abcdef0123", "caf\xe9", -1, "\xff=\xff", "protocol", "mysql", int(catalog.Critical), 0)
 	bothForms := meshtest.Cases()[:2]
 	f.Fuzz(func(t *testing.T, name, address string, port int, tag, key, value string, health, weight int) {
 		instance := catalog.Instance{

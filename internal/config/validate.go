@@ -58,6 +58,10 @@ func (c Config) validateSources(found *checks) {
 		} else if !ok {
 			domains[c.domainOf(source)] = source
 		}
+		if other, ok := c.sameHosts(i); ok {
+			found.fail(at+"datacenter", "hosts under %s.%s belong to %q already: give one of them a domain of its own, or merge both",
+				source.Datacenter, c.domainOf(source), other)
+		}
 		names[source.Name], places[where] = true, true
 	}
 }
@@ -135,6 +139,14 @@ func (m Mesh) validate(found *checks) {
 		found.fail("mesh.defaultProtocol", "%v", err)
 	}
 	found.oneOf("mesh.health", m.Health, passingAndWarning, passing)
+	if _, err := m.Addresses.options(); err != nil {
+		found.errs = append(found.errs, err)
+	}
+	found.labels("mesh.labels.allow", m.Labels.Allow)
+	found.labels("mesh.labels.deny", m.Labels.Deny)
+	if m.MaxInstances < 1 || m.MaxInstances > mesh.MaxInstances {
+		found.fail("mesh.maxInstances", "%d is not within 1 and %d", m.MaxInstances, mesh.MaxInstances)
+	}
 	found.exportTo("mesh.exportTo", m.ExportTo)
 	for i, rule := range m.Rules {
 		rule.validate(found, fmt.Sprintf("mesh.rules[%d]", i))
