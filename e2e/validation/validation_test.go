@@ -48,9 +48,24 @@ func FuzzIstioAccepts(f *testing.F) {
 	})
 }
 
+// FuzzIstioAcceptsHostile holds the same for what is hostile in every field, under every rule.
+func FuzzIstioAcceptsHostile(f *testing.F) {
+	for seed := range 64 {
+		var bytes []byte
+		for i := range 60 * (1 + seed%8) {
+			bytes = append(bytes, byte(seed*(i+7)*(i+3)>>2))
+		}
+		f.Add(bytes)
+	}
+	f.Fuzz(func(t *testing.T, data []byte) { accepted(t, meshtest.Hostile(data)) })
+}
+
 func accepted(t *testing.T, c meshtest.Case) {
 	t.Helper()
-	resources, _ := mesh.Translate(c.Service, c.MeshName(), c.Options)
+	resources, findings := mesh.Translate(c.Service, c.MeshName(), c.Options)
+	if resources.Broken {
+		t.Fatalf("%+v", findings)
+	}
 	for _, object := range resources.Objects {
 		cfg := config.Config{Meta: config.Meta{Name: object.Name, Namespace: object.Namespace}, Spec: object.Spec}
 		validate := istio.ValidateWorkloadEntry

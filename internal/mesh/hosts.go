@@ -81,14 +81,15 @@ func (o Options) claims(source, datacenter string) []claim {
 		if i == at {
 			data.Datacenter = dnsLabel(cmp.Or(own.Datacenter, datacenter))
 		}
-		unknown := data.Datacenter == "" && i != at
+		// A datacenter that isn't known, or has no letter that DNS knows, is in no host.
+		sayable := func(t HostTemplate) bool { return data.Datacenter != "" || t.count(datacenterField) == 0 }
 		for _, t := range s.templates() {
-			if !unknown || t.count(datacenterField) == 0 {
+			if sayable(t) {
 				ofConsul = append(ofConsul, claim{t.form(data), r.Source, true})
 			}
 		}
 		for _, t := range o.Hosts {
-			if s.mayMake(t) && (!unknown || t.count(datacenterField) == 0) {
+			if s.mayMake(t) && sayable(t) {
 				ofTemplates = append(ofTemplates, claim{t.form(data), r.Source, false})
 			}
 		}

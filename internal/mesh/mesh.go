@@ -112,7 +112,8 @@ func translate(service catalog.Service, name Name, options Options, report *repo
 		ExportTo:   options.Placement.exportTo(service, namespace),
 	}
 	if len(entry.Hosts) == 0 {
-		return Resources{} // each was named when it was left out
+		report.service(BadHost, "there is no host that it can have; the service is left out")
+		return Resources{}
 	}
 	resources := Resources{Objects: []Object{serviceEntryObject(service, name, namespace, entry)}}
 	healthy := labelled(endpoints, name, options, report)
