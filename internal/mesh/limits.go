@@ -14,8 +14,8 @@ const (
 	// ServiceEntry allows. It is the same for both forms, so that a change of the form takes nothing away.
 	MaxInstances = 4096
 	// maxInline is when a ServiceEntry takes no further endpoint, in bytes of their JSON: etcd refuses requests of more
-	// than 1.5 MiB (--max-request-bytes).
-	maxInline = 1 << 20
+	// than 1.5 MiB (--max-request-bytes). What is left is for one more, and for all that stands beside the endpoints.
+	maxInline = 1434 << 10
 	// maxName is how long a service's name may be, in bytes. DNS ends at 253.
 	maxName = 1024
 )
@@ -50,10 +50,10 @@ func labelled(endpoints []endpoint, name Name, options Options, report *report) 
 	return kept
 }
 
-// jsonSize is about what an endpoint takes as JSON: what it holds, and the names, quotes and commas around it.
+// jsonSize is what an endpoint takes as JSON, or a little more. A label takes as many bytes as in protobuf.
 func jsonSize(e endpoint) int {
-	const perLabel, frame = 6, 100
-	return proto.Size(e.entry) + perLabel*len(e.entry.Labels) + frame
+	const frame = 64 // the fields' names
+	return proto.Size(e.entry) + frame
 }
 
 // broken are the resources and the finding of a translation that panicked.
