@@ -61,7 +61,7 @@ type TLS struct {
 type Mesh struct {
 	Domain          string   `json:"domain" reload:"restart" doc:"Domain of Consul's DNS. The first host of a service is NAME.service.DOMAIN; with several sources, NAME.service.DATACENTER.DOMAIN is one too."`
 	ClusterDomain   string   `json:"clusterDomain" doc:"Domain of the Kubernetes cluster. No host is ever taken under it."`
-	Hosts           []string `json:"hosts" doc:"Templates of further hosts, with .Name, .Datacenter and .Domain; \"{{ .Name }}\" gives the bare name."`
+	Hosts           []string `json:"hosts" doc:"Templates of further hosts: text with {{ .Name }}, once, and with {{ .Datacenter }} and {{ .Domain }}; \"{{ .Name }}\" gives the bare name."`
 	Endpoints       string   `json:"endpoints" doc:"workloadEntry: one WorkloadEntry for each instance. inline: all instances in the ServiceEntry, which costs the API server and istiod less in large catalogs."`
 	DefaultProtocol string   `json:"defaultProtocol" doc:"Protocol of services whose meta (protocol) and checks tell none: tcp, tls, https, http, http2, grpc, grpc-web, mongo, mysql or redis."`
 	Health          string   `json:"health" doc:"Instances that take traffic: passingAndWarning or passing."`
