@@ -12,6 +12,9 @@ import (
 	"github.com/isthmus-mesh/isthmus/internal/mesh"
 )
 
+// maxHosts leaves room for Consul's own two among the 256 hosts that Istio's schema allows a ServiceEntry.
+const maxHosts = 254
+
 const passingAndWarning, passing = "passingAndWarning", "passing"
 
 // maxWait leaves room for our jitter below the 10 minutes that Consul lets a blocking query wait.
@@ -129,6 +132,9 @@ func redact(address string) string {
 func (m Mesh) validate(found *checks) {
 	found.domain("mesh.clusterDomain", m.ClusterDomain)
 	found.consulDomain("mesh.domain", m.Domain, m.ClusterDomain)
+	if len(m.Hosts) > maxHosts {
+		found.fail("mesh.hosts", "%d are too many: Istio allows a service 256 hosts, so at most %d", len(m.Hosts), maxHosts)
+	}
 	for i, host := range m.Hosts {
 		if _, err := mesh.ParseHostTemplate(host); err != nil {
 			found.fail(fmt.Sprintf("mesh.hosts[%d]", i), "%v", err)
