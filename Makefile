@@ -53,7 +53,7 @@ fuzz: ## Fuzz each target for a minute, or for FUZZTIME
 	@for target in $$(grep -rhoE --include='*_test.go' 'func (Fuzz[A-Za-z]+)' internal e2e | awk '{print $$2}' | sort -u); do \
 		package=$$(dirname $$(grep -rlE --include='*_test.go' "func $$target\(" internal e2e | head -1)); \
 		module=$$([ "$${package%%/*}" = e2e ] && echo e2e || echo .); \
-		(cd $$module && go test ./$${package#e2e} -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME)) || exit 1; done
+		(cd $$module && go test ./$${package#e2e} -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 100x) || exit 1; done
 
 .PHONY: measure
 measure: tools build ## Measure latency, requests, writes and memory on real servers

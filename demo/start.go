@@ -58,7 +58,11 @@ func (s *story) startIstiod(ctx context.Context) (_ string, err error) {
 }
 
 func (s *story) startIsthmus(ctx context.Context) (_ string, err error) {
-	if s.isthmus, err = s.run.StartIsthmus(s.consul, s.kube, "--namespace", namespace); err != nil {
+	config, err := s.run.Config(testbed.OnLoopback)
+	if err != nil {
+		return "", err
+	}
+	if s.isthmus, err = s.run.StartIsthmus(s.consul, s.kube, "--namespace", namespace, "--config", config); err != nil {
 		return "", err
 	}
 	return s.isthmus.Admin, s.isthmus.Wait(ctx)

@@ -86,7 +86,11 @@ func (w *world) start(ctx context.Context) (err error) {
 	if w.istiod, err = w.run.StartIstiod(ctx, w.kube); err != nil {
 		return err
 	}
-	if w.isthmus, err = w.run.StartIsthmus(w.consul, w.kube, "--namespace", namespace); err != nil {
+	config, err := w.run.Config(testbed.OnLoopback)
+	if err != nil {
+		return err
+	}
+	if w.isthmus, err = w.run.StartIsthmus(w.consul, w.kube, "--namespace", namespace, "--config", config); err != nil {
 		return err
 	}
 	if err = w.isthmus.Wait(ctx); err != nil {

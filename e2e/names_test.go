@@ -18,7 +18,7 @@ import (
 func TestWildNames(t *testing.T) {
 	w := sharedWorld(t)
 	names := []string{
-		"Foo_Bar", "foo-bar", "FOO.bar", "a.b", "中文", "x/y", "with space", "per%cent", "-dashes-", "web--0123456789ab",
+		"Foo_Bar", "foo-bar", "FOO.bar", "a.b", "中文", "x/y", "with space", "per%cent", "-dashes-", "web--0123456789abcdef0123",
 		strings.Repeat("long", 75),
 	}
 	var claims mesh.Names

@@ -28,7 +28,7 @@ func FuzzIstioAccepts(f *testing.F) {
 	f.Add("Foo_Bar", "VM-17.example.com.", 80, "team|blue", "protocol", "grpc", int(catalog.Warning), 0)
 	f.Add("中文", "[2001:db8::1]", 70000, "empty=", "istio.io/rev", "x", int(catalog.Maintenance), -1)
 	f.Add("x/y", "1.2.3", 0, "=", "zone", "a/b", 99, 1<<40)
-	f.Add("web--0123456789ab", "caf\xe9", -1, "\xff=\xff", "protocol", "mysql", int(catalog.Critical), 0)
+	f.Add("web--0123456789abcdef0123", "caf\xe9", -1, "\xff=\xff", "protocol", "mysql", int(catalog.Critical), 0)
 	bothForms := meshtest.Cases()[:2]
 	f.Fuzz(func(t *testing.T, name, address string, port int, tag, key, value string, health, weight int) {
 		instance := catalog.Instance{
@@ -48,9 +48,24 @@ func FuzzIstioAccepts(f *testing.F) {
 	})
 }
 
+// FuzzIstioAcceptsHostile holds the same for what is hostile in every field, under every rule.
+func FuzzIstioAcceptsHostile(f *testing.F) {
+	for seed := range 64 {
+		var bytes []byte
+		for i := range 60 * (1 + seed%8) {
+			bytes = append(bytes, byte(seed*(i+7)*(i+3)>>2))
+		}
+		f.Add(bytes)
+	}
+	f.Fuzz(func(t *testing.T, data []byte) { accepted(t, meshtest.Hostile(data)) })
+}
+
 func accepted(t *testing.T, c meshtest.Case) {
 	t.Helper()
-	resources, _ := mesh.Translate(c.Service, c.MeshName(), c.Options)
+	resources, findings := mesh.Translate(c.Service, c.MeshName(), c.Options)
+	if resources.Broken {
+		t.Fatalf("%+v", findings)
+	}
 	for _, object := range resources.Objects {
 		cfg := config.Config{Meta: config.Meta{Name: object.Name, Namespace: object.Namespace}, Spec: object.Spec}
 		validate := istio.ValidateWorkloadEntry

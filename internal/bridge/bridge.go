@@ -116,6 +116,8 @@ type Bridge struct {
 	services map[catalog.Key]service
 	names    mesh.Names
 	desired  map[mesh.Name]Desired
+	// broken are the names of services whose resources aren't known by a mistake of ours, and whose they are.
+	broken map[mesh.Name]catalog.Key
 	// synced are the sources whose content is known, reportedAll those that reported it in this run, recalled those
 	// that something is remembered of and that have not.
 	synced, reportedAll, recalled map[string]bool
@@ -144,6 +146,7 @@ func New(options Options, sources []Source, outputs []Output) *Bridge {
 		reported: map[catalog.Key]int{},
 		services: map[catalog.Key]service{},
 		desired:  map[mesh.Name]Desired{},
+		broken:   map[mesh.Name]catalog.Key{},
 		synced:   map[string]bool{}, reportedAll: map[string]bool{}, recalled: map[string]bool{},
 		holds: map[string]guard.Hold{},
 	}
@@ -232,7 +235,8 @@ func (b *Bridge) Desired(name mesh.Name) Desired {
 	waiting := b.waiting(name.Source)
 	desired, ok := b.desired[name]
 	if !ok {
-		return Desired{Known: waiting != nil && len(waiting) == 0}
+		_, broken := b.broken[name]
+		return Desired{Known: waiting != nil && len(waiting) == 0 && !broken}
 	}
 	if b.merger.merges(name.Source) {
 		desired.Waiting = waiting

@@ -103,6 +103,11 @@ func (b *Bridge) retranslate(newest catalog.Service, observed time.Time) (change
 	if wasKnown && known.name != made.name && b.vacate(known.name, newest.Key, observed) {
 		changed = append(changed, known.name)
 	}
+	if resources.Broken {
+		b.broken[made.name] = newest.Key
+	} else if b.mended(made.name, newest.Key) {
+		changed = append(changed, made.name) // its absence says something again
+	}
 	if len(newest.Instances) == 0 {
 		if !wasKnown {
 			return nil
@@ -115,16 +120,26 @@ func (b *Bridge) retranslate(newest catalog.Service, observed time.Time) (change
 	if !wasKnown {
 		b.log.Debug("service found", "service", newest.Key, "instances", len(newest.Instances))
 	}
-	if b.setDesired(made.name, newest.Key, resources, observed) {
+	if !resources.Broken && b.setDesired(made.name, newest.Key, resources, observed) {
 		changed = append(changed, made.name)
 	}
 	return changed
 }
 
+// mended forgets that a service's resources under a name are not known. It returns whether that was so.
+func (b *Bridge) mended(name mesh.Name, owner catalog.Key) bool {
+	if b.broken[name] != owner {
+		return false
+	}
+	delete(b.broken, name)
+	return true
+}
+
 // vacate takes the resources of a service away from a name that it no longer has, unless another service has the
 // name by now.
 func (b *Bridge) vacate(name mesh.Name, owner catalog.Key, observed time.Time) bool {
-	return b.desired[name].owner == owner && b.setDesired(name, owner, mesh.Resources{}, observed)
+	mended := b.mended(name, owner)
+	return b.desired[name].owner == owner && b.setDesired(name, owner, mesh.Resources{}, observed) || mended
 }
 
 // setDesired returns whether the resources differ from those that were desired before.
@@ -150,19 +165,22 @@ func (b *Bridge) setDesired(name mesh.Name, owner catalog.Key, resources mesh.Re
 // reportFindings logs each finding when it comes up, not each time it is seen again.
 func (b *Bridge) reportFindings(key catalog.Key, before, after []mesh.Finding) {
 	for _, finding := range after {
-		b.metrics.finding(key.Source, finding.Reason, 1)
-		if slices.Contains(before, finding) {
+		b.metrics.finding(key.Source, finding.Reason, float64(finding.Count))
+		if slices.ContainsFunc(before, finding.Same) {
 			continue
 		}
 		level := slog.LevelWarn
 		if finding.Reason == mesh.ReservedLabel || finding.Reason == mesh.BadLabel {
 			level = slog.LevelInfo
 		}
-		b.log.Log(context.Background(), level, "not taken over as registered",
-			"service", key, "reason", finding.Reason, "subject", finding.Subject, "detail", finding.Detail)
+		attrs := []any{"service", key, "reason", finding.Reason, "subject", finding.Subject, "detail", finding.Detail}
+		if finding.Count > 1 {
+			attrs = append(attrs, "count", finding.Count)
+		}
+		b.log.Log(context.Background(), level, "not taken over as registered", attrs...)
 	}
 	for _, finding := range before {
-		b.metrics.finding(key.Source, finding.Reason, -1)
+		b.metrics.finding(key.Source, finding.Reason, -float64(finding.Count))
 	}
 }
 

@@ -49,7 +49,7 @@ func (c *checks) domain(path, value string) {
 
 func (c *checks) consulDomain(path, value, clusterDomain string) {
 	c.domain(path, value)
-	if mesh.UnderDomain(value, clusterDomain) {
+	if mesh.UnderDomain(value, clusterDomain) || mesh.UnderDomain(value, "svc") {
 		c.fail(path, "%q is under the cluster's own domain %q, where hosts belong to Kubernetes", value, clusterDomain)
 	}
 }
@@ -66,5 +66,13 @@ func (c *checks) globs(path string, globs []string) {
 func (c *checks) exportTo(path string, namespaces []string) {
 	if err := mesh.CheckExportTo(namespaces); err != nil {
 		c.fail(path, "%s", strings.ReplaceAll(err.Error(), "\n", ", "))
+	}
+}
+
+func (c *checks) labels(path string, globs []string) {
+	for i, glob := range globs {
+		if err := mesh.CheckLabelGlob(glob); err != nil {
+			c.fail(fmt.Sprintf("%s[%d]", path, i), "%v", err)
+		}
 	}
 }

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"sigs.k8s.io/yaml"
+
+	"github.com/isthmus-mesh/isthmus/internal/mesh"
 )
 
 // Config is the whole configuration.
@@ -59,7 +61,7 @@ type TLS struct {
 type Mesh struct {
 	Domain          string   `json:"domain" reload:"restart" doc:"Domain of Consul's DNS. The first host of a service is NAME.service.DOMAIN; with several sources, NAME.service.DATACENTER.DOMAIN is one too."`
 	ClusterDomain   string   `json:"clusterDomain" doc:"Domain of the Kubernetes cluster. No host is ever taken under it."`
-	Hosts           []string `json:"hosts" doc:"Templates of further hosts, with .Name, .Datacenter and .Domain; \"{{ .Name }}\" gives the bare name."`
+	Hosts           []string `json:"hosts" doc:"Templates of further hosts: text with {{ .Name }}, once, and with {{ .Datacenter }} and {{ .Domain }}; \"{{ .Name }}\" gives the bare name."`
 	Endpoints       string   `json:"endpoints" doc:"workloadEntry: one WorkloadEntry for each instance. inline: all instances in the ServiceEntry, which costs the API server and istiod less in large catalogs."`
 	DefaultProtocol string   `json:"defaultProtocol" doc:"Protocol of services whose meta (protocol) and checks tell none: tcp, tls, https, http, http2, grpc, grpc-web, mongo, mysql or redis."`
 	Health          string   `json:"health" doc:"Instances that take traffic: passingAndWarning or passing."`
@@ -67,6 +69,22 @@ type Mesh struct {
 	ExportTo         []string `json:"exportTo" doc:"Namespaces that see the services: names of namespaces, or . for the service's own, * for all, ~ for none. Empty: what Istio's mesh configuration says, by default all."`
 	Rules            []Rule   `json:"rules" doc:"What holds for some services. Of the rules that fit a service, the first one that says namespace or exportTo counts for it. A namespace that was not named at the start needs a restart."`
 	NamespaceChoices []string `json:"namespaceChoices" doc:"Namespaces that a service may choose by its meta entry isthmus-namespace, where no rule places it. Names, no globs. One more needs a restart."`
+
+	Addresses    Addresses `json:"addresses" doc:"Which addresses instances may have. An instance with another one is left out."`
+	Labels       Labels    `json:"labels" doc:"Which meta entries and tags become labels."`
+	MaxInstances int       `json:"maxInstances" doc:"Most instances of a service that take traffic, 4096 at most; more are left out, in the order of their IDs."`
+}
+
+// Addresses are rules on what instances may be registered with.
+type Addresses struct {
+	Allow []string `json:"allow" doc:"Ranges (10.0.0.0/8), IP addresses and globs of host names (*.example.com) to take, whatever else is said. Goes before deny."`
+	Deny  []string `json:"deny" doc:"The same, to leave out. Loopback, link-local and cloud metadata addresses and names, and names of the cluster itself, are left out without being named here."`
+}
+
+// Labels are rules on what instances may be labelled with.
+type Labels struct {
+	Allow []string `json:"allow" doc:"Globs of label keys to take, reserved ones too, like security.istio.io/tlsMode. Goes before deny."`
+	Deny  []string `json:"deny" doc:"Globs of label keys to leave out. Those under istio.io, kubernetes.io, k8s.io and x-k8s.io, istio, istio-* and k8s-app are left out without being named here; app, the canonical name and revision and isthmus's own are always isthmus's."`
 }
 
 // Rule is what holds for some services.
@@ -114,7 +132,7 @@ func Default() Config {
 		Sources: []Source{DefaultSource()},
 		Mesh: Mesh{
 			Domain: "consul", ClusterDomain: "cluster.local", Endpoints: "workloadEntry",
-			DefaultProtocol: "http", Health: passingAndWarning,
+			DefaultProtocol: "http", Health: passingAndWarning, MaxInstances: mesh.MaxInstances,
 		},
 		Guard: defaultGuard(),
 		Kubernetes: Kubernetes{

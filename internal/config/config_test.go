@@ -100,6 +100,9 @@ func TestMeshOptions(t *testing.T) {
 	c, err := Parse([]byte(`
 mesh:
   health: passing
+  maxInstances: 100
+  labels: {allow: [istio.io/*], deny: ["*"]}
+  addresses: {allow: [127.0.0.0/8, "::1"], deny: ["*"]}
   exportTo: [., istio-system]
   rules:
   - {services: ["shop-*"], namespace: shop, exportTo: ["*"]}
@@ -115,17 +118,32 @@ kubernetes: {namespace: base, shards: 2}
 	}
 	want := mesh.Options{
 		Domain: "consul", ClusterDomain: "cluster.local", Form: mesh.WorkloadEntryForm, DefaultProtocol: mesh.HTTP, PassingOnly: true,
+		Labels: mesh.Labels{Allow: []string{"istio.io/*"}, Deny: []string{"*"}}, MaxInstances: 100,
+		Addresses: mesh.Addresses{Allow: ranges(t, "127.0.0.0/8", "::1"), Deny: ranges(t, "*")},
 		Placement: mesh.Placement{
 			Base: "base", Shards: 2, Choices: []string{"blue"}, ExportTo: []string{".", "istio-system"},
 			Rules: []mesh.Rule{{Services: []string{"shop-*"}, Namespace: "shop", ExportTo: []string{"*"}}},
 		},
 	}
-	if diff := cmp.Diff(want, got); diff != "" {
+	if diff := cmp.Diff(want, got, cmp.Comparer(func(a, b mesh.AddressRange) bool { return a == b })); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 	if diff := cmp.Diff([]string{"base-0", "base-1", "blue", "shop"}, got.Placement.Namespaces()); diff != "" {
 		t.Errorf("namespaces (-want +got):\n%s", diff)
 	}
+}
+
+func ranges(t *testing.T, texts ...string) []mesh.AddressRange {
+	t.Helper()
+	var all []mesh.AddressRange
+	for _, text := range texts {
+		r, err := mesh.ParseAddressRange(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, r)
+	}
+	return all
 }
 
 // TestBadInput holds whole messages: each names the entry, what is wrong with it, and what would be right.
@@ -142,38 +160,50 @@ func TestBadInput(t *testing.T) {
 			"sources: [{name: a}, {name: b, address: 'b:1', merge: true}]",
 			`sources[1].merge: hosts of consul without a datacenter belong to "a", which isn't merged: set merge there too, or a domain here`,
 		},
-		"source domain":           {"sources: [{domain: cluster.local}]", `sources[0].domain: "cluster.local" is under the cluster's own domain`},
-		"source name":             {"sources: [{name: a.b}]", `sources[0].name: "a.b" is no DNS label`},
-		"scheme":                  {"sources: [{address: ftp://x}]", `sources[0].address: "ftp://x": the scheme is not http, https or unix`},
-		"address":                 {"sources: [{address: 'http://'}]", `sources[0].address: "http://" is not host:port, http://host:port, https://host:port or unix:///path`},
-		"address with a password": {"sources: [{address: 'http://u:secret@h:1'}]", `sources[0].address: "…@h:1" is not host:port`},
-		"port":                    {"sources: [{address: 'h:99999'}]", `"h:99999": "99999" is no port`},
-		"wait":                    {"sources: [{wait: 1h}]", "sources[0].wait: 1h is not within 1s and 8m"},
-		"duration without a unit": {"sources: [{wait: 5}]", `duration 5: write it with its unit, as in "30s" or "5m"`},
-		"half a key pair":         {"sources: [{tls: {certFile: x}}]", "sources[0].tls: certFile and keyFile go together"},
-		"empty glob":              {"sources: [{services: {exclude: [a, '']}}]", "sources[0].services.exclude[1]: it is empty; * stands for any name"},
-		"no list of globs":        {"sources: [{services: {include: a}}]", "cannot unmarshal string into Go struct field"},
-		"unknown selection":       {"sources: [{services: {tags: [a]}}]", `unknown field "tags"`},
-		"domain":                  {"mesh: {domain: a_b}", `mesh.domain: "a_b" is no domain`},
-		"domain of the cluster":   {"mesh: {domain: x.cluster.local}", `mesh.domain: "x.cluster.local" is under the cluster's own domain "cluster.local"`},
-		"host template":           {"mesh: {hosts: ['{{ .Nmae }}']}", "mesh.hosts[0]: host template"},
-		"one host for all":        {"mesh: {hosts: [a.b]}", `mesh.hosts[0]: host template "a.b" gives every service the same host "a.b"; use {{ .Name }} in it`},
-		"endpoints":               {"mesh: {endpoints: x}", `mesh.endpoints: "x" is not one of workloadEntry, inline`},
-		"protocol":                {"mesh: {defaultProtocol: x}", `mesh.defaultProtocol: protocol "x" is not one of tcp, tls`},
-		"health":                  {"mesh: {health: x}", `mesh.health: "x" is not one of passingAndWarning, passing`},
-		"export":                  {"mesh: {exportTo: [A_b, x, x]}", `mesh.exportTo: "A_b" is not ".", "*", "~" or the name of a namespace, "x" is there twice`},
-		"export to all and more":  {"mesh: {exportTo: ['*', x]}", `mesh.exportTo: "*" stands alone`},
-		"export to none and more": {"mesh: {rules: [{services: [a], exportTo: [., '~']}]}", `mesh.rules[0].exportTo: "~" stands alone`},
-		"rule for none":           {"mesh: {rules: [{namespace: x}]}", `mesh.rules[0].services: it is empty, so the rule fits no service; ["*"] fits all`},
-		"rule that says nothing":  {"mesh: {rules: [{services: [a], namespace: x}, {services: [a]}]}", "mesh.rules[1]: it says neither namespace nor exportTo"},
-		"rule's namespace":        {"mesh: {rules: [{services: [a], namespace: a.b}]}", `mesh.rules[0].namespace: "a.b" is no DNS label`},
-		"choice by glob":          {"mesh: {namespaceChoices: [a, 'team-*']}", `mesh.namespaceChoices[1]: "team-*" is no DNS label`},
-		"shards":                  {"kubernetes: {shards: -1}", "kubernetes.shards: -1 is not within 0 and 1000"},
-		"writers":                 {"kubernetes: {writers: 0}", "kubernetes.writers: 0 is not within 1 and 256"},
-		"lease":                   {"kubernetes: {leaderElection: {renewDeadline: 20s}}", "kubernetes.leaderElection.renewDeadline: 20s is not less than leaseDuration, 15s"},
-		"admin address":           {"admin: {address: x}", `admin.address: "x" is not host:port`},
-		"log level":               {"log: {level: x}", `log.level: "x" is not one of debug, info, warn, error`},
-		"two mistakes":            {"log: {level: x, format: z}", "log.level: \"x\" is not one of debug, info, warn, error\nlog.format: \"z\" is not one of text, json"},
+		"source domain":             {"sources: [{domain: cluster.local}]", `sources[0].domain: "cluster.local" is under the cluster's own domain`},
+		"source name":               {"sources: [{name: a.b}]", `sources[0].name: "a.b" is no DNS label`},
+		"scheme":                    {"sources: [{address: ftp://x}]", `sources[0].address: "ftp://x": the scheme is not http, https or unix`},
+		"address":                   {"sources: [{address: 'http://'}]", `sources[0].address: "http://" is not host:port, http://host:port, https://host:port or unix:///path`},
+		"address with a password":   {"sources: [{address: 'http://u:secret@h:1'}]", `sources[0].address: "…@h:1" is not host:port`},
+		"port":                      {"sources: [{address: 'h:99999'}]", `"h:99999": "99999" is no port`},
+		"wait":                      {"sources: [{wait: 1h}]", "sources[0].wait: 1h is not within 1s and 8m"},
+		"duration without a unit":   {"sources: [{wait: 5}]", `duration 5: write it with its unit, as in "30s" or "5m"`},
+		"half a key pair":           {"sources: [{tls: {certFile: x}}]", "sources[0].tls: certFile and keyFile go together"},
+		"empty glob":                {"sources: [{services: {exclude: [a, '']}}]", "sources[0].services.exclude[1]: it is empty; * stands for any name"},
+		"no list of globs":          {"sources: [{services: {include: a}}]", "cannot unmarshal string into Go struct field"},
+		"unknown selection":         {"sources: [{services: {tags: [a]}}]", `unknown field "tags"`},
+		"domain":                    {"mesh: {domain: a_b}", `mesh.domain: "a_b" is no domain`},
+		"domain of the cluster":     {"mesh: {domain: x.cluster.local}", `mesh.domain: "x.cluster.local" is under the cluster's own domain "cluster.local"`},
+		"host template":             {"mesh: {hosts: ['{{ .Nmae }}']}", "mesh.hosts[0]: host template"},
+		"one host for all":          {"mesh: {hosts: [a.b]}", `mesh.hosts[0]: host template "a.b" gives every service the same host "a.b"; use {{ .Name }} in it`},
+		"endpoints":                 {"mesh: {endpoints: x}", `mesh.endpoints: "x" is not one of workloadEntry, inline`},
+		"protocol":                  {"mesh: {defaultProtocol: x}", `mesh.defaultProtocol: protocol "x" is not one of tcp, tls`},
+		"health":                    {"mesh: {health: x}", `mesh.health: "x" is not one of passingAndWarning, passing`},
+		"export":                    {"mesh: {exportTo: [A_b, x, x]}", `mesh.exportTo: "A_b" is not ".", "*", "~" or the name of a namespace, "x" is there twice`},
+		"export to all and more":    {"mesh: {exportTo: ['*', x]}", `mesh.exportTo: "*" stands alone`},
+		"export to none and more":   {"mesh: {rules: [{services: [a], exportTo: [., '~']}]}", `mesh.rules[0].exportTo: "~" stands alone`},
+		"rule for none":             {"mesh: {rules: [{namespace: x}]}", `mesh.rules[0].services: it is empty, so the rule fits no service; ["*"] fits all`},
+		"rule that says nothing":    {"mesh: {rules: [{services: [a], namespace: x}, {services: [a]}]}", "mesh.rules[1]: it says neither namespace nor exportTo"},
+		"rule's namespace":          {"mesh: {rules: [{services: [a], namespace: a.b}]}", `mesh.rules[0].namespace: "a.b" is no DNS label`},
+		"choice by glob":            {"mesh: {namespaceChoices: [a, 'team-*']}", `mesh.namespaceChoices[1]: "team-*" is no DNS label`},
+		"range":                     {"mesh: {addresses: {allow: [10.0.0.0/8, 10.1.0.0/8]}}", `mesh.addresses.allow[1]: "10.1.0.0/8" is not where a range begins; 10.0.0.0/8 is`},
+		"range by glob":             {"mesh: {addresses: {deny: ['10.0.*']}}", `mesh.addresses.deny[0]: "10.0.*" is no IP address, no range like 10.0.0.0/8 and no glob of host names`},
+		"range of mapped addresses": {"mesh: {addresses: {deny: ['::ffff:10.0.0.0/104']}}", `"::ffff:10.0.0.0/104": write a range of IPv4 addresses as such`},
+		"label":                     {"mesh: {labels: {allow: [Istio.io/rev]}}", `mesh.labels.allow[0]: "Istio.io/rev" fits no label: prefixes are in lower case`},
+		"own label":                 {"mesh: {labels: {allow: [x, app]}}", `mesh.labels.allow[1]: "app" is a label that isthmus sets itself`},
+		"empty label":               {"mesh: {labels: {deny: ['']}}", "mesh.labels.deny[0]: it is empty; * stands for any label"},
+		"max instances":             {"mesh: {maxInstances: 5000}", "mesh.maxInstances: 5000 is not within 1 and 4096"},
+		"service domain":            {"mesh: {domain: svc}", `mesh.domain: "svc" is under the cluster's own domain`},
+		"two of a datacenter": {
+			"sources: [{name: a, datacenter: dc1}, {name: b, address: 'b:1', datacenter: dc1}]",
+			`sources[1].datacenter: hosts under dc1.consul belong to "a" already: give one of them a domain of its own, or merge both`,
+		},
+		"shards":        {"kubernetes: {shards: -1}", "kubernetes.shards: -1 is not within 0 and 1000"},
+		"writers":       {"kubernetes: {writers: 0}", "kubernetes.writers: 0 is not within 1 and 256"},
+		"lease":         {"kubernetes: {leaderElection: {renewDeadline: 20s}}", "kubernetes.leaderElection.renewDeadline: 20s is not less than leaseDuration, 15s"},
+		"admin address": {"admin: {address: x}", `admin.address: "x" is not host:port`},
+		"log level":     {"log: {level: x}", `log.level: "x" is not one of debug, info, warn, error`},
+		"two mistakes":  {"log: {level: x, format: z}", "log.level: \"x\" is not one of debug, info, warn, error\nlog.format: \"z\" is not one of text, json"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := Parse([]byte(test.content))

@@ -18,7 +18,12 @@ func (c Config) MeshOptions() (mesh.Options, error) {
 		Form:            mesh.Form(c.Mesh.Endpoints),
 		DefaultProtocol: protocol,
 		PassingOnly:     c.Mesh.Health == passing,
+		Labels:          mesh.Labels(c.Mesh.Labels),
+		MaxInstances:    c.Mesh.MaxInstances,
 		Placement:       c.placement(),
+	}
+	if options.Addresses, err = c.Mesh.Addresses.options(); err != nil {
+		return mesh.Options{}, err
 	}
 	if registries := c.registries(); len(registries) > 1 {
 		options.Registries = registries
@@ -44,7 +49,11 @@ func (c Config) registries() []mesh.Registry {
 		if merged && group != source.Name {
 			continue
 		}
-		registries = append(registries, mesh.Registry{Source: source.Name, Domain: c.domainOf(source), Merged: merged})
+		registry := mesh.Registry{Source: source.Name, Domain: c.domainOf(source), Merged: merged}
+		if !merged {
+			registry.Datacenter = source.Datacenter
+		}
+		registries = append(registries, registry)
 	}
 	return registries
 }

@@ -12,6 +12,9 @@ import (
 	"github.com/isthmus-mesh/isthmus/internal/mesh"
 )
 
+// maxHosts leaves room for Consul's own two among the 256 hosts that Istio's schema allows a ServiceEntry.
+const maxHosts = 254
+
 const passingAndWarning, passing = "passingAndWarning", "passing"
 
 // maxWait leaves room for our jitter below the 10 minutes that Consul lets a blocking query wait.
@@ -57,6 +60,10 @@ func (c Config) validateSources(found *checks) {
 				c.domainOf(source), earlier.Name)
 		} else if !ok {
 			domains[c.domainOf(source)] = source
+		}
+		if other, ok := c.sameHosts(i); ok {
+			found.fail(at+"datacenter", "hosts under %s.%s belong to %q already: give one of them a domain of its own, or merge both",
+				source.Datacenter, c.domainOf(source), other)
 		}
 		names[source.Name], places[where] = true, true
 	}
@@ -125,6 +132,9 @@ func redact(address string) string {
 func (m Mesh) validate(found *checks) {
 	found.domain("mesh.clusterDomain", m.ClusterDomain)
 	found.consulDomain("mesh.domain", m.Domain, m.ClusterDomain)
+	if len(m.Hosts) > maxHosts {
+		found.fail("mesh.hosts", "%d are too many: Istio allows a service 256 hosts, so at most %d", len(m.Hosts), maxHosts)
+	}
 	for i, host := range m.Hosts {
 		if _, err := mesh.ParseHostTemplate(host); err != nil {
 			found.fail(fmt.Sprintf("mesh.hosts[%d]", i), "%v", err)
@@ -135,6 +145,14 @@ func (m Mesh) validate(found *checks) {
 		found.fail("mesh.defaultProtocol", "%v", err)
 	}
 	found.oneOf("mesh.health", m.Health, passingAndWarning, passing)
+	if _, err := m.Addresses.options(); err != nil {
+		found.errs = append(found.errs, err)
+	}
+	found.labels("mesh.labels.allow", m.Labels.Allow)
+	found.labels("mesh.labels.deny", m.Labels.Deny)
+	if m.MaxInstances < 1 || m.MaxInstances > mesh.MaxInstances {
+		found.fail("mesh.maxInstances", "%d is not within 1 and %d", m.MaxInstances, mesh.MaxInstances)
+	}
 	found.exportTo("mesh.exportTo", m.ExportTo)
 	for i, rule := range m.Rules {
 		rule.validate(found, fmt.Sprintf("mesh.rules[%d]", i))

@@ -3,24 +3,30 @@ package consul
 import (
 	"os"
 	"regexp"
+	"strings"
 	"testing"
 )
 
 // TestAdviceIsOnThePage holds that each reason has advice, and that docs/troubleshoot.md gives the same.
 func TestAdviceIsOnThePage(t *testing.T) {
-	find := func(file, pattern string) [][]string {
+	find := func(file, section, pattern string) [][]string {
 		content, err := os.ReadFile(file)
 		if err != nil {
 			t.Fatal(err)
 		}
-		return regexp.MustCompile(pattern).FindAllStringSubmatch(string(content), -1)
+		_, text, found := strings.Cut(string(content), section)
+		if !found {
+			t.Fatalf("%s has no %q", file, section)
+		}
+		text, _, _ = strings.Cut(text, "\n## ")
+		return regexp.MustCompile(pattern).FindAllStringSubmatch(text, -1)
 	}
 	page := map[reason]string{}
-	for _, row := range find("../../docs/troubleshoot.md", "(?m)^\\| `([a-z_]+)` \\| .+ \\| (.+) \\|$") {
+	for _, row := range find("../../docs/troubleshoot.md", "\n## Trouble with Consul\n", "(?m)^\\| `([a-z_]+)` \\| .+ \\| (.+) \\|$") {
 		page[reason(row[1])] = row[2]
 	}
 	reasons := map[reason]bool{}
-	for _, constant := range find("reason.go", `(?m)^\t\w+ +reason = "(\w+)"$`) {
+	for _, constant := range find("reason.go", "", `(?m)^\t\w+ +reason = "(\w+)"$`) {
 		reasons[reason(constant[1])] = true
 	}
 	if len(reasons) != len(advice) || len(page) != len(advice) {

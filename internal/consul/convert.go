@@ -19,7 +19,8 @@ const (
 
 // convert returns what Consul's entries say of the service. It takes only plain services (no proxies and
 // gateways) of this very name: Consul finds names whatever their case. Entries of other peers are left
-// out. Each instance is there once, sorted by ID. The datacenter is used where an entry doesn't say its own.
+// out. Each instance is there once, sorted by ID. An entry's own datacenter is used where none is given: who may write
+// a node may write what he likes there (/v1/txn).
 func convert(key catalog.Key, datacenter string, entries []*api.ServiceEntry) catalog.Service {
 	service := catalog.Service{Key: key, Datacenter: datacenter}
 	for _, entry := range entries {
@@ -56,7 +57,7 @@ func instanceOf(datacenter string, entry *api.ServiceEntry) catalog.Instance {
 	node, service := entry.Node, entry.Service
 	instance := catalog.Instance{
 		ID: catalog.InstanceID{
-			Datacenter: cmp.Or(node.Datacenter, service.Datacenter, datacenter),
+			Datacenter: cmp.Or(datacenter, node.Datacenter, service.Datacenter),
 			Partition:  cmp.Or(service.Partition, node.Partition),
 			Namespace:  service.Namespace,
 			Node:       node.Node,

@@ -25,7 +25,7 @@ func decode(t *testing.T, body string) []*api.ServiceEntry {
 
 func TestConvertWhole(t *testing.T) {
 	got := convert(webKey, "dc9", decode(t, `[
-	  {"Node": {"Node": "n2", "Address": "10.0.0.2", "Datacenter": "dc1", "Meta": {"rack": "r1"},
+	  {"Node": {"Node": "n2", "Address": "10.0.0.2", "Datacenter": "forged", "Meta": {"rack": "r1"},
 	            "Locality": {"Region": "eu", "Zone": "eu-1"}},
 	   "Service": {"ID": "web-2", "Service": "web", "Address": "10.1.0.2", "Port": 8080, "Tags": ["b", "a"],
 	               "Meta": {"version": "v2"}, "Weights": {"Passing": 3, "Warning": 2},
@@ -39,17 +39,17 @@ func TestConvertWhole(t *testing.T) {
 	   "Service": {"ID": "web-1", "Service": "web", "Tags": [], "Meta": {},
 	               "Ports": [{"Name": "a", "Port": 1}, {"Name": "b", "Port": 2, "Default": true}]}}
 	]`))
-	want := catalog.Service{Key: webKey, Datacenter: "dc1", Instances: []catalog.Instance{
+	want := catalog.Service{Key: webKey, Datacenter: "dc9", Instances: []catalog.Instance{
 		{
-			ID:      catalog.InstanceID{Datacenter: "dc1", Node: "n2", ServiceID: "web-2"},
+			ID:      catalog.InstanceID{Datacenter: "dc9", Node: "n1", ServiceID: "web-1"},
+			Address: "10.0.0.1", Port: 2, Locality: catalog.Locality{Region: "eu", Zone: "eu-1"}, Health: catalog.Passing,
+		},
+		{
+			ID:      catalog.InstanceID{Datacenter: "dc9", Node: "n2", ServiceID: "web-2"},
 			Address: "10.1.0.2", Port: 8080, Tags: []string{"b", "a"},
 			Meta: map[string]string{"version": "v2"}, NodeMeta: map[string]string{"rack": "r1"},
 			Locality: catalog.Locality{Region: "us", Zone: "us-1"}, Weights: catalog.Weights{Passing: 3, Warning: 2},
 			Health: catalog.Warning, Checks: []string{"grpc", "http"},
-		},
-		{
-			ID:      catalog.InstanceID{Datacenter: "dc9", Node: "n1", ServiceID: "web-1"},
-			Address: "10.0.0.1", Port: 2, Locality: catalog.Locality{Region: "eu", Zone: "eu-1"}, Health: catalog.Passing,
 		},
 	}}
 	if !reflect.DeepEqual(got, want) {

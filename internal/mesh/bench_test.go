@@ -29,3 +29,17 @@ func BenchmarkTranslate(b *testing.B) {
 		}
 	}
 }
+
+// BenchmarkHostile measures what the largest service that one may register costs those that wait behind it.
+func BenchmarkHostile(b *testing.B) {
+	for _, form := range []mesh.Form{mesh.WorkloadEntryForm, mesh.InlineForm} {
+		c := crowd(10_000, 300)
+		c.Options.Form = form
+		b.Run(string(form), func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				mesh.Translate(c.Service, c.MeshName(), c.Options)
+			}
+		})
+	}
+}

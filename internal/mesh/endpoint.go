@@ -2,9 +2,6 @@ package mesh
 
 import (
 	"fmt"
-	"net/netip"
-	"regexp"
-	"strings"
 
 	networking "istio.io/api/networking/v1alpha3"
 
@@ -13,10 +10,8 @@ import (
 
 // endpoint is an instance that Istio can hold.
 type endpoint struct {
-	id catalog.InstanceID
-	// source is the source that reports it, where its service is made of several.
-	source string
-	entry  *networking.WorkloadEntry
+	instance *catalog.Instance
+	entry    *networking.WorkloadEntry
 	// port is the instance's own port, and protocol what it speaks there.
 	port     uint32
 	protocol Protocol
@@ -27,46 +22,63 @@ type endpoint struct {
 	takesTraffic bool
 }
 
-// usableEndpoints are all instances with an address and a port, healthy or not, in the order of the catalog.
-func usableEndpoints(service catalog.Service, name Name, options Options, report *report) []endpoint {
+// usableEndpoints are all instances with an address and a port, healthy or not, in the order of the catalog; they have
+// no labels yet.
+func usableEndpoints(service catalog.Service, options Options, report *report) []endpoint {
 	endpoints := make([]endpoint, 0, len(service.Instances))
-	for _, instance := range service.Instances {
-		if e, ok := usableEndpoint(instance, name, options, report); ok {
+	for i := range service.Instances {
+		if e, ok := usableEndpoint(&service.Instances[i], options, report); ok {
 			endpoints = append(endpoints, e)
 		}
 	}
 	return endpoints
 }
 
-func usableEndpoint(instance catalog.Instance, name Name, options Options, report *report) (endpoint, bool) {
-	address, byName, err := parseAddress(instance.Address)
+func usableEndpoint(instance *catalog.Instance, options Options, report *report) (endpoint, bool) {
+	address, byName, ok := usableAddress(*instance, options, report)
 	switch {
-	case instance.Address == "":
-		report.add(NoAddress, instance.ID.String(), "neither the instance nor its node has an address; it is left out")
-		return endpoint{}, false
-	case err != nil:
-		report.add(BadAddress, instance.ID.String(), fmt.Sprintf("%v; it is left out", err))
+	case !ok:
 		return endpoint{}, false
 	case instance.Port < 1 || instance.Port > 65535:
-		report.add(BadPort, instance.ID.String(), fmt.Sprintf("port %d is not within 1 and 65535; it is left out", instance.Port))
+		report.instance(BadPort, *instance, fmt.Sprintf("port %d is not within 1 and 65535; it is left out", instance.Port))
 		return endpoint{}, false
 	}
-	weight, takesTraffic := trafficShare(instance, options.PassingOnly)
+	weight, takesTraffic := trafficShare(*instance, options.PassingOnly)
 	port := uint32(instance.Port)
 	return endpoint{
-		id: instance.ID, source: instance.Source,
+		instance: instance,
 		entry: &networking.WorkloadEntry{
 			Address:  address,
 			Ports:    map[string]uint32{defaultPort: port, nativePort: port},
-			Labels:   instanceLabels(instance, name, report),
-			Locality: locality(instance),
+			Locality: locality(*instance),
 			Weight:   weight,
 		},
 		port:         port,
-		protocol:     instanceProtocol(instance, options.DefaultProtocol, report),
+		protocol:     instanceProtocol(*instance, options.DefaultProtocol, report),
 		byName:       byName,
 		takesTraffic: takesTraffic,
 	}, true
+}
+
+// usableAddress returns an instance's address, and whether it is a host name.
+func usableAddress(instance catalog.Instance, options Options, report *report) (address string, byName, ok bool) {
+	if instance.Address == "" {
+		report.instance(NoAddress, instance, "neither the instance nor its node has an address; it is left out")
+		return "", false, false
+	}
+	host, ip, err := parseAddress(instance.Address)
+	if err != nil {
+		report.instance(BadAddress, instance, fmt.Sprintf("%v; it is left out", err))
+		return "", false, false
+	}
+	if err := options.Addresses.check(host, ip, options.ClusterDomain); err != nil {
+		report.instance(ForbiddenAddress, instance, fmt.Sprintf("it is left out: %v", err))
+		return "", false, false
+	}
+	if host != "" {
+		return host, true, true
+	}
+	return ip.String(), false, true
 }
 
 // trafficShare returns the weight that an instance has by its health, and whether it takes traffic at all.
@@ -97,54 +109,4 @@ func resolution(endpoints []endpoint) networking.ServiceEntry_Resolution {
 		}
 	}
 	return networking.ServiceEntry_STATIC
-}
-
-var dnsLabelPattern = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`)
-
-// parseAddress returns the address as Istio takes it: an IP address in its usual form, without brackets, or
-// a host name in lower case.
-func parseAddress(address string) (parsed string, byName bool, err error) {
-	bare := address
-	if strings.HasPrefix(bare, "[") && strings.HasSuffix(bare, "]") {
-		bare = bare[1 : len(bare)-1]
-	}
-	if ip, err := netip.ParseAddr(bare); err == nil {
-		if ip = ip.Unmap(); ip.Zone() != "" || ip.IsUnspecified() || ip.IsMulticast() {
-			return "", false, fmt.Errorf("address %q is no address of one host", clip(address))
-		}
-		return ip.String(), false, nil
-	}
-	name := strings.ToLower(strings.TrimSuffix(address, "."))
-	if !isHost(name) || !strings.ContainsAny(lastLabel(name), "abcdefghijklmnopqrstuvwxyz") {
-		return "", false, fmt.Errorf("address %q is neither an IP address nor a host name", clip(address))
-	}
-	return name, true, nil
-}
-
-// isHost tells whether a name is a host name of lower-case DNS labels (RFC 1123).
-func isHost(name string) bool {
-	if name == "" || len(name) > 253 {
-		return false
-	}
-	for label := range strings.SplitSeq(name, ".") {
-		if !isDNSLabel(label) {
-			return false
-		}
-	}
-	return true
-}
-
-func isDNSLabel(text string) bool { return len(text) <= maxLabel && dnsLabelPattern.MatchString(text) }
-
-// lastLabel returns the part behind the last dot. Were it a number, the name would be a mistyped IP address.
-func lastLabel(name string) string { return name[strings.LastIndexByte(name, '.')+1:] }
-
-// clip shortens what a registry holds to what a log line can bear.
-func clip(text string) string {
-	const most = 100
-	text = validText(text)
-	if len(text) <= most {
-		return text
-	}
-	return validText(text[:most]) + "…"
 }

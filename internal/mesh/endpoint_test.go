@@ -27,9 +27,13 @@ func TestParseAddress(t *testing.T) {
 		"xn--fiq228c.cn":   {"xn--fiq228c.cn", true},
 		longest + "x":      {longest + "x", true},
 	} {
-		parsed, byName, err := parseAddress(address)
-		if err != nil || parsed != want.parsed || byName != want.byName {
-			t.Errorf("%q is %q, %t, %v; want %v", address, parsed, byName, err, want)
+		name, ip, err := parseAddress(address)
+		parsed := name
+		if name == "" {
+			parsed = ip.String()
+		}
+		if err != nil || parsed != want.parsed || (name != "") != want.byName {
+			t.Errorf("%q is %q, %v, %v; want %v", address, name, ip, err, want)
 		}
 	}
 }
@@ -37,13 +41,13 @@ func TestParseAddress(t *testing.T) {
 func TestParseAddressRefuses(t *testing.T) {
 	for _, address := range []string{
 		"", " ", " 10.0.0.1", "0.0.0.0", "::", "::ffff:0.0.0.0", "224.0.0.1", "ff02::1", "fe80::1%eth0", "10.0.0.256", "10.0.0",
-		"010.0.0.1", "1", "10.0.0.1:80", "[::1]:80", "[web]", "[]", "10.0.0.1/32", "unix:///run/web.sock", "http://web",
+		"010.0.0.1", "1", "0x7f000001", "0x7f.0x1", "127.0X1", "a.1-2", "255.255.255.255", "::ffff:255.255.255.255", "10.0.0.1:80", "[::1]:80", "[web]", "[]", "10.0.0.1/32", "unix:///run/web.sock", "http://web",
 		"my_host", "-web", "web-", "a..b", ".web", "web..", "*.example.com", "a b", "中文", "caf\xe9", "web\n",
 		strings.Repeat("x", 64), strings.Repeat("x.", 126) + "xx", "fe80::1%" + strings.Repeat("x", 10_000),
 	} {
-		parsed, byName, err := parseAddress(address)
-		if err == nil || parsed != "" || byName {
-			t.Errorf("%q is %q, %t", address, parsed, byName)
+		name, ip, err := parseAddress(address)
+		if err == nil || name != "" || ip.IsValid() {
+			t.Errorf("%q is %q, %v", address, name, ip)
 		} else if len(err.Error()) > 300 {
 			t.Errorf("an error of %d bytes", len(err.Error()))
 		}

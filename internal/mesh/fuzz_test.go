@@ -18,7 +18,7 @@ func FuzzTranslate(f *testing.F) {
 	f.Add("Foo_Bar", "VM-17.example.com.", 80, "team|blue", "protocol", "grpc", int(catalog.Warning), 10, 0)
 	f.Add("中文", "[2001:db8::1]", 70000, "empty=", "istio.io/rev", "x", int(catalog.Maintenance), -1, -1)
 	f.Add("x/y", "unix:///run/web.sock", 0, "=", "zone", "a/b", 99, 1<<40, 1)
-	f.Add("web--0123456789ab", "caf\xe9", -1, "\xff=\xff", "\xfe", "\xfd", int(catalog.Critical), 0, 0)
+	f.Add("web--0123456789abcdef0123", "caf\xe9", -1, "\xff=\xff", "\xfe", "\xfd", int(catalog.Critical), 0, 0)
 	bothForms := meshtest.Cases()[:2]
 	f.Fuzz(func(t *testing.T, name, address string, port int, tag, key, value string, health, passing, warning int) {
 		service := catalog.Service{Key: catalog.Key{Source: "consul", Name: name}, Datacenter: value}

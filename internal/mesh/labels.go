@@ -2,11 +2,10 @@ package mesh
 
 import (
 	"fmt"
+	"iter"
 	"maps"
 	"slices"
 	"strings"
-
-	"k8s.io/apimachinery/pkg/util/validation"
 
 	"github.com/isthmus-mesh/isthmus/internal/catalog"
 )
@@ -21,43 +20,33 @@ const (
 )
 
 const (
-	// maxLabels is how many labels Istio's schema lets a WorkloadEntry have.
-	maxLabels = 256
-	// ownLabels is how many of them are Istio's and ours.
-	ownLabels = 5
+	// maxLabels is how many labels an endpoint may have from the registry, as many as Consul allows a service's meta.
+	// Istio's schema allows 256 with its own and ours.
+	maxLabels = 64
+	// maxLooked is how many meta entries, and how many tags, of an instance are looked at.
+	maxLooked = 256
+	// maxRaw bounds what is made a label, in bytes: longer ones would hardly become the 63 characters that fit.
+	maxRaw = 1024
 )
-
-// reservedDomains are the domains of label prefixes that give a workload identity, traffic or a meaning. Who
-// may write to the registry must not be able to give these.
-var reservedDomains = []string{"istio.io", "kubernetes.io", "k8s.io", strings.TrimSuffix(prefix, "/")}
 
 // instanceLabels are the labels of an endpoint: meta entries, then tags of the form key=value or key|value. The
 // first of several equal keys is kept. Istio's own labels and ours go before all.
-func instanceLabels(instance catalog.Instance, name Name, report *report) map[string]string {
+func instanceLabels(instance catalog.Instance, name Name, rules Labels, report *report) map[string]string {
 	labels := map[string]string{}
-	add := func(kind, key, value string) {
-		subject := instance.ID.String()
-		clean, ok := label(key, value)
-		switch _, taken := labels[clean.key]; {
-		case !ok:
-			report.add(BadLabel, subject, fmt.Sprintf("%s %q can't be made a label; it is left out", kind, clip(key)))
-		case reserved(clean.key):
-			report.add(ReservedLabel, subject, fmt.Sprintf("%s %q is reserved; it is left out", kind, clip(key)))
-		case taken:
-		case len(labels) == maxLabels-ownLabels:
-			report.add(BadLabel, subject, fmt.Sprintf("%s %q is one label too many; it is left out", kind, clip(key)))
-		default:
+	for r := range material(instance, report) {
+		clean, ok := label(r.key, r.value)
+		_, taken := labels[clean.key]
+		if !ok {
+			report.instance(BadLabel, instance, fmt.Sprintf("%s %q can't be made a label; it is left out", r.kind, clip(r.key)))
+		} else if refusal := rules.refuse(clean.key); refusal != "" {
+			report.instance(ReservedLabel, instance, fmt.Sprintf("%s %q %s", r.kind, clip(r.key), refusal))
+		} else if !taken && len(labels) == maxLabels {
+			report.instance(TooManyLabels, instance, fmt.Sprintf(
+				"an instance may have %d labels; %s %q and those behind it are left out", maxLabels, r.kind, clip(r.key),
+			))
+			break
+		} else if !taken {
 			labels[clean.key] = clean.value
-		}
-	}
-	for _, key := range slices.SortedFunc(maps.Keys(instance.Meta), validFirst) {
-		if instance.Meta[key] != "" {
-			add("meta", key, instance.Meta[key])
-		}
-	}
-	for _, tag := range instance.Tags {
-		if at := strings.IndexAny(tag, "=|"); at > 0 {
-			add("tag", tag[:at], tag[at+1:])
 		}
 	}
 	labels[appLabel] = name.Label
@@ -70,15 +59,49 @@ func instanceLabels(instance catalog.Instance, name Name, report *report) map[st
 	return labels
 }
 
-// validFirst orders keys so that one that is valid as it stands comes before those that become the same.
-func validFirst(a, b string) int {
-	if validA, validB := cleanKey(a) == a, cleanKey(b) == b; validA != validB {
-		if validA {
-			return -1
+// raw is a label as the registry has it. Its kind is "meta" or "tag".
+type raw struct{ kind, key, value string }
+
+// material yields what may become labels: the meta entries that have a value, then the tags of the form key=value or
+// key|value, each with its kind.
+func material(instance catalog.Instance, report *report) iter.Seq[raw] {
+	return func(yield func(raw) bool) {
+		for _, key := range metaKeys(instance, report) {
+			if value := instance.Meta[key]; value != "" && !yield(raw{"meta", key, value}) {
+				return
+			}
 		}
-		return 1
+		for i, tag := range instance.Tags {
+			if i == maxLooked {
+				report.instance(TooManyLabels, instance, fmt.Sprintf("of its %d tags the first %d are looked at; the others are left out", len(instance.Tags), maxLooked))
+				return
+			}
+			if at := strings.IndexAny(tag, "=|"); at > 0 && !yield(raw{"tag", tag[:at], tag[at+1:]}) {
+				return
+			}
+		}
 	}
-	return strings.Compare(a, b)
+}
+
+// metaKeys returns the keys of an instance's meta, those first that are valid as they stand: they go before those that
+// become the same.
+func metaKeys(instance catalog.Instance, report *report) []string {
+	var valid, others []string
+	for key := range instance.Meta {
+		if len(key) <= maxRaw && cleanKey(key) == key {
+			valid = append(valid, key)
+		} else {
+			others = append(others, key)
+		}
+	}
+	slices.Sort(valid)
+	slices.Sort(others)
+	keys := append(valid, others...)
+	if len(keys) > maxLooked {
+		report.instance(TooManyLabels, instance, fmt.Sprintf("of its %d meta entries the first %d are looked at; the others are left out", len(keys), maxLooked))
+		keys = keys[:maxLooked]
+	}
+	return keys
 }
 
 type pair struct{ key, value string }
@@ -86,11 +109,21 @@ type pair struct{ key, value string }
 // label makes a label of a key and a value: what Kubernetes doesn't allow becomes a dash. It fails where nothing
 // is left, or where more would be left than the 63 characters that a label may have: half a value is a wrong one.
 func label(key, value string) (pair, bool) {
+	if len(key) > maxRaw || len(value) > maxRaw {
+		return pair{}, false
+	}
 	clean := pair{key: cleanKey(key), value: cleanName(value)}
-	ok := clean.value != "" &&
-		len(validation.IsQualifiedName(clean.key)) == 0 && len(validation.IsValidLabelValue(clean.value)) == 0
-	return clean, ok
+	return clean, fitsName(clean.value) && fitsKey(clean.key)
 }
+
+// fitsKey and fitsName tell whether what was cleaned is as Kubernetes has it (validation.IsQualifiedName,
+// IsValidLabelValue), which takes ten times as long to say so.
+func fitsKey(clean string) bool {
+	domain, name, prefixed := strings.Cut(clean, "/")
+	return prefixed && isHost(domain) && fitsName(name) || !prefixed && fitsName(clean)
+}
+
+func fitsName(clean string) bool { return clean != "" && len(clean) <= maxLabel }
 
 func cleanKey(key string) string {
 	domain, name, prefixed := strings.Cut(key, "/")
@@ -110,12 +143,4 @@ func cleanName(text string) string {
 			return '-'
 		}
 	}, text), "-_.")
-}
-
-func reserved(key string) bool {
-	if key == appLabel {
-		return true
-	}
-	domain, _, prefixed := strings.Cut(key, "/")
-	return prefixed && slices.ContainsFunc(reservedDomains, func(own string) bool { return UnderDomain(domain, own) })
 }

@@ -7,6 +7,7 @@
 package mesh
 
 import (
+	"fmt"
 	"slices"
 
 	networking "istio.io/api/networking/v1alpha3"
@@ -42,6 +43,12 @@ type Options struct {
 	DefaultProtocol Protocol
 	// PassingOnly leaves out the instances that are warning.
 	PassingOnly bool
+	// Addresses says which addresses instances may have.
+	Addresses Addresses
+	// Labels says which meta entries and tags become labels.
+	Labels Labels
+	// MaxInstances is how many instances of a service take traffic, at most MaxInstances, which 0 stands for.
+	MaxInstances int
 	// Placement says which namespace a service's objects live in, and which namespaces see it.
 	Placement Placement
 }
@@ -52,6 +59,8 @@ type Registry struct {
 	Source string
 	// Domain is the domain of its DNS.
 	Domain string
+	// Datacenter is the one that the configuration names; empty where it names none.
+	Datacenter string
 	// Merged says that it stands for several datacenters whose services are one: their host names none of them.
 	Merged bool
 }
@@ -60,47 +69,68 @@ type Registry struct {
 // The ServiceEntry comes first, then the WorkloadEntries in the order of their names.
 type Resources struct {
 	Objects []Object
+	// Broken says that nobody knows what they should be, by a mistake of isthmus: what stands in the mesh stays.
+	Broken bool
 }
 
 // Equal tells whether two services' objects are the same in every field.
 func (r Resources) Equal(other Resources) bool {
-	return slices.EqualFunc(r.Objects, other.Objects, Object.Equal)
+	return r.Broken == other.Broken && slices.EqualFunc(r.Objects, other.Objects, Object.Equal)
 }
 
 // Translate says what the mesh should hold for a service that goes by name there, and what of the service
-// could not be carried over. A service without a usable instance has no resources.
-func Translate(service catalog.Service, name Name, options Options) (Resources, []Finding) {
+// could not be carried over. A service without a usable instance has no resources. It never panics: where it should,
+// the resources are Broken.
+func Translate(service catalog.Service, name Name, options Options) (resources Resources, findings []Finding) {
+	defer func() {
+		if failure := recover(); failure != nil {
+			resources, findings = broken(failure)
+		}
+	}()
 	var report report
-	endpoints := usableEndpoints(service, name, options, &report)
-	if len(endpoints) == 0 {
-		return Resources{}, report.findings
+	resources = translate(service, name, options, &report)
+	return resources, report.all()
+}
+
+func translate(service catalog.Service, name Name, options Options, report *report) Resources {
+	if len(service.Name) > maxName {
+		report.service(LongName, fmt.Sprintf("its name has %d bytes, and a name may have %d; the service is left out", len(service.Name), maxName))
+		return Resources{}
 	}
-	protocol := serviceProtocol(endpoints, &report)
+	endpoints := usableEndpoints(service, options, report)
+	if len(endpoints) == 0 {
+		return Resources{}
+	}
+	protocol := serviceProtocol(endpoints, report)
 	ports := servicePorts(endpoints, protocol)
-	namespace := options.Placement.place(service, name, &report)
+	namespace := options.Placement.place(service, name, report)
 	entry := &networking.ServiceEntry{
-		Hosts:      hosts(service, name, protocol, options, &report),
+		Hosts:      hosts(service, name, protocol, options, report),
 		Ports:      ports,
 		Location:   networking.ServiceEntry_MESH_INTERNAL,
 		Resolution: resolution(endpoints),
 		ExportTo:   options.Placement.exportTo(service, namespace),
 	}
+	if len(entry.Hosts) == 0 {
+		report.service(BadHost, "there is no host that it can have; the service is left out")
+		return Resources{}
+	}
 	resources := Resources{Objects: []Object{serviceEntryObject(service, name, namespace, entry)}}
-	healthy := slices.DeleteFunc(endpoints, func(e endpoint) bool { return !e.takesTraffic })
+	healthy := labelled(endpoints, name, options, report)
 	if options.Form == InlineForm {
 		entry.Endpoints = inlineEndpoints(healthy, ports)
 		if len(entry.Endpoints) == 0 {
 			// A DNS entry without endpoints would make Istio resolve the host itself.
 			entry.Resolution = networking.ServiceEntry_STATIC
 		}
-		return resources, report.findings
+		return resources
 	}
 	entry.WorkloadSelector = &networking.WorkloadSelector{Labels: identityLabels(name)}
 	for _, e := range healthy {
 		resources.Objects = append(resources.Objects, workloadEntryObject(name, namespace, e))
 	}
 	slices.SortFunc(resources.Objects[1:], Object.compareName)
-	return resources, report.findings
+	return resources
 }
 
 // inlineEndpoints are the endpoints as Istio takes them inside a ServiceEntry: with the ports that it has

@@ -7,7 +7,6 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/isthmus-mesh/isthmus/internal/catalog"
 )
@@ -15,8 +14,11 @@ import (
 const (
 	// maxLabel is the longest DNS label (RFC 1035) and Kubernetes label value, in bytes.
 	maxLabel = 63
-	// hashLength is the length of the hash that tells apart what would collide, in hexadecimal digits.
-	hashLength = 12
+	// hashLength is the length of the hash that tells services apart, in hexadecimal digits: 80 bits. Who registers a
+	// service may choose its name, and 48 bits can be tried out in hours.
+	hashLength = 20
+	// idHashLength is the length of the hash that tells the instances of a service apart.
+	idHashLength = 12
 	// hashMark parts a name from its hash. No name of a registry is taken as it is when it ends in this mark
 	// and a hash, so nobody can register another service's hashed name.
 	hashMark = "--"
@@ -25,7 +27,7 @@ const (
 )
 
 var (
-	hashed       = regexp.MustCompile(hashMark + `[0-9a-f]{12}$`)
+	hashed       = regexp.MustCompile(hashMark + `[0-9a-f]{20}$`)
 	instanceHash = regexp.MustCompile(`-[0-9a-f]{12}$`)
 )
 
@@ -51,7 +53,7 @@ func (n Name) ServiceEntry() string { return n.String() }
 // WorkloadEntry returns the name of an instance's WorkloadEntry. It depends on the instance's identity alone.
 func (n Name) WorkloadEntry(id catalog.InstanceID) string {
 	id = id.Fold()
-	hash := shortHash(id.Datacenter, id.Partition, id.Namespace, id.Node, id.ServiceID)
+	hash := shortHash(idHashLength, id.Datacenter, id.Partition, id.Namespace, id.Node, id.ServiceID)
 	return n.Label + "-" + hash + "." + n.Source
 }
 
@@ -157,18 +159,15 @@ func withHash(label, original string) string {
 		label = nameless
 	}
 	label = strings.TrimRight(label[:min(len(label), maxLabel-len(hashMark)-hashLength)], "-")
-	return label + hashMark + shortHash(original)
+	return label + hashMark + shortHash(hashLength, original)
 }
 
-// shortHash is the beginning of the SHA-256 of its parts.
-func shortHash(parts ...string) string {
+// shortHash is the beginning of the SHA-256 of its parts, in hexadecimal digits.
+func shortHash(length int, parts ...string) string {
 	sum := sha256.New()
 	for _, part := range parts {
 		sum.Write([]byte(part))
 		sum.Write([]byte{0})
 	}
-	return hex.EncodeToString(sum.Sum(nil))[:hashLength]
+	return hex.EncodeToString(sum.Sum(nil))[:length]
 }
-
-// validText returns the text with everything that is not UTF-8 replaced, as JSON needs it.
-func validText(text string) string { return strings.ToValidUTF8(text, string(utf8.RuneError)) }

@@ -31,18 +31,18 @@ func labelsOf(services ...string) map[string]string {
 }
 
 func TestNames(t *testing.T) {
-	const hash = `--[0-9a-f]{12}`
+	const hash = `--[0-9a-f]{20}`
 	for what, want := range map[string]map[string]string{
 		"a DNS label stays":               {"web": "web", "a-1": "a-1", "9": "9", "a--b": "a--b"},
 		"what DNS doesn't know is a dash": {"Foo_Bar": "foo-bar", "a.b": "a-b", "x/y": "x-y", "A": "a", "_dmarc_": "dmarc"},
 		"a collision gives each a hash":   {"Foo_Bar": "foo-bar" + hash, "foo.bar": "foo-bar" + hash},
 		"an exact label keeps its name":   {"foo-bar": "foo-bar", "Foo_Bar": "foo-bar" + hash, "foo.bar": "foo-bar" + hash},
-		"nobody takes a hashed name":      {"web--0123456789ab": "web--0123456789ab" + hash},
+		"nobody takes a hashed name":      {"web--0123456789abcdef0123": "web--0123456789abcdef0123" + hash},
 		"nothing left":                    {"": "unnamed" + hash, "中文": "unnamed" + hash, "-": "unnamed" + hash},
 		"unnamed is a name":               {"unnamed": "unnamed"},
 		"as long as may be":               {strings.Repeat("x", 63): strings.Repeat("x", 63)},
-		"too long":                        {strings.Repeat("x", 64): strings.Repeat("x", 49) + hash},
-		"too long, cut at a dash":         {strings.Repeat("x", 48) + "-" + strings.Repeat("x", 48): strings.Repeat("x", 48) + hash},
+		"too long":                        {strings.Repeat("x", 64): strings.Repeat("x", 41) + hash},
+		"too long, cut at a dash":         {strings.Repeat("x", 40) + "-" + strings.Repeat("x", 40): strings.Repeat("x", 40) + hash},
 	} {
 		t.Run(what, func(t *testing.T) {
 			for name, got := range labelsOf(slices.Collect(maps.Keys(want))...) {
@@ -57,7 +57,7 @@ func TestNames(t *testing.T) {
 // TestNamesStay holds names for good: a change would rename objects and hosts in every mesh.
 func TestNamesStay(t *testing.T) {
 	want := map[string]string{
-		"foo-bar": "foo-bar", "Foo_Bar": "foo-bar--5eed706af4b4", "foo.bar": "foo-bar--4a360f31f8a2", "中文": "unnamed--fa602abb1007",
+		"foo-bar": "foo-bar", "Foo_Bar": "foo-bar--5eed706af4b41e921651", "foo.bar": "foo-bar--4a360f31f8a27049d10d", "中文": "unnamed--fa602abb1007c1fafe3f",
 	}
 	if diff := cmp.Diff(want, labelsOf(slices.Collect(maps.Keys(want))...)); diff != "" {
 		t.Error(diff)
@@ -94,7 +94,7 @@ func TestNamesAddedOrRemovedTwice(t *testing.T) {
 // the set that is left, each service has its own, and who listens to the returned keys misses no change.
 func TestNamesDependOnTheSetAlone(t *testing.T) {
 	pool := slices.Sorted(maps.Keys(labelsOf(
-		"foo-bar", "Foo_Bar", "foo.bar", "FOO-BAR", "foo-bar--0123456789ab", "foo-bar--0123456789AB", "a", "A", "a.", "b",
+		"foo-bar", "Foo_Bar", "foo.bar", "FOO-BAR", "foo-bar--0123456789abcdef0123", "foo-bar--0123456789ABCDEF0123", "a", "A", "a.", "b",
 		"", "-", "中文", "unnamed", "Unnamed", strings.Repeat("y", 64), strings.Repeat("y", 63)+"-", strings.Repeat("y", 63),
 	)))
 	for name, label := range labelsOf(pool...) { // what a service could register to take another's name

@@ -33,7 +33,8 @@ const (
 	// label: istiod lets an object's labels override those of its spec, and the ServiceEntry selects by the source.
 	SourceAnnotation = prefix + "reported-by"
 
-	prefix = "isthmus-mesh.github.io/"
+	ownDomain = "isthmus-mesh.github.io"
+	prefix    = ownDomain + "/"
 
 	// maxAnnotation bounds what is copied from a registry into an annotation, in bytes: an instance's ID may
 	// have 10 kB.
@@ -117,14 +118,15 @@ func serviceEntryObject(service catalog.Service, name Name, namespace string, sp
 }
 
 func workloadEntryObject(name Name, namespace string, e endpoint) Object {
-	notes := annotations(DatacenterAnnotation, e.id.Datacenter, NodeAnnotation, e.id.Node, ServiceIDAnnotation, e.id.ServiceID)
-	if e.source != "" {
-		notes[SourceAnnotation] = e.source
+	id := e.instance.ID
+	notes := annotations(DatacenterAnnotation, id.Datacenter, NodeAnnotation, id.Node, ServiceIDAnnotation, id.ServiceID)
+	if e.instance.Source != "" {
+		notes[SourceAnnotation] = e.instance.Source
 	}
 	return Object{
 		Kind:        WorkloadEntryKind,
 		Namespace:   namespace,
-		Name:        name.WorkloadEntry(e.id),
+		Name:        name.WorkloadEntry(e.instance.ID),
 		Labels:      objectLabels(name),
 		Annotations: notes,
 		Spec:        e.entry,

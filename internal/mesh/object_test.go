@@ -16,7 +16,7 @@ import (
 func TestParseObjectNameIsTheInverse(t *testing.T) {
 	id := catalog.InstanceID{Datacenter: "dc1", Node: "node-1", ServiceID: "web-1"}
 	for _, label := range []string{
-		"web", "9", "a-b", "web--0123456789ab", "web-0123456789ab", "unnamed--0123456789ab", strings.Repeat("x", 63),
+		"web", "9", "a-b", "web--0123456789abcdef0123", "web-0123456789ab", "unnamed--0123456789abcdef0123", strings.Repeat("x", 63),
 	} {
 		name := mesh.Name{Source: "consul-east", Label: label}
 		for kind, object := range map[mesh.Kind]string{

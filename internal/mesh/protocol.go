@@ -75,7 +75,7 @@ func serviceProtocol(endpoints []endpoint, report *report) Protocol {
 			careful = family[0]
 		}
 	}
-	report.add(MixedProtocols, "", fmt.Sprintf("instances disagree about the protocol %v; %s is taken", found, careful))
+	report.service(MixedProtocols, fmt.Sprintf("instances disagree about the protocol %v; %s is taken", found, careful))
 	return careful
 }
 
@@ -85,7 +85,7 @@ func instanceProtocol(instance catalog.Instance, fallback Protocol, report *repo
 		if err == nil {
 			return protocol
 		}
-		report.add(UnknownProtocol, instance.ID.String(), fmt.Sprintf("meta: %v; the entry is passed over", err))
+		report.instance(UnknownProtocol, instance, fmt.Sprintf("meta: %v; the entry is passed over", err))
 	}
 	for _, hint := range byCheck {
 		if slices.Contains(instance.Checks, hint.check) {

@@ -41,7 +41,7 @@ func (p Placement) place(service catalog.Service, name Name, report *report) str
 			continue
 		}
 		if chosen != "" && chosen != rule.Namespace {
-			report.add(BadNamespace, "", fmt.Sprintf("meta: a rule places the service in %q; namespace %q is passed over", rule.Namespace, chosen))
+			report.service(BadNamespace, fmt.Sprintf("meta: a rule places the service in %q; namespace %q is passed over", rule.Namespace, chosen))
 		}
 		return rule.Namespace
 	}
@@ -61,7 +61,7 @@ func (p Placement) chosen(service catalog.Service, report *report) string {
 		case slices.Contains(p.Choices, namespace):
 			named = append(named, namespace)
 		default:
-			report.add(BadNamespace, instance.ID.String(),
+			report.instance(BadNamespace, instance,
 				fmt.Sprintf("meta: namespace %q is not one that a service may choose; the entry is passed over", clip(namespace)))
 		}
 	}
@@ -70,7 +70,7 @@ func (p Placement) chosen(service catalog.Service, report *report) string {
 	}
 	slices.Sort(named)
 	if len(named) > 1 {
-		report.add(MixedNamespaces, "", fmt.Sprintf("instances disagree about the namespace %v; %s is taken", named, named[0]))
+		report.service(MixedNamespaces, fmt.Sprintf("instances disagree about the namespace %v; %s is taken", named, named[0]))
 	}
 	return named[0]
 }

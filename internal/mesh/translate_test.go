@@ -6,7 +6,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -72,11 +71,13 @@ func render(t *testing.T, resources mesh.Resources, findings []mesh.Finding) []b
 		out.Write(toYAML(t, manifest))
 		out.WriteString("---\n")
 	}
-	list := []map[string]string{}
+	list := []map[string]any{}
 	for _, f := range findings {
-		list = append(list, map[string]string{
-			"reason": string(f.Reason), "subject": strings.ToValidUTF8(f.Subject, "�"), "detail": f.Detail,
-		})
+		finding := map[string]any{"reason": string(f.Reason), "subject": f.Subject, "detail": f.Detail}
+		if f.Count != 1 {
+			finding["count"] = f.Count
+		}
+		list = append(list, finding)
 	}
 	out.Write(toYAML(t, map[string]any{"findings": list}))
 	return out.Bytes()

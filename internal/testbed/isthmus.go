@@ -1,6 +1,14 @@
 package testbed
 
-import "context"
+import (
+	"context"
+	"os"
+	"path/filepath"
+)
+
+// OnLoopback is the configuration of an isthmus whose services listen on this machine, which it leaves out by default.
+const OnLoopback = `mesh: {addresses: {allow: [127.0.0.0/8, localhost.localdomain]}}
+`
 
 // Isthmus is a running isthmus.
 type Isthmus struct {
@@ -27,6 +35,12 @@ func (r *Run) StartIsthmus(consul *Consul, kube *Kube, args ...string) (*Isthmus
 	}
 	i.Process, err = r.Start("isthmus", path, nil, args...)
 	return i, err
+}
+
+// Config writes a configuration file for isthmus, and returns its path.
+func (r *Run) Config(content string) (path string, err error) {
+	path = filepath.Join(r.dir, "isthmus.yaml")
+	return path, os.WriteFile(path, []byte(content), 0o600)
 }
 
 // Wait waits until the daemon says that it is ready.

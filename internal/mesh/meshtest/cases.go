@@ -34,6 +34,7 @@ func Cases() []Case {
 		labels(),
 		healths(),
 		addresses(),
+		crowds(),
 		names(),
 		localities(),
 		hosts(),

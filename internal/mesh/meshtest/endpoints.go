@@ -1,9 +1,11 @@
 package meshtest
 
 import (
+	"fmt"
 	"strings"
 
 	"github.com/isthmus-mesh/isthmus/internal/catalog"
+	"github.com/isthmus-mesh/isthmus/internal/mesh"
 )
 
 func healths() []Case {
@@ -64,6 +66,12 @@ func addresses() []Case {
 			instance("brackets", address("[2001:db8::2]")),
 			instance("mapped", address("::ffff:10.0.0.3")),
 		)),
+		// Each means something else at each caller, or is a door to a cloud's secrets.
+		of("address-forbidden", hostile()),
+		of("address-allowed", hostile(), func(o *mesh.Options) {
+			o.Addresses.Allow = ranges("127.0.0.0/8", "::1", "localhost", "fe80::/10")
+			o.Addresses.Deny = ranges("10.0.0.0/8", "*.example.com")
+		}),
 		of("address-empty", service("web", instance("web", address("")))),
 		of("address-broken", service(
 			"web",
@@ -77,6 +85,56 @@ func addresses() []Case {
 			instance("with-port", address("10.0.0.1:80")),
 			instance("zoned", address("fe80::1%eth0")),
 		)),
+	}
+}
+
+func hostile() catalog.Service {
+	return service(
+		"web",
+		instance("cluster", address("bank.bank.svc.cluster.local")),
+		instance("embedded", address("64:ff9b::7f00:1")),
+		instance("link-local", address("fe80::1")),
+		instance("loopback", address("127.0.0.1")),
+		instance("loopback-6", address("::1")),
+		instance("loopback-mapped", address("[::ffff:127.0.0.2]")),
+		instance("loopback-name", address("LocalHost.")),
+		instance("metadata", address("169.254.169.254")),
+		instance("metadata-name", address("metadata.google.internal")),
+		instance("name", address("vm-17.example.com")),
+		instance("right", address("10.0.0.1")),
+		instance("right-6", address("2001:db8::1")),
+	)
+}
+
+// ranges panics on one that can't be parsed: it is a mistake in a case.
+func ranges(texts ...string) []mesh.AddressRange {
+	all := make([]mesh.AddressRange, len(texts))
+	for i, text := range texts {
+		var err error
+		if all[i], err = mesh.ParseAddressRange(text); err != nil {
+			panic(err)
+		}
+	}
+	return all
+}
+
+// crowds are services with more than an entry or istiod can bear.
+func crowds() []Case {
+	few := func(o *mesh.Options) { o.MaxInstances = 2 }
+	crowd := func() catalog.Service {
+		return service(
+			"web",
+			instance("web-1", health(catalog.Critical)), instance("web-2"), instance("web-3"), instance("web-4"), instance("web-5"),
+		)
+	}
+	broken := make([]catalog.Instance, 20)
+	for i := range broken {
+		broken[i] = instance(fmt.Sprintf("web-%02d", i), port(0))
+	}
+	return []Case{
+		of("crowd-instances", crowd(), few),
+		of("crowd-instances-inline", crowd(), few, inline),
+		of("crowd-of-broken", service("web", append(broken, instance("web-99"))...)),
 	}
 }
 

@@ -3,6 +3,8 @@ package meshtest
 import (
 	"fmt"
 	"strings"
+
+	"github.com/isthmus-mesh/isthmus/internal/mesh"
 )
 
 func labels() []Case {
@@ -36,8 +38,20 @@ func labels() []Case {
 			"a b", "changed", "a-b", "kept", "a?b", "changed",
 			"example.com/a b", "changed", "example.com/a-b", "kept",
 		)))),
-		// Istio's schema has 256 at most, five of them are its own and ours.
-		of("labels-too-many", service("web", instance("web", meta("version", "v1"), tags(numbered(252)...)))),
+		// One without a prefix too, where Istio's own parts select by it.
+		of("labels-reserved-plain", service("web", instance(
+			"web",
+			tags("istio=ingressgateway", "istio-locality=eu", "k8s-app=kube-dns", "gateway.x-k8s.io/name=x"),
+			meta("isthmus", "x", "istiod", "x"),
+		))),
+		of("labels-allowed", service("web", instance(
+			"web",
+			tags("security.istio.io/tlsMode=istio", "istio.io/rev=x", "service.istio.io/canonical-name=bank", "app=bank"),
+			meta("owner", "x", "owner-mail", "x", "k8s-app", "x"),
+		)), func(o *mesh.Options) {
+			o.Labels = mesh.Labels{Allow: []string{"security.istio.io/*", "service.istio.io/*", "owner"}, Deny: []string{"owner*"}}
+		}),
+		of("labels-too-many", service("web", instance("web", meta("version", "v1"), tags(numbered(300)...)))),
 		of("labels-dropped", service("web", instance(
 			"web",
 			tags("empty=", "/=x", "bad domain/key=x"),

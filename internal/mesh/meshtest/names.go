@@ -1,6 +1,10 @@
 package meshtest
 
-import "strings"
+import (
+	"strings"
+
+	"github.com/isthmus-mesh/isthmus/internal/mesh"
+)
 
 func names() []Case {
 	return []Case{
@@ -10,7 +14,8 @@ func names() []Case {
 		of("name-chinese", service("中文", instance("web"))),
 		of("name-not-utf-8", service("caf\xe9", instance("\xff", node("\xfe")))),
 		of("name-long", service(strings.Repeat("long-", 60), instance("web"))),
-		of("name-looks-hashed", service("web--0123456789ab", instance("web"))),
+		of("name-too-long", service(strings.Repeat("long-", 300), instance("web"))),
+		of("name-looks-hashed", service("web--0123456789abcdef0123", instance("web"))),
 		of("id-on-two-nodes", service(
 			"web",
 			instance("web", node("node-1")),
@@ -31,6 +36,11 @@ func hosts() []Case {
 			"{{ .Name }}.default.svc.cluster.local",
 			"{{ .Name }}.example.com",
 		)),
+		// The first template has web-x for a service of that name, whether there is one or not.
+		of("hosts-of-another", service("web", instance("web")), hostTemplates("{{ .Name }}", "{{ .Name }}-x", "x.{{ .Name }}.service.consul")),
+		of("hosts-of-the-machine", service("localhost", instance("web")), hostTemplates("{{ .Name }}", "x.{{ .Name }}")),
+		of("hosts-like-a-number", service("127", instance("web")), hostTemplates("{{ .Name }}")),
+		of("hosts-none-left", service("web", instance("web")), func(o *mesh.Options) { o.ClusterDomain = "service.consul" }),
 		of("hosts-tcp", service("web", instance("web", checks("tcp"))), hostTemplates("{{ .Name }}.service.consul", "{{ .Name }}")),
 		of("hosts-tls", service("web", instance("web", meta("protocol", "tls"))), hostTemplates("{{ .Name }}")),
 	}

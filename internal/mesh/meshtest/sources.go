@@ -28,7 +28,20 @@ func sources() []Case {
 		of("sources-merged", merged(), func(o *mesh.Options) {
 			o.Registries = []mesh.Registry{{Source: "consul", Domain: "consul", Merged: true}, {Source: "partner", Domain: "partner"}}
 		}, templates),
+		// The configuration's word goes before what an entry says of its datacenter: a node may be registered with any.
+		of("sources-datacenter-claimed", web("east", "dc1"), datacenters),
+		// Another source's host, by a domain that holds a datacenter.
+		of("sources-domain-of-datacenter", web("inner", "dc1"), datacenters),
 		of("sources-same-domain-tcp", web("east", "dc2", checks("tcp")), several),
+	}
+}
+
+// datacenters says which datacenter each source reads.
+func datacenters(o *mesh.Options) {
+	o.Registries = []mesh.Registry{
+		{Source: "consul", Domain: "consul", Datacenter: "dc1"},
+		{Source: "east", Domain: "consul", Datacenter: "dc2"},
+		{Source: "inner", Domain: "dc2.consul", Datacenter: "dc1"},
 	}
 }
 

@@ -1,0 +1,122 @@
+package mesh_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/isthmus-mesh/isthmus/internal/catalog"
+	"github.com/isthmus-mesh/isthmus/internal/mesh"
+	"github.com/isthmus-mesh/isthmus/internal/mesh/meshtest"
+)
+
+func rangesOf(t *testing.T, texts ...string) []mesh.AddressRange {
+	t.Helper()
+	all := make([]mesh.AddressRange, len(texts))
+	for i, text := range texts {
+		var err error
+		if all[i], err = mesh.ParseAddressRange(text); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return all
+}
+
+// forbiddenFor returns the finding that an instance with an address makes; empty where it is in the mesh.
+func forbiddenFor(t *testing.T, address string, rules mesh.Addresses) string {
+	t.Helper()
+	c := meshtest.Cases()[0]
+	c.Options.Addresses = rules
+	c.Service.Instances = c.Service.Instances[:1]
+	c.Service.Instances[0].Address = address
+	resources, findings := mesh.Translate(c.Service, c.MeshName(), c.Options)
+	switch {
+	case len(findings) == 0 && len(resources.Objects) == 2:
+		return ""
+	case len(findings) == 1 && findings[0].Reason == mesh.ForbiddenAddress && len(resources.Objects) == 0:
+		return findings[0].Detail
+	default:
+		t.Errorf("%q: %d objects, %+v", address, len(resources.Objects), findings)
+		return ""
+	}
+}
+
+func TestForbiddenAddresses(t *testing.T) {
+	for address, admits := range map[string]string{ // what the finding says to allow; empty where it is in the mesh
+		"127.0.0.1": "127.0.0.0/8", "127.255.255.254": "127.0.0.0/8", "0.1.2.3": "0.0.0.0/8",
+		"::1": "::1", "[::1]": "::1", "::ffff:127.0.0.1": "127.0.0.0/8", "::127.0.0.1": "127.0.0.0/8",
+		"64:ff9b::127.0.0.1": "127.0.0.0/8", "2002:7f00:1::1": "127.0.0.0/8", "2002:a9fe:a9fe::": "169.254.169.254",
+		"64:ff9b::a9fe:a9fe": "169.254.169.254", "[::ffff:a9fe:a9fe]": "169.254.169.254",
+		"169.254.169.254": "169.254.169.254", "169.254.170.2": "169.254.0.0/16", "fe80::1": "fe80::/10", "febf::1": "fe80::/10",
+		"fd00:ec2::254": "fd00:ec2::/32", "fd20:ce::254": "fd20:ce::254", "100.100.100.200": "100.100.100.200",
+		"168.63.129.16": "168.63.129.16", "192.0.0.192": "192.0.0.192",
+		"localhost": "localhost", "LOCALHOST.": "localhost", "db.localhost": "*.localhost", "localhost.localdomain": "localhost.localdomain",
+		"ip6-loopback": "ip6-loopback", "metadata.google.internal": "metadata.google.internal", "Metadata": "metadata",
+		"instance-data.ec2.internal": "instance-data.ec2.internal",
+		"cluster.local":              "cluster.local", "bank.default.svc.cluster.local.": "bank.default.svc.cluster.local",
+		"bank.default.svc": "bank.default.svc", "svc": "svc", "kubernetes": "kubernetes", "kubernetes.default": "kubernetes.default",
+
+		"10.0.0.1": "", "192.168.0.1": "", "128.0.0.1": "", "169.253.0.1": "", "100.64.0.1": "", "240.0.0.1": "", "fd00::1": "", "fec0::1": "",
+		"2001:db8::1": "", "::ffff:10.0.0.1": "", "64:ff9b::10.0.0.1": "", "2002:a00:1::1": "",
+		"vm-17": "", "mylocalhost": "", "localhost.example.com": "", "cluster.local.example.com": "", "mysvc": "", "mycluster.local": "",
+	} {
+		got := forbiddenFor(t, address, mesh.Addresses{})
+		if admits == "" {
+			if got != "" {
+				t.Errorf("%q: %s", address, got)
+			}
+			continue
+		}
+		if !strings.HasSuffix(got, `; mesh.addresses.allow: ["`+admits+`"] admits it`) {
+			t.Errorf("%q: %q, want one that says to allow %s", address, got, admits)
+		}
+		// What the finding says to do does it.
+		if left := forbiddenFor(t, address, mesh.Addresses{Allow: rangesOf(t, admits, "2000::/3", "::/8", "64:ff9b::/96")}); left != "" {
+			t.Errorf("%q with %s allowed: %s", address, admits, left)
+		}
+	}
+}
+
+func TestAddressRules(t *testing.T) {
+	for _, test := range []struct {
+		address     string
+		allow, deny []string
+		want        bool
+	}{
+		{"10.1.2.3", nil, []string{"10.0.0.0/8"}, false},
+		{"::ffff:10.1.2.3", nil, []string{"10.0.0.0/8"}, false},
+		{"64:ff9b::10.1.2.3", nil, []string{"10.0.0.0/8"}, false},
+		{"64:ff9b::10.1.2.3", []string{"64:ff9b::/96"}, []string{"10.0.0.0/8"}, false},
+		{"10.1.2.3", []string{"10.1.0.0/16"}, []string{"10.0.0.0/8"}, true},
+		{"10.2.2.3", []string{"10.1.0.0/16"}, []string{"10.0.0.0/8"}, false},
+		{"10.1.2.3", nil, []string{"10.1.2.3"}, false},
+		{"10.1.2.4", nil, []string{"10.1.2.3"}, true},
+		{"10.1.2.3", nil, []string{"*"}, true}, // a glob is of host names
+		{"vm-1", nil, []string{"*"}, false},
+		{"VM-1.Corp.example.", []string{"*.Corp.example"}, []string{"*"}, true},
+		{"vm-1", nil, []string{"0.0.0.0/0", "::/0"}, true},
+		{"2001:db8::1", nil, []string{"2001:db8::/32"}, false},
+		{"127.0.0.1", []string{"0.0.0.0/0"}, nil, true},
+		{"::1", []string{"::1"}, nil, true},
+		{"169.254.169.254", []string{"169.254.0.0/16"}, nil, true},
+		{"bank.default.svc.cluster.local", []string{"bank.*"}, nil, true},
+	} {
+		got := forbiddenFor(t, test.address, mesh.Addresses{Allow: rangesOf(t, test.allow...), Deny: rangesOf(t, test.deny...)})
+		if (got == "") != test.want {
+			t.Errorf("%s, allow %v, deny %v: %q", test.address, test.allow, test.deny, got)
+		}
+	}
+}
+
+// TestForbiddenAddressLeavesTheOthers holds that one address takes nothing but its own instance away, though it would
+// have changed the service's ports and resolution.
+func TestForbiddenAddressLeavesTheOthers(t *testing.T) {
+	c := meshtest.Cases()[1]
+	want, _ := mesh.Translate(c.Service, c.MeshName(), c.Options)
+	c.Service.Instances = append(c.Service.Instances, catalog.Instance{
+		ID:      catalog.InstanceID{Datacenter: "dc1", Node: "z", ServiceID: "hostile"},
+		Address: "localhost", Port: 22, Health: catalog.Passing,
+	})
+	if got, findings := mesh.Translate(c.Service, c.MeshName(), c.Options); !got.Equal(want) || len(findings) != 1 {
+		t.Errorf("the service is another one; %v", findings)
+	}
+}

@@ -1,0 +1,124 @@
+package mesh_test
+
+import (
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+
+	networking "istio.io/api/networking/v1alpha3"
+
+	"github.com/isthmus-mesh/isthmus/internal/mesh"
+	"github.com/isthmus-mesh/isthmus/internal/mesh/meshtest"
+)
+
+// FuzzHostile holds that whatever is registered, and whatever the rules are, a service gets nothing that isn't its own,
+// that Kubernetes would take it, and that there is no panic.
+func FuzzHostile(f *testing.F) {
+	for seed := range 64 {
+		var bytes []byte
+		for i := range 60 * (1 + seed%8) {
+			bytes = append(bytes, byte(seed*(i+7)*(i+3)>>2))
+		}
+		f.Add(bytes)
+	}
+	f.Fuzz(func(t *testing.T, data []byte) { checkHostile(t, meshtest.Hostile(data)) })
+}
+
+// TestHostileCases holds the same of the cases.
+func TestHostileCases(t *testing.T) {
+	for _, c := range meshtest.Cases() {
+		t.Run(c.Name, func(t *testing.T) { checkHostile(t, c) })
+	}
+}
+
+func checkHostile(t *testing.T, c meshtest.Case) {
+	t.Helper()
+	resources, findings := mesh.Translate(c.Service, c.MeshName(), c.Options)
+	if resources.Broken {
+		t.Fatalf("%+v", findings)
+	}
+	checkResources(t, resources)
+	endpoints := 0
+	for i, object := range resources.Objects {
+		if name, ok := mesh.ParseObjectName(object.Kind, object.Name); !ok || name != c.MeshName() {
+			t.Errorf("%s %s is of %v", object.Kind, object.Name, name)
+		}
+		if i > 0 && object.SameAs(resources.Objects[i-1]) {
+			t.Errorf("%s %s is there twice", object.Kind, object.Name)
+		}
+		switch spec := object.Spec.(type) {
+		case *networking.ServiceEntry:
+			checkOwn(t, c, spec)
+			endpoints += len(spec.Endpoints)
+			for _, endpoint := range spec.Endpoints {
+				checkEndpoint(t, c, endpoint)
+			}
+		case *networking.WorkloadEntry:
+			endpoints++
+			checkEndpoint(t, c, spec)
+		}
+	}
+	if most := c.Options.MaxInstances; most > 0 && endpoints > most {
+		t.Errorf("%d endpoints, and %d are allowed", endpoints, most)
+	}
+}
+
+func checkOwn(t *testing.T, c meshtest.Case, entry *networking.ServiceEntry) {
+	t.Helper()
+	if len(entry.Hosts) == 0 || len(entry.SubjectAltNames) != 0 || len(entry.Addresses) != 0 {
+		t.Errorf("hosts %q, names %q, addresses %q", entry.Hosts, entry.SubjectAltNames, entry.Addresses)
+	}
+	for _, host := range entry.Hosts {
+		if strings.Contains(host, "*") || mesh.UnderDomain(host, c.Options.ClusterDomain) || mesh.UnderDomain(host, "svc") ||
+			mesh.UnderDomain(host, "localhost") || host == "kubernetes" || host == "metadata" || host == "metadata.google.internal" {
+			t.Errorf("host %q", host)
+		}
+	}
+}
+
+// ours are the labels that isthmus sets, whatever is registered.
+var ours = []string{
+	"app", "service.istio.io/canonical-name", "service.istio.io/canonical-revision", mesh.SourceLabel, mesh.ServiceLabel,
+}
+
+func checkEndpoint(t *testing.T, c meshtest.Case, entry *networking.WorkloadEntry) {
+	t.Helper()
+	if entry.ServiceAccount != "" || entry.Network != "" {
+		t.Errorf("service account %q, network %q", entry.ServiceAccount, entry.Network)
+	}
+	label, source := c.MeshName().Label, c.Service.Source
+	if l := entry.Labels; l["app"] != label || l["service.istio.io/canonical-name"] != label || l[mesh.ServiceLabel] != label || l[mesh.SourceLabel] != source {
+		t.Errorf("labels %q of %q", l, label)
+	}
+	if len(c.Options.Labels.Allow) == 0 {
+		for key := range entry.Labels {
+			domain, _, _ := strings.Cut(key, "/")
+			reserved := key == "istio" || strings.HasPrefix(key, "istio-") || key == "k8s-app"
+			for _, end := range []string{"istio.io", "kubernetes.io", "k8s.io", "isthmus-mesh.github.io"} {
+				reserved = reserved || mesh.UnderDomain(domain, end)
+			}
+			if reserved && !slices.Contains(ours, key) {
+				t.Errorf("label %q", key)
+			}
+		}
+	}
+	if len(c.Options.Addresses.Allow) == 0 {
+		checkAddress(t, entry.Address, c.Options.ClusterDomain)
+	}
+}
+
+// checkAddress judges by the standard library, which knows nothing of our lists.
+func checkAddress(t *testing.T, address, clusterDomain string) {
+	t.Helper()
+	ip, err := netip.ParseAddr(address)
+	if err != nil {
+		if mesh.UnderDomain(address, "localhost") || mesh.UnderDomain(address, "svc") || mesh.UnderDomain(address, clusterDomain) {
+			t.Errorf("address %q", address)
+		}
+		return
+	}
+	if ip.Is4In6() || ip.IsLoopback() || ip.IsLinkLocalUnicast() || ip.IsUnspecified() || ip.IsMulticast() {
+		t.Errorf("address %q", address)
+	}
+}

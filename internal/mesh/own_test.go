@@ -1,0 +1,138 @@
+package mesh_test
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	networking "istio.io/api/networking/v1alpha3"
+	"k8s.io/apimachinery/pkg/util/validation"
+
+	"github.com/isthmus-mesh/isthmus/internal/catalog"
+	"github.com/isthmus-mesh/isthmus/internal/mesh"
+	"github.com/isthmus-mesh/isthmus/internal/mesh/meshtest"
+)
+
+// TestHostsAreOwn holds, for names that would make another service's host, that each has its own host and no other.
+func TestHostsAreOwn(t *testing.T) {
+	for name, want := range map[string][]string{
+		"web":                       {"web.service.consul", "web.service.dc1.consul", "web"},
+		"a.service.dc2":             {"a-service-dc2--", ".service.consul"},
+		"web.service.consul":        {"web-service-consul--", ".service.consul"},
+		"web.default.svc":           {"web-default-svc--", ".service.consul"},
+		"*":                         {"unnamed--", ".service.consul"},
+		"*.web":                     {"web--", ".service.consul"}, // web has its name
+		"WEB":                       {"web--", ".service.consul"},
+		"web\x00":                   {"web--", ".service.consul"},
+		"web.":                      {"web--", ".service.consul"},
+		"kubernetes":                {"kubernetes.service.consul", "kubernetes.service.dc1.consul"},
+		"localhost":                 {"localhost.service.consul", "localhost.service.dc1.consul"},
+		"web-x":                     {"web-x.service.consul", "web-x.service.dc1.consul", "web-x"},
+		"Web.Service.dc1":           {"web-service-dc1--", ".service.consul"},
+		"web--0123456789abcdef0123": {"web--0123456789abcdef0123--", ".service.consul"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			hosts := hostsOf(t, world{
+				services:   []catalog.Key{key("web"), key("Web"), key("a_service_dc2"), key("web-service.consul"), key("web_default-svc"), key("web service dc1"), key(name)},
+				templates:  []string{"{{ .Name }}", "{{ .Name }}-x"},
+				registries: []mesh.Registry{{Source: "consul", Domain: "consul", Datacenter: "dc1"}, {Source: "east", Domain: "consul", Datacenter: "dc2"}},
+			})[key(name)]
+			if strings.HasSuffix(want[0], "--") {
+				if len(hosts) == 0 || !strings.HasPrefix(hosts[0], want[0]) || !strings.HasSuffix(hosts[0], want[1]) {
+					t.Errorf("hosts %q", hosts)
+				}
+			} else if !slices.Equal(hosts, want) {
+				t.Errorf("hosts %q, want %q", hosts, want)
+			}
+		})
+	}
+}
+
+// typical is made once: a fuzzer has no time to lose.
+var typical = meshtest.Cases()[0]
+
+// world is a whole mesh, as far as hosts are concerned.
+type world struct {
+	services      []catalog.Key
+	templates     []string
+	registries    []mesh.Registry
+	clusterDomain string
+}
+
+// hostsOf translates all services, and fails where two of them have one name, object or host.
+func hostsOf(t *testing.T, w world) map[catalog.Key][]string {
+	t.Helper()
+	options := typical.Options
+	options.Registries, options.ClusterDomain = w.registries, w.clusterDomain
+	for _, text := range w.templates {
+		if template, err := mesh.ParseHostTemplate(text); err == nil {
+			options.Hosts = append(options.Hosts, template)
+		}
+	}
+	var names mesh.Names
+	for _, k := range w.services {
+		names.Add(k)
+	}
+	all, objects, owners := map[catalog.Key][]string{}, map[string]catalog.Key{}, map[string]catalog.Key{}
+	for _, k := range w.services {
+		if all[k] != nil {
+			continue
+		}
+		at := slices.IndexFunc(w.registries, func(r mesh.Registry) bool { return r.Source == k.Source })
+		service := typical.Service
+		service.Key, service.Datacenter = k, w.registries[at].Datacenter
+		resources, findings := mesh.Translate(service, names.Of(k), options)
+		if resources.Broken {
+			t.Fatalf("%+v", findings)
+		}
+		all[k] = []string{}
+		for _, object := range resources.Objects {
+			id := string(object.Kind) + " " + object.Name
+			if other, taken := objects[id]; taken {
+				t.Errorf("%q and %q both have %s", k, other, id)
+			}
+			objects[id] = k
+		}
+		if len(resources.Objects) == 0 {
+			continue
+		}
+		all[k] = resources.Objects[0].Spec.(*networking.ServiceEntry).Hosts
+		for _, host := range all[k] {
+			if other, taken := owners[host]; taken {
+				t.Errorf("%q and %q both have %q", k, other, host)
+			}
+			owners[host] = k
+			refused(t, host, validation.IsDNS1123Subdomain(host))
+			if mesh.UnderDomain(host, w.clusterDomain) || mesh.UnderDomain(host, "svc") {
+				t.Errorf("%q has %q", k, host)
+			}
+		}
+	}
+	return all
+}
+
+// FuzzOwn holds that no two services of any catalog, under any rules, have one name, object or host; that none is the
+// cluster's, and none a wildcard. Names and templates are lines.
+func FuzzOwn(f *testing.F) {
+	f.Add("web\nweb-x\nWeb\na.service.dc2", "{{ .Name }}\n{{ .Name }}-x", "consul", "dc2.consul", "dc1", "dc2", "cluster.local")
+	f.Add("a-b\na\nb\nb-c", "{{ .Name }}-{{ .Datacenter }}\n{{ .Datacenter }}-{{ .Name }}", "consul", "consul", "b-c", "c", "consul")
+	f.Add("web\n*\n\n中文\nweb--0123456789abcdef0123", "{{ .Name }}.{{ .Domain }}\n{{ .Name }}.service.{{ .Datacenter }}.{{ .Domain }}", "x", "dc1.x", "dc_1", "dc-1", "dc1.x")
+	f.Add("service\nconsul\nx.service", "x.{{ .Name }}\n{{ .Name }}.x\n{{ .Name }}{{ .Domain }}", "a", "a", "", "a", "a")
+	f.Fuzz(func(t *testing.T, names, templates, domain, otherDomain, datacenter, otherDatacenter, clusterDomain string) {
+		for _, d := range []string{domain, otherDomain, clusterDomain} { // the configuration refuses others
+			if len(validation.IsDNS1123Subdomain(d)) > 0 {
+				t.Skip()
+			}
+		}
+		if datacenter == "" || otherDatacenter == "" {
+			t.Skip("what isn't said can't be compared")
+		}
+		w := world{templates: strings.Split(templates, "\n"), clusterDomain: clusterDomain, registries: []mesh.Registry{
+			{Source: "consul", Domain: domain, Datacenter: datacenter}, {Source: "east", Domain: otherDomain, Datacenter: otherDatacenter},
+		}}
+		for _, name := range strings.Split(names, "\n") {
+			w.services = append(w.services, key(name), catalog.Key{Source: "east", Name: name})
+		}
+		hostsOf(t, w)
+	})
+}

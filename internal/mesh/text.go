@@ -1,0 +1,36 @@
+package mesh
+
+import (
+	"regexp"
+	"strings"
+	"unicode/utf8"
+)
+
+var dnsLabelPattern = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`)
+
+// isHost tells whether a name is a host name of lower-case DNS labels (RFC 1123).
+func isHost(name string) bool {
+	if name == "" || len(name) > 253 {
+		return false
+	}
+	for label := range strings.SplitSeq(name, ".") {
+		if !isDNSLabel(label) {
+			return false
+		}
+	}
+	return true
+}
+
+func isDNSLabel(text string) bool { return len(text) <= maxLabel && dnsLabelPattern.MatchString(text) }
+
+// validText returns the text with everything that is not UTF-8 replaced, as JSON needs it.
+func validText(text string) string { return strings.ToValidUTF8(text, string(utf8.RuneError)) }
+
+// clip shortens what a registry holds to what a log line can bear.
+func clip(text string) string {
+	const most = 100
+	if len(text) <= most {
+		return validText(text)
+	}
+	return strings.TrimRight(validText(text[:most]), string(utf8.RuneError)) + "…"
+}
