@@ -120,5 +120,5 @@ func (p *play) listRests() bool {
 	w := p.source.sweeper
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return len(w.doubts.open) == 0 && time.Since(w.told) > 2*doubtGrace
+	return len(w.doubts.open) == 0 && time.Since(w.told) > 2*doubtGraceMax
 }

@@ -1,6 +1,11 @@
 package consul
 
-import "context"
+import (
+	"cmp"
+	"context"
+	"slices"
+	"time"
+)
 
 // room returns how many services may hold a poll.
 func (s *Source) room() int {
@@ -46,7 +51,10 @@ func (s *Source) post(ctx context.Context) {
 }
 
 // heat gives a service that changed a poll, in place of the one whose last change is the oldest.
-func (s *Source) heat(w *service) { s.cool(s.hot.changed(w)) }
+func (s *Source) heat(w *service) {
+	w.heated.Store(time.Now().UnixNano())
+	s.cool(s.hot.changed(w))
+}
 
 // cool ends the polls of services and has them probed: an answer may have been under way.
 func (s *Source) cool(services []*service) {
@@ -58,7 +66,7 @@ func (s *Source) cool(services []*service) {
 	}
 }
 
-// cold returns the services that have no poll.
+// cold returns the services that have no poll, those first that changed last: they are the likeliest to change again.
 func (s *Source) cold() []*service {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -68,6 +76,7 @@ func (s *Source) cold() []*service {
 			cold = append(cold, w)
 		}
 	}
+	slices.SortFunc(cold, func(a, b *service) int { return cmp.Compare(b.heated.Load(), a.heated.Load()) })
 	return cold
 }
 

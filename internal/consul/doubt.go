@@ -6,8 +6,9 @@ import (
 )
 
 const (
-	// doubtGrace is how long after the list a service's own answer may come that explains it.
-	doubtGrace = 250 * time.Millisecond
+	// doubtGraceMin and doubtGraceMax bound how long after the list a service's own answer may come that explains it.
+	doubtGraceMin = 20 * time.Millisecond
+	doubtGraceMax = 250 * time.Millisecond
 	// explainedMax is how many indexes of answers are kept.
 	explainedMax = 1024
 )
@@ -25,10 +26,10 @@ type doubt struct {
 	until time.Time
 }
 
-// raise notes an index that needs an explanation, unless there is one already.
-func (d *doubtList) raise(index uint64, now time.Time) {
+// raise notes an index that needs an explanation until some time, unless there is one already.
+func (d *doubtList) raise(index uint64, until time.Time) {
 	if !slices.Contains(d.known, index) {
-		d.open = append(d.open, doubt{index, now.Add(doubtGrace)})
+		d.open = append(d.open, doubt{index, until})
 	}
 }
 

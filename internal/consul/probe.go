@@ -51,12 +51,15 @@ func (w *sweeper) probeOne(ctx context.Context, service *service) error {
 	defer func() { s.reads.release(lane, err != nil) }()
 	ctx, cancel := context.WithTimeout(lane.bind(ctx), readTimeout)
 	defer cancel()
+	edition, _ := s.creds.current()
 	var meta *api.QueryMeta
 	_, meta, err = s.client.Health().Service(service.name, nobodysTag, false, s.query().WithContext(ctx))
 	switch {
 	case err != nil && classify(err) == unexpected: // of this name alone; its own read tells
 		s.metrics.requests.WithLabelValues("probe", "error").Inc()
 		return nil
+	case err != nil && ctx.Err() == nil && s.rotated(edition, err):
+		return errRotated
 	case err != nil:
 		s.metrics.requests.WithLabelValues("probe", "error").Inc()
 		return err

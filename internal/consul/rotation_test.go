@@ -4,12 +4,9 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
-	"net/http"
-	"net/http/httptest"
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -179,50 +176,4 @@ func TestHeldQueriesMoveToNewConnections(t *testing.T) {
 		_, made, _, _ := h.state()
 		return made >= 2*before-1 && shown.Load() != serial.Load() && all()
 	})
-}
-
-// A request that a rotation has overtaken is sent again at once, with the new token.
-func TestRefusalOfAnOlderTokenIsNoTrouble(t *testing.T) {
-	m := newMounted(t, map[string]string{"token": "older"})
-	h := newHolder(t, 5)
-	var rotate sync.Once
-	var refused atomic.Int32
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Header.Get("X-Consul-Token") == "older" && r.URL.Query().Get("index") == "" && strings.Contains(r.URL.Path, "health") {
-			rotate.Do(func() { m.swap(map[string]string{"token": "newer"}) })
-			refused.Add(1)
-			http.Error(w, "ACL not found", http.StatusForbidden)
-			return
-		}
-		h.ServeHTTP(w, r)
-	}))
-	t.Cleanup(func() { h.drop(); server.Close() })
-	h.Start()
-	p := runReal(t, Options{reread: time.Hour, Config: &api.Config{Address: server.URL, TokenFile: m.path("token")}})
-	p.synced(t)
-	if refused.Load() == 0 {
-		t.Error("nothing was refused")
-	}
-	p.logged("level=WARN", 0)
-}
-
-// What is asked beside the queries, of services without one, shows the newest token too.
-func TestProbesShowTheNewestToken(t *testing.T) {
-	m := newMounted(t, map[string]string{"token": "older"})
-	h := newHolder(t, 40)
-	var shown atomic.Value
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Query().Has("tag") {
-			shown.Store(r.Header.Get("X-Consul-Token"))
-		}
-		h.ServeHTTP(w, r)
-	}))
-	t.Cleanup(func() { h.drop(); server.Close() })
-	h.Start()
-	runReal(t, Options{
-		Connections: 8, Wait: time.Second, reread: soon, Config: &api.Config{Address: server.URL, TokenFile: m.path("token")},
-	})
-	eventually(t, "services are probed", func() bool { return shown.Load() == "older" })
-	m.swap(map[string]string{"token": "newer"})
-	eventually(t, "services are probed with the new token", func() bool { return shown.Load() == "newer" })
 }

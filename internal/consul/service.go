@@ -46,6 +46,8 @@ type service struct {
 	// hot says that it may hold a poll, warmed that it has just become so.
 	hot    atomic.Bool
 	warmed chan struct{}
+	// heated is when it changed last, in Unix nanoseconds; 0 for never.
+	heated atomic.Int64
 	// known is the index of what is known, seen the newest one that a probe saw since; guarded by the loop's mu.
 	known, seen uint64
 }

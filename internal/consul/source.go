@@ -22,7 +22,7 @@ import (
 )
 
 const (
-	defaultConnections = 150
+	defaultConnections = 60
 	// One connection lists the services, one reads and one waits.
 	minConnections = 3
 	defaultWait    = 5 * time.Minute
@@ -39,7 +39,7 @@ type Options struct {
 	Config *api.Config
 	// Datacenter is the datacenter to read; empty means the agent's own.
 	Datacenter string
-	// Connections is the most connections held to Consul at once; 0 means 150. Consul takes 200 from one
+	// Connections is the most connections held to Consul at once; 0 means 60. Consul takes 200 from one
 	// client address by default (limits.http_max_conns_per_client). Over plain HTTP a request in flight
 	// takes a whole connection; over HTTPS with HTTP/2 a connection carries 100, or
 	// up to 200 where the server allows it and there are many services.
@@ -58,6 +58,8 @@ type Options struct {
 
 	// reread is how often files are looked at; 0 means rereadEvery.
 	reread time.Duration
+	// quiet is how long after a sweep at least the next one looks behind explanations; 0 means quietGapMin.
+	quiet time.Duration
 }
 
 // Source reports what one Consul datacenter holds.
@@ -113,6 +115,9 @@ func New(opts Options) (*Source, error) {
 	}
 	if opts.reread == 0 {
 		opts.reread = rereadEvery
+	}
+	if opts.quiet == 0 {
+		opts.quiet = quietGapMin
 	}
 	if opts.Logger == nil {
 		opts.Logger = slog.New(slog.DiscardHandler)

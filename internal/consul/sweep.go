@@ -2,21 +2,30 @@ package consul
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 )
 
 const (
-	// A sweep costs Consul 0.16 ms of CPU a service, so it rests several times as long as it took.
+	// A sweep costs Consul 0.2 ms of CPU a service, so the next one waits several times as long as it took, and so
+	// takes no more than a quarter of the time, however many services there are.
 	sweepRest   = 3
-	sweepGapMin = time.Second
+	sweepGapMin = 50 * time.Millisecond
+	// What seems explained is swept too, after so many times what a sweep takes: half a percent of the time.
+	quietRest   = 200
+	quietGapMin = 10 * time.Second
 	// startGrace is how long a start may put off the first sweep.
 	startGrace = time.Minute
 )
 
 // A sweeper finds the cold services that changed, where no sentinel says which did: it asks each for its index
-// alone, and has those read whose index moved. It sweeps when something changed that nothing explains, and once
-// each wait, for what wakes no sentinel.
+// alone, and has those read whose index moved. It sweeps
+//
+//   - soon, when something changed that nothing explains;
+//   - later, when all that changed is explained: the same index may be that of others too (a transaction), and a
+//     second change that came at once may hide behind it;
+//   - once each wait, for what wakes no sentinel.
 type sweeper struct {
 	source *Source
 	wake   chan struct{}
@@ -29,10 +38,10 @@ type sweeper struct {
 	gaps     map[string]time.Duration
 	// took is how long a sweep takes: the last one, or most of what a slower one before it took.
 	took time.Duration
-	// told is when the list last told a change, ended when the last sweep was over.
-	told, ended time.Time
-	failures    int
-	rest        time.Duration
+	// told is when the list last told a change; the last sweep went from began to ended.
+	told, began, ended time.Time
+	failures           int
+	rest               time.Duration
 }
 
 func newSweeper(s *Source) *sweeper {
@@ -67,7 +76,7 @@ func (w *sweeper) woken(index uint64, held bool) {
 	w.mu.Lock()
 	w.told = time.Now()
 	if held {
-		w.doubts.raise(index, w.told)
+		w.doubts.raise(index, w.told.Add(graceAfter(w.took)))
 	} else {
 		w.demanded = true
 	}
@@ -117,20 +126,21 @@ func (w *sweeper) next(now, round time.Time) time.Time {
 	defer w.mu.Unlock()
 	expired, deadline := w.doubts.expire(now)
 	w.demanded = w.demanded || expired
-	switch {
-	case w.demanded:
+	if w.demanded {
 		return w.ended.Add(w.rest)
-	case !deadline.IsZero() && deadline.Before(round):
-		return maxTime(deadline, now.Add(time.Millisecond))
+	}
+	if quiet := w.ended.Add(w.quietAfter()); w.told.After(w.began) && quiet.Before(round) {
+		round = quiet
+	}
+	if !deadline.IsZero() && deadline.Before(round) {
+		return deadline
 	}
 	return round
 }
 
-func maxTime(a, b time.Time) time.Time {
-	if a.After(b) {
-		return a
-	}
-	return b
+// quietAfter returns how long after a sweep the next one looks for what explanations have hidden.
+func (w *sweeper) quietAfter() time.Duration {
+	return max(quietRest*w.took, w.source.opts.quiet)
 }
 
 func (w *sweeper) probeCooled(ctx context.Context) {
@@ -146,21 +156,24 @@ func (w *sweeper) probeCooled(ctx context.Context) {
 // sweep probes all cold services. What changes meanwhile is for the next one.
 func (w *sweeper) sweep(ctx context.Context) {
 	w.mu.Lock()
-	w.demanded = false
+	w.demanded, w.began = false, time.Now()
 	w.mu.Unlock()
-	start := time.Now()
 	err := w.probeAll(ctx, w.source.cold())
 	if ctx.Err() != nil {
 		return
 	}
-	w.finish(start, err)
+	w.finish(err)
 	w.source.showLateness()
 }
 
-func (w *sweeper) finish(start time.Time, err error) {
+func (w *sweeper) finish(err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.ended = time.Now()
+	if errors.Is(err, errRotated) {
+		w.demanded, w.rest = true, 0
+		return
+	}
 	if err != nil {
 		r := classify(err)
 		w.failures++
@@ -170,8 +183,16 @@ func (w *sweeper) finish(start time.Time, err error) {
 	}
 	w.failures = 0
 	w.source.troubles.clear("/sweep")
-	w.took = max(w.ended.Sub(start), w.took*3/4)
+	w.took = max(w.ended.Sub(w.began), w.took*3/4)
 	w.rest = jitter(restAfter(w.took))
 }
 
 func restAfter(took time.Duration) time.Duration { return max(sweepRest*took, sweepGapMin) }
+
+// graceAfter returns how long an explanation is waited for: the less a sweep takes, the less is lost by one too many.
+func graceAfter(took time.Duration) time.Duration {
+	if took == 0 {
+		return doubtGraceMax
+	}
+	return min(max(2*took, doubtGraceMin), doubtGraceMax)
+}
