@@ -102,10 +102,7 @@ func TestSeveralSources(t *testing.T) {
 		"plain":          {config.Source{Address: "plain:8500"}, true, "http", "plain:8500", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got, err := consulConfig(test.source, test.several)
-			if err != nil {
-				t.Fatal(err)
-			}
+			got := consulConfig(test.source, test.several)
 			if got.Scheme != test.scheme || got.Address != test.address || got.Token != test.token {
 				t.Errorf("%s %s, token %q", got.Scheme, got.Address, got.Token)
 			}
@@ -123,13 +120,15 @@ func TestTokenFile(t *testing.T) {
 	dir := t.TempDir()
 	t.Setenv("CONSUL_HTTP_TOKEN_FILE", dir+"/none")
 	code, _, stderr := run(t, "run", "--output", "stdout")
-	if want := "isthmus: source consul: token file: open " + dir + "/none: no such file or directory; name a file that isthmus may read\n"; code != 2 || stderr != want {
+	if want := "isthmus: source consul: consul: token file: open " + dir + "/none: no such file or directory; " +
+		"name a file that holds the token and that isthmus may read\n"; code != 2 || stderr != want {
 		t.Errorf("exit code %d, %s", code, stderr)
 	}
 	writeFile(t, dir+"/empty", "\n")
 	t.Setenv("CONSUL_HTTP_TOKEN_FILE", dir+"/empty")
 	code, _, stderr = run(t, "run", "--output", "stdout")
-	if want := "isthmus: source consul: consul: the token file " + dir + "/empty is empty\n"; code != 2 || stderr != want {
+	if want := "isthmus: source consul: consul: the token file " + dir + "/empty is empty; " +
+		"name a file that holds the token and that isthmus may read\n"; code != 2 || stderr != want {
 		t.Errorf("exit code %d, %s", code, stderr)
 	}
 }

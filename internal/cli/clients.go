@@ -21,7 +21,7 @@ import (
 
 // consulConfig lays a source's configuration over Consul's own environment variables. Of several sources, those with
 // an address of their own don't take anything from there: the token would go to another Consul than it is for.
-func consulConfig(c config.Source, several bool) (*api.Config, error) {
+func consulConfig(c config.Source, several bool) *api.Config {
 	client := api.DefaultConfig()
 	if several && c.Address != "" {
 		client = &api.Config{Scheme: "http"}
@@ -37,12 +37,7 @@ func consulConfig(c config.Source, several bool) (*api.Config, error) {
 	client.TLSConfig.CertFile = cmp.Or(c.TLS.CertFile, client.TLSConfig.CertFile)
 	client.TLSConfig.KeyFile = cmp.Or(c.TLS.KeyFile, client.TLSConfig.KeyFile)
 	client.TLSConfig.Address = cmp.Or(c.TLS.ServerName, client.TLSConfig.Address)
-	if client.TokenFile != "" {
-		if _, err := os.ReadFile(client.TokenFile); err != nil {
-			return nil, fmt.Errorf("token file: %w; name a file that isthmus may read", err)
-		}
-	}
-	return client, nil
+	return client
 }
 
 func selection(c config.Services) consul.Selection {

@@ -126,12 +126,8 @@ func newSources(c config.Config, log *slog.Logger, registry prometheus.Registere
 	metrics := consul.NewMetrics(registry)
 	sources := make([]*consul.Source, 0, len(c.Sources))
 	for _, s := range c.Sources {
-		client, err := consulConfig(s, len(c.Sources) > 1)
-		if err != nil {
-			return nil, fmt.Errorf("source %s: %w", s.Name, err)
-		}
 		source, err := consul.New(consul.Options{
-			Name: s.Name, Config: client, Datacenter: s.Datacenter, Connections: s.Connections,
+			Name: s.Name, Config: consulConfig(s, len(c.Sources) > 1), Datacenter: s.Datacenter, Connections: s.Connections,
 			Wait: s.Wait.Std(), Selection: selection(s.Services), Filter: s.Services.Filter, Logger: log, Metrics: metrics,
 		})
 		if err != nil {

@@ -40,6 +40,7 @@ func TestBench(t *testing.T) {
 		}
 		t.Run(size, func(t *testing.T) {
 			b := newBench(t, services, instances)
+			b.find(t)
 			for _, way := range []benchWay{
 				{name: "HTTPS", https: true, connections: 60},
 				{name: "plain HTTP", connections: 60},

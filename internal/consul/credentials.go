@@ -3,6 +3,7 @@ package consul
 import (
 	"context"
 	"crypto/tls"
+	"fmt"
 	"net"
 	"net/http"
 	"slices"
@@ -41,7 +42,8 @@ type credentials struct {
 	base    *http.Transport
 }
 
-// newCredentials takes them from a configuration that a client of Consul's API has filled in.
+// newCredentials takes them from a configuration alone. Consul's API fills in from the environment what is empty; but of
+// several Consuls that is about one.
 func newCredentials(config *api.Config, dial func(context.Context, string, string) (net.Conn, error)) (*credentials, error) {
 	c := &credentials{config: *config, dial: dial}
 	if auth := config.HttpAuth; auth != nil && auth.Password != "" {
@@ -60,7 +62,7 @@ func (c *credentials) startToken() error {
 	}
 	token, err := readToken(file)
 	if err != nil {
-		return err
+		return fmt.Errorf("%w; name a file that holds the token and that isthmus may read", err)
 	}
 	c.tokenFile = &material[string]{
 		what: "token file", used: token, use: c.useToken,
@@ -73,7 +75,7 @@ func (c *credentials) startTLS() error {
 	conf := c.config.TLSConfig
 	files, err := readTLS(conf)
 	if err != nil {
-		return err
+		return fmt.Errorf("TLS files: %w; name files that isthmus may read", err)
 	}
 	if files != (tlsFiles{}) {
 		c.tlsFiles = &material[tlsFiles]{

@@ -56,7 +56,7 @@ func (m *material[T]) look() (changed bool, err error) {
 func readToken(file string) (string, error) {
 	content, err := os.ReadFile(filepath.Clean(file))
 	if err != nil {
-		return "", err
+		return "", fmt.Errorf("token file: %w", err)
 	}
 	token := strings.TrimSpace(string(content))
 	switch {

@@ -2,8 +2,6 @@ package consul
 
 import (
 	"cmp"
-	"encoding/json"
-	"fmt"
 	"io"
 	"net/http"
 	"net/url"
@@ -11,8 +9,6 @@ import (
 	"sync"
 	"testing"
 	"time"
-
-	"github.com/hashicorp/consul/api"
 )
 
 // A script is a Consul that answers each path's requests one by one as told, and fails the test on a
@@ -31,18 +27,6 @@ type script struct {
 	requests []string
 	// most is the largest number of requests in flight at once.
 	inFlight, most int
-}
-
-// A step expects an index ("" for none) and answers it after a while.
-type step struct {
-	expect string
-	after  time.Duration
-	status int
-	index  string
-	header map[string]string
-	body   string
-	err    error
-	hang   bool
 }
 
 func newScript(t *testing.T) *script {
@@ -69,71 +53,6 @@ func (s *script) list(steps ...step) { s.steps[servicesPath] = append(s.steps[se
 // service scripts the answers on one service.
 func (s *script) service(name string, steps ...step) {
 	s.steps[servicePath(name)] = append(s.steps[servicePath(name)], steps...)
-}
-
-// sent expects a request with the index, or one without an index for 0, and answers it at once.
-func sent(index int) step {
-	st := step{status: http.StatusOK}
-	if index != 0 {
-		st.expect = fmt.Sprint(index)
-	}
-	return st
-}
-
-func (s step) later(d time.Duration) step { s.after = d; return s }
-
-func (s step) says(index int, body string) step {
-	s.index, s.body = fmt.Sprint(index), body
-	return s
-}
-
-func (s step) fails(status int, body string) step { s.status, s.body = status, body; return s }
-
-func (s step) breaks(err error) step { s.err = err; return s }
-
-func (s step) hangs() step { s.hang = true; return s }
-
-func (s step) with(key, value string) step {
-	header := map[string]string{key: value}
-	for k, v := range s.header {
-		header[k] = v
-	}
-	s.header = header
-	return s
-}
-
-func (s step) deny() step { return s.with("X-Consul-Default-Acl-Policy", "deny") }
-
-func (s step) filtered() step { return s.with("X-Consul-Results-Filtered-By-Acls", "true") }
-
-// names is the body of a list that holds Consul's own service and these.
-func names(services ...string) string {
-	list := map[string][]string{"consul": {}}
-	for _, name := range services {
-		list[name] = []string{}
-	}
-	return mustJSON(list)
-}
-
-// instances is the body of a service's answer, each as "node/id".
-func instances(service string, ids ...string) string {
-	entries := []*api.ServiceEntry{}
-	for _, id := range ids {
-		node, id, _ := strings.Cut(id, "/")
-		entries = append(entries, &api.ServiceEntry{
-			Node:    &api.Node{Node: node, Address: "10.0.0.1", Datacenter: "dc1"},
-			Service: &api.AgentService{ID: id, Service: service, Port: 80},
-		})
-	}
-	return mustJSON(entries)
-}
-
-func mustJSON(v any) string {
-	b, err := json.Marshal(v)
-	if err != nil {
-		panic(err)
-	}
-	return string(b)
 }
 
 // RoundTrip implements http.RoundTripper.

@@ -35,7 +35,8 @@ type Options struct {
 	// Name is the name of the source in the catalog, in logs and in metrics.
 	Name string
 	// Config says where Consul is and how to talk to it. It is copied. HttpClient and Transport in it
-	// are not used, because the source bounds its own connections.
+	// are not used, because the source bounds its own connections. An empty token or TLS setting is none: unlike
+	// Consul's own client, the source doesn't take them from the environment.
 	Config *api.Config
 	// Datacenter is the datacenter to read; empty means the agent's own.
 	Datacenter string

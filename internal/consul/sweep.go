@@ -194,5 +194,5 @@ func graceAfter(took time.Duration) time.Duration {
 	if took == 0 {
 		return doubtGraceMax
 	}
-	return min(max(2*took, doubtGraceMin), doubtGraceMax)
+	return min(max(took/2, doubtGraceMin), doubtGraceMax)
 }

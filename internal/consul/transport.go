@@ -29,8 +29,6 @@ type clientParts struct {
 // newClient returns a client that sends each request over the transport named by the request's context.
 func newClient(config *api.Config) (*clientParts, error) {
 	c := *config
-	c.HttpClient = nil
-	c.Transport = cleanhttp.DefaultPooledTransport() // stays unused, but must not be api's own
 	// A dead connection is found about as soon as HTTP/2's pings do.
 	dialer := &net.Dialer{Timeout: 30 * time.Second, KeepAliveConfig: net.KeepAliveConfig{
 		Enable: true, Idle: silence, Interval: pingTimeout / 3, Count: 3,
@@ -43,18 +41,22 @@ func newClient(config *api.Config) (*clientParts, error) {
 			return dialer.DialContext(ctx, "unix", path)
 		}
 	}
+	creds, err := newCredentials(config, dial)
+	if err != nil {
+		return nil, err
+	}
+	r := &router{creds: creds}
+	// Consul's API doesn't redirect, and the token must not follow whoever does.
+	c.HttpClient = &http.Client{
+		Transport:     r,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+	c.Transport = cleanhttp.DefaultPooledTransport() // stays unused, but must not be api's own
+	c.TokenFile, c.Token = "", creds.token()         // the credentials have read it
 	client, err := api.NewClient(&c)
 	if err != nil {
 		return nil, err
 	}
-	creds, err := newCredentials(&c, dial)
-	if err != nil {
-		return nil, err
-	}
-	r := &router{}
-	c.HttpClient.Transport = r
-	// Consul's API doesn't redirect, and the token must not follow whoever does.
-	c.HttpClient.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	return &clientParts{
 		api: client, router: r, creds: creds,
 		transport: func(connections int) http.RoundTripper { return &renewable{creds: creds, connections: connections} },
@@ -81,6 +83,7 @@ func bounded(base *http.Transport, connections int) *http.Transport {
 
 // router sends a request over the transport in its context and notes which HTTP was spoken.
 type router struct {
+	creds *credentials
 	http2 atomic.Bool
 	// last is where the last answer came from.
 	last atomic.Pointer[url.URL]
@@ -94,12 +97,25 @@ func (r *router) RoundTrip(req *http.Request) (*http.Response, error) {
 	if !ok {
 		return nil, errors.New("the request has no transport")
 	}
-	resp, err := t.RoundTrip(req)
+	resp, err := t.RoundTrip(r.ours(req))
 	if err == nil {
 		r.http2.Store(resp.ProtoMajor >= 2)
 		r.last.Store(req.URL)
 	}
 	return resp, err
+}
+
+const tokenHeader = "X-Consul-Token"
+
+// ours returns the request without a token where we have none: the API's client takes one from the environment then,
+// which may be for another Consul.
+func (r *router) ours(req *http.Request) *http.Request {
+	if req.Header.Get(tokenHeader) == "" || r.creds.token() != "" {
+		return req
+	}
+	req = req.Clone(req.Context())
+	req.Header.Del(tokenHeader)
+	return req
 }
 
 // A pool bounds the requests in flight and spreads them over as few transports as they need.

@@ -137,13 +137,14 @@ func TestSocket(t *testing.T) {
 func TestWrongOptions(t *testing.T) {
 	config := &api.Config{}
 	for want, opts := range map[string]Options{
-		"needs a name":           {Config: config},
-		"needs a configuration":  {Name: "x"},
-		"must be 3 or more":      {Name: "x", Config: config, Connections: 2},
-		"between 0 and 8m0s":     {Name: "x", Config: config, Wait: time.Hour},
-		"no such file":           {Name: "x", Config: &api.Config{TokenFile: "nowhere"}},
-		"Unknown protocol":       {Name: "x", Config: &api.Config{Address: "ftp://x"}},
-		"both client cert and c": {Name: "x", Config: &api.Config{TLSConfig: api.TLSConfig{CertFile: "x"}}},
+		"needs a name":            {Config: config},
+		"needs a configuration":   {Name: "x"},
+		"must be 3 or more":       {Name: "x", Config: config, Connections: 2},
+		"between 0 and 8m0s":      {Name: "x", Config: config, Wait: time.Hour},
+		"no such file":            {Name: "x", Config: &api.Config{TokenFile: "nowhere"}},
+		"Unknown protocol":        {Name: "x", Config: &api.Config{Address: "ftp://x"}},
+		"both client cert and c":  {Name: "x", Config: &api.Config{TLSConfig: api.TLSConfig{CertPEM: []byte("x")}}},
+		"TLS files: open nowhere": {Name: "x", Config: &api.Config{TLSConfig: api.TLSConfig{CertFile: "nowhere"}}},
 	} {
 		if _, err := New(opts); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%+v: %v, expected %q", opts, err, want)
