@@ -10,7 +10,7 @@ import (
 // room returns how many services may hold a poll.
 func (s *Source) room() int {
 	if s.guarded {
-		return max(0, s.polls.size()-sentinels)
+		return max(0, s.polls.size()-sentinels-len(s.posts))
 	}
 	return s.polls.size()
 }

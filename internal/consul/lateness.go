@@ -39,7 +39,7 @@ func (w *sweeper) lateness(services int) time.Duration {
 	if took == 0 { // no sweep yet
 		took = time.Duration(services) * time.Millisecond
 	}
-	late := jitterMost(gap) + graceAfter(w.took) + jitterMost(restAfter(took)) + 2*took + readSlack
+	late := jitterMost(gap) + w.grace() + jitterMost(restAfter(took)) + 2*took + readSlack
 	if w.source.polls.size() < sentinels {
 		late += (sentinels - 1) * jitterMost(shortWait) * 17 / 16
 	}

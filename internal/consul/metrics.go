@@ -27,7 +27,7 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 	}
 	return &Metrics{
 		requests: counter("requests_total", "Answers of Consul by endpoint (services, service; "+
-			"where services outnumber connections checks, nodes and probe too) and result: "+
+			"where services outnumber connections checks, nodes, node and probe too) and result: "+
 			"ok, unchanged (nothing new within the wait), discarded, error.", "endpoint", "result"),
 		discarded: counter("discarded_answers_total", "Answers that were not used because they can't be the "+
 			"whole truth, by reason.", "reason"),

@@ -66,6 +66,13 @@ func (o *owners) remove(id catalog.InstanceID) {
 	}
 }
 
+// size returns how many instances there are.
+func (o *owners) size() int {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return len(o.of)
+}
+
 // at returns the services that have an instance on the node; of this ID, where one is given.
 func (o *owners) at(node, serviceID string) []string {
 	node, serviceID = strings.ToLower(node), strings.ToLower(serviceID)

@@ -27,17 +27,30 @@ type sentinel[K comparable, V comparable] struct {
 	// tell has the services read that a changed entry belongs to.
 	tell func(key K, before, after V)
 	gap  func(entries int) time.Duration
+	// taken is told each answer; nil for nobody.
+	taken func(now map[K]V)
+	// eager says that it asks again at once after an answer that told nothing: its index moves with what it doesn't
+	// watch too, and a query with an older one would be answered at once over and over.
+	eager bool
 }
 
 // take tells what differs from the last answer. What changed before the first one is for a sweep.
 func (n *sentinel[K, V]) take(s *Source, name string, now map[K]V) outcome {
+	told := n.last != nil && !maps.Equal(n.last, now)
 	if n.last == nil {
 		s.sweeper.demand()
-	} else {
+	}
+	if told {
 		n.compare(now)
 	}
 	n.last = now
+	if n.taken != nil {
+		n.taken(now)
+	}
 	gap := n.gap(len(now))
+	if n.eager && !told {
+		return outcome{used: true}
+	}
 	s.sweeper.sentinelGap(name, gap)
 	return outcome{used: true, pause: jitter(gap)}
 }
@@ -89,7 +102,8 @@ func (s *Source) watchHealth(ctx context.Context, status string) {
 // watchNodes watches the nodes' addresses and meta.
 func (s *Source) watchNodes(ctx context.Context) {
 	n := &sentinel[string, uint64]{
-		tell: func(node string, _, _ uint64) { s.suspectAll(s.owners.at(node, "")) },
+		tell:  func(node string, _, _ uint64) { s.suspectAll(s.owners.at(node, "")) },
+		taken: func(nodes map[string]uint64) { s.postNodes(ctx, nodes) },
 		gap: func(nodes int) time.Duration {
 			return min(max(time.Duration(nodes)*nodesGapEach, nodesGapMin), nodesGapMax)
 		},
@@ -123,7 +137,10 @@ func watch[T any, K, V comparable](ctx context.Context, s *Source, endpoint, nam
 		differs: func(body T) bool { return !maps.Equal(marks(body), n.last) },
 		wake:    make(chan struct{}, 1),
 	}
-	s.group.Go(func() { l.run(ctx) })
+	s.group.Go(func() {
+		l.run(ctx)
+		s.troubles.clear(l.holder)
+	})
 }
 
 // sentinelWait is short where the sentinels have to take turns.

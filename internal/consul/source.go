@@ -2,9 +2,9 @@
 //
 // One blocking query watches the list of services and one more watches each service. Where there are fewer
 // connections than services, only those that changed lately have a query (see budget), and a few more find what
-// changed among the others (see sentinel and sweeper). An error, a timeout
-// or an answer that can't be true never removes anything: an instance leaves only when Consul, asked
-// without an index, answers that it is not there.
+// changed among the others (see sentinel, Source.postNodes and sweeper). An error, a timeout or an answer that can't
+// be true never removes anything: an instance leaves only when Consul, asked without an index, answers that it is not
+// there.
 package consul
 
 import (
@@ -90,6 +90,8 @@ type Source struct {
 	list     *list
 	listed   map[string]bool
 	watchers map[string]*service
+	// posts end the queries that watch a node's services.
+	posts map[string]context.CancelFunc
 	// crowded says that some services are cold, guarded that the sentinels run.
 	crowded, guarded bool
 	start            *progress
@@ -146,6 +148,7 @@ func newSource(opts Options, client *clientParts) *Source {
 		selector:  &selector{by: opts.Selection},
 		listed:    map[string]bool{},
 		watchers:  map[string]*service{},
+		posts:     map[string]context.CancelFunc{},
 	}
 	s.hot, s.sweeper, s.start = newBudget(), newSweeper(s), newProgress()
 	s.troubles = newTroubles(s.log, s.metrics, client.creds.hidden)

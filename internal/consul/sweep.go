@@ -34,8 +34,10 @@ type sweeper struct {
 	// cooled are services that lost their poll, and with it perhaps an answer.
 	cooled   []*service
 	demanded bool
-	doubts   doubtList
-	gaps     map[string]time.Duration
+	// posted says that each node is watched: then what the list tells needs no explanation.
+	posted bool
+	doubts doubtList
+	gaps   map[string]time.Duration
 	// took is how long a sweep takes: the last one, or most of what a slower one before it took.
 	took time.Duration
 	// told is when the list last told a change; the last sweep went from began to ended.
@@ -75,11 +77,22 @@ func (w *sweeper) probe(cooled []*service) {
 func (w *sweeper) woken(index uint64, held bool) {
 	w.mu.Lock()
 	w.told = time.Now()
-	if held {
-		w.doubts.raise(index, w.told.Add(graceAfter(w.took)))
-	} else {
+	switch {
+	case w.posted:
+	case held:
+		w.doubts.raise(index, w.told.Add(w.grace()))
+	default:
 		w.demanded = true
 	}
+	w.mu.Unlock()
+	w.poke()
+}
+
+// post takes whether each node is watched. Where one no longer is, what it told last may be missing.
+func (w *sweeper) post(all bool) {
+	w.mu.Lock()
+	w.demanded = w.demanded || w.posted && !all
+	w.posted = all
 	w.mu.Unlock()
 	w.poke()
 }
@@ -189,10 +202,10 @@ func (w *sweeper) finish(err error) {
 
 func restAfter(took time.Duration) time.Duration { return max(sweepRest*took, sweepGapMin) }
 
-// graceAfter returns how long an explanation is waited for: the less a sweep takes, the less is lost by one too many.
-func graceAfter(took time.Duration) time.Duration {
-	if took == 0 {
+// grace returns how long an explanation is waited for: the less a sweep takes, the less is lost by one too many.
+func (w *sweeper) grace() time.Duration {
+	if w.took == 0 {
 		return doubtGraceMax
 	}
-	return min(max(took/2, doubtGraceMin), doubtGraceMax)
+	return min(max(w.took/2, doubtGraceMin), doubtGraceMax)
 }

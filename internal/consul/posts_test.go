@@ -1,0 +1,81 @@
+package consul
+
+import (
+	"testing"
+	"time"
+
+	"github.com/hashicorp/consul/api"
+
+	"github.com/isthmus-mesh/isthmus/internal/catalog"
+)
+
+// TestFewNodesCostOneRead changes cold services where there are few nodes: each change costs one answer about its node
+// and one about each service that it concerns, and nobody is probed.
+func TestFewNodesCostOneRead(t *testing.T) {
+	s := startServer(t, "")
+	s.fill(coldServices)
+	p := runReal(t, Options{Config: &api.Config{Address: s.Address}, Connections: 24, quiet: time.Hour})
+	eventually(t, "the nodes are watched", func() bool { return p.posts() == 8 && p.settled(coldServices) && p.listRests() })
+	const requests = "isthmus_consul_requests_total"
+	port := func(now catalog.Service) bool { return len(now.Instances) > 0 && now.Instances[0].Port == 99 }
+	for _, change := range []struct {
+		name, service string
+		reads         float64
+		make          func()
+		seen          func(now catalog.Service) bool
+	}{
+		{"port", "fill-010", 1, func() {
+			s.register("fill-3", "fill-010-1", "fill-010", func(r *api.CatalogRegistration) { r.Service.Port = 99 })
+		}, port},
+		{
+			"second instance", "fill-011", 1, func() { s.register("fill-0", "fill-011-2", "fill-011") },
+			func(now catalog.Service) bool { return len(now.Instances) == 2 },
+		},
+		{
+			"instance gone", "fill-012", 1, func() { s.deregister("fill-5", "fill-012-1") },
+			func(now catalog.Service) bool { return len(now.Instances) == 0 },
+		},
+	} {
+		p.coolAll()
+		eventually(t, "all rests", p.rests)
+		reads, probes := metric(t, p.registry, requests, "endpoint=service"), metric(t, p.registry, requests, "endpoint=probe")
+		nodes := metric(t, p.registry, requests, "endpoint=node")
+		change.make()
+		eventually(t, change.name, func() bool { return change.seen(p.latest(change.service)) })
+		eventually(t, "all rests", p.rests)
+		if got := metric(t, p.registry, requests, "endpoint=service") - reads; got != change.reads {
+			t.Errorf("%s: %v reads", change.name, got)
+		}
+		if got := metric(t, p.registry, requests, "endpoint=node") - nodes; got != 1 {
+			t.Errorf("%s: %v answers about nodes", change.name, got)
+		}
+		if got := metric(t, p.registry, requests, "endpoint=probe") - probes; got != 0 {
+			t.Errorf("%s: %v probes", change.name, got)
+		}
+	}
+	s.register("another", "fill-013-2", "fill-013")
+	eventually(t, "an instance on a node that is new", func() bool { return len(p.latest("fill-013").Instances) == 2 && p.posts() == 9 })
+	s.deregister("another", "")
+	eventually(t, "a node is gone", func() bool { return len(p.latest("fill-013").Instances) == 1 && p.posts() == 8 })
+	for _, node := range []string{"more-1", "more-2", "more-3"} {
+		s.register(node, "fill-014-"+node, "fill-014")
+	}
+	eventually(t, "too many nodes", func() bool { return len(p.latest("fill-014").Instances) == 4 && p.posts() == 0 })
+	s.register("more-1", "fill-015-2", "fill-015")
+	eventually(t, "a sweep finds it", func() bool { return len(p.latest("fill-015").Instances) == 2 })
+	p.logged("level=WARN", 0)
+}
+
+func (p *play) posts() int {
+	p.source.mu.Lock()
+	defer p.source.mu.Unlock()
+	return len(p.source.posts)
+}
+
+// rests says that nothing was asked for a while.
+func (p *play) rests() bool {
+	const requests = "isthmus_consul_requests_total"
+	before := metric(p.t, p.registry, requests)
+	time.Sleep(500 * time.Millisecond)
+	return p.listRests() && metric(p.t, p.registry, requests) == before
+}
