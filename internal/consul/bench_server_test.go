@@ -23,15 +23,19 @@ import (
 // A bench is a Consul server with many services, over HTTPS too.
 type bench struct {
 	*server
-	services, instances int
-	https               string
-	ca                  []byte
-	client              *api.Client
-	changes             int
+	services, instances, nodes int
+
+	https   string
+	ca      []byte
+	client  *api.Client
+	changes int
 }
 
 func newBench(t *testing.T, services, instances int) *bench {
-	b := &bench{services: services, instances: instances}
+	b := &bench{services: services, instances: instances, nodes: max(services/2, 1)}
+	if n, err := strconv.Atoi(os.Getenv("BENCH_NODES")); err == nil {
+		b.nodes = n
+	}
 	b.https = freeAddress(t)
 	_, port, _ := net.SplitHostPort(b.https)
 	cert, key := selfSigned(t)
@@ -72,7 +76,7 @@ func (b *bench) load(t *testing.T) {
 		}
 		ops = nil
 	}
-	for i := range max(b.services/2, 1) {
+	for i := range b.nodes {
 		ops = append(ops, &api.TxnOp{Node: &api.NodeTxnOp{Verb: api.NodeSet, Node: api.Node{Node: node(i), Address: "10.0.0.1"}}})
 		flush(120)
 	}
@@ -97,7 +101,7 @@ func (b *bench) instance(i, k int) (service *api.AgentService, on string) {
 	return &api.AgentService{
 		ID: fmt.Sprintf("%s-%d", name, k), Service: name, Port: 8080, Address: fmt.Sprintf("10.%d.%d.%d", k, i/250, i%250),
 		Tags: []string{"http", "version=v1"}, Meta: map[string]string{"team": "a-team", "n": "0"},
-	}, node((i + k*31) % max(b.services/2, 1))
+	}, node((i + k*31) % b.nodes)
 }
 
 // change gives the first instance of a service another meta, and returns the change's number.

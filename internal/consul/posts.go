@@ -33,6 +33,7 @@ func (s *Source) postNodes(ctx context.Context, nodes map[string]uint64) {
 	if !all {
 		nodes = nil
 	}
+	before := len(s.posts)
 	for node, end := range s.posts {
 		if _, ok := nodes[node]; !ok {
 			end()
@@ -47,8 +48,24 @@ func (s *Source) postNodes(ctx context.Context, nodes map[string]uint64) {
 		}
 	}
 	s.cool(s.hot.resize(s.room()))
-	s.sweeper.post(len(s.posts) != 0)
+	if !all && before != 0 {
+		s.sweeper.demand() // for what a node told nobody any more
+	}
 }
+
+// posted says whether each node is watched, and none of them in trouble.
+func (s *Source) posted() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for node := range s.posts {
+		if s.troubles.holds("/" + postName(node)) {
+			return false
+		}
+	}
+	return len(s.posts) != 0
+}
+
+func postName(node string) string { return "services of node " + node }
 
 // watchNode watches what is registered on a node.
 func (s *Source) watchNode(ctx context.Context, node string) {
@@ -59,7 +76,7 @@ func (s *Source) watchNode(ctx context.Context, node string) {
 		},
 		eager: true,
 	}
-	watch(ctx, s, "node", "services of node "+node,
+	watch(ctx, s, "node", postName(node),
 		func(q *api.QueryOptions) (*api.CatalogNodeServiceList, *api.QueryMeta, error) {
 			return s.client.Catalog().NodeServiceList(node, q)
 		},

@@ -1,6 +1,13 @@
 package consul
 
 import (
+	"io"
+	"log"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"strings"
 	"testing"
 	"time"
 
@@ -64,6 +71,30 @@ func TestFewNodesCostOneRead(t *testing.T) {
 	s.register("more-1", "fill-015-2", "fill-015")
 	eventually(t, "a sweep finds it", func() bool { return len(p.latest("fill-015").Instances) == 2 })
 	p.logged("level=WARN", 0)
+}
+
+// Where nodes can't be asked, sweeps find what changed.
+func TestRefusedNodesAreNoLoss(t *testing.T) {
+	s := startServer(t, "")
+	s.fill(coldServices)
+	proxy := httputil.NewSingleHostReverseProxy(&url.URL{Scheme: "http", Host: s.Address})
+	proxy.ErrorLog = log.New(io.Discard, "", 0)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasPrefix(r.URL.Path, "/v1/catalog/node-services/") {
+			http.Error(w, "not for you", http.StatusForbidden)
+			return
+		}
+		proxy.ServeHTTP(w, r)
+	}))
+	t.Cleanup(server.Close)
+	p := runReal(t, Options{Config: &api.Config{Address: server.URL}, Connections: 24, quiet: time.Hour})
+	eventually(t, "each node is refused", func() bool {
+		return metric(t, p.registry, troubleGauge, "reason=denied") == 8 && p.settled(coldServices) && p.listRests()
+	})
+	p.coolAll()
+	s.register("fill-3", "fill-010-1", "fill-010", func(r *api.CatalogRegistration) { r.Service.Port = 99 })
+	eventually(t, "the change", func() bool { return p.latest("fill-010").Instances[0].Port == 99 })
+	p.logged("level=WARN", 1)
 }
 
 func (p *play) posts() int {

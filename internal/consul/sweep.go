@@ -34,10 +34,8 @@ type sweeper struct {
 	// cooled are services that lost their poll, and with it perhaps an answer.
 	cooled   []*service
 	demanded bool
-	// posted says that each node is watched: then what the list tells needs no explanation.
-	posted bool
-	doubts doubtList
-	gaps   map[string]time.Duration
+	doubts   doubtList
+	gaps     map[string]time.Duration
 	// took is how long a sweep takes: the last one, or most of what a slower one before it took.
 	took time.Duration
 	// told is when the list last told a change; the last sweep went from began to ended.
@@ -75,24 +73,16 @@ func (w *sweeper) probe(cooled []*service) {
 
 // woken takes the index of an answer of the list. One that was not held may hide several changes.
 func (w *sweeper) woken(index uint64, held bool) {
+	posted := w.source.posted()
 	w.mu.Lock()
 	w.told = time.Now()
 	switch {
-	case w.posted:
+	case posted: // whose it is, the answer about its node tells
 	case held:
 		w.doubts.raise(index, w.told.Add(w.grace()))
 	default:
 		w.demanded = true
 	}
-	w.mu.Unlock()
-	w.poke()
-}
-
-// post takes whether each node is watched. Where one no longer is, what it told last may be missing.
-func (w *sweeper) post(all bool) {
-	w.mu.Lock()
-	w.demanded = w.demanded || w.posted && !all
-	w.posted = all
 	w.mu.Unlock()
 	w.poke()
 }
