@@ -1,0 +1,78 @@
+package consul
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/hashicorp/consul/api"
+)
+
+// TestColdServicesACL takes their rights from sources whose services are mostly cold.
+func TestColdServicesACL(t *testing.T) {
+	t.Parallel()
+	s := startServer(t, acls)
+	s.fill(coldServices)
+	for _, connections := range []int{8, 24} { // with 24, each node is watched
+		s.connections = connections
+		t.Run(fmt.Sprint("documented policy, ", connections, " connections"), s.testColdPolicy)
+		t.Run(fmt.Sprint("deleted token, ", connections, " connections"), s.testColdDeleted)
+		t.Run(fmt.Sprint("narrowed token, ", connections, " connections"), s.testColdNarrowed)
+	}
+}
+
+// watchCold runs a source, with a token of its own, none of whose services has a poll.
+func (s *server) watchCold(t *testing.T, rules string) (p *play, accessor string, policy *api.ACLPolicy) {
+	t.Helper()
+	accessor, secret, policy := s.token(t, strings.NewReplacer("/", "-", ",", "", " ", "-").Replace(t.Name()), rules)
+	p = runReal(t, Options{
+		Config: &api.Config{Address: s.Address, Token: secret}, Connections: s.connections, Wait: time.Second, quiet: time.Second,
+	})
+	eventually(t, "the first sweep is over", func() bool { return p.settled(coldServices) })
+	p.coolAll()
+	return p, accessor, policy
+}
+
+func (s *server) testColdPolicy(t *testing.T) {
+	p, _, _ := s.watchCold(t, strings.Join(documentedPolicy(t), "\n"))
+	port := 1000 + s.connections
+	s.register("fill-3", "fill-010-1", "fill-010", func(r *api.CatalogRegistration) { r.Service.Port = port })
+	eventually(t, "a port", func() bool { return p.latest("fill-010").Instances[0].Port == port })
+	checked("critical", "x")(s, "fill-4", "fill-011-1", "fill-011")
+	eventually(t, "a critical check", func() bool { return p.latest("fill-011").Instances[0].Health.String() == "critical" })
+	checked("passing", "x")(s, "fill-4", "fill-011-1", "fill-011")
+	eventually(t, "a passing check", func() bool { return p.latest("fill-011").Instances[0].Health.String() == "passing" })
+	p.logged("level=WARN", 0)
+}
+
+func (s *server) testColdDeleted(t *testing.T) {
+	p, accessor, _ := s.watchCold(t, readAll)
+	before := p.sink.all()
+	if _, err := s.api.ACL().TokenDelete(accessor, nil); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the list is refused", func() bool { return p.source.troubles.holds("") })
+	s.deregister("fill-3", "fill-010-1")
+	defer s.register("fill-3", "fill-010-1", "fill-010")
+	p.trouble(t, "denied", before)
+	p.logged("level=WARN", 1)
+}
+
+// What can't be read any more stays; what can be read is followed.
+func (s *server) testColdNarrowed(t *testing.T) {
+	p, _, policy := s.watchCold(t, readAll)
+	before := p.sink.all()
+	policy.Rules = `node_prefix "" { policy = "read" } service "fill-011" { policy = "read" }`
+	if _, _, err := s.api.ACL().PolicyUpdate(policy, nil); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "it is seen", func() bool { return metric(t, p.registry, troubleGauge, "reason=filtered") > 0 })
+	s.register("fill-4", "fill-011-2", "fill-011")
+	eventually(t, "what can be read", func() bool { return len(p.latest("fill-011").Instances) == 2 })
+	s.deregister("fill-4", "fill-011-2")
+	eventually(t, "what is gone", func() bool { return len(p.latest("fill-011").Instances) == 1 })
+	if after := p.sink.all(); len(after) != len(before)+2 {
+		t.Errorf("told %q", after[len(before):])
+	}
+}
