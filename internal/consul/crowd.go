@@ -7,10 +7,11 @@ import (
 	"time"
 )
 
-// room returns how many services may hold a poll.
+// room returns how many services may hold a poll. The posts get half as many slots more than they are: one that was
+// ended is free only after closeGrace, and a service that takes its place must not take that of a post.
 func (s *Source) room() int {
 	if s.guarded {
-		return max(0, s.polls.size()-sentinels-len(s.posts))
+		return max(0, s.polls.size()-sentinels-len(s.posts)-(len(s.posts)+1)/2)
 	}
 	return s.polls.size()
 }
