@@ -35,7 +35,7 @@ type Source struct {
 	Merge       bool     `json:"merge" doc:"Make one service of what this source and others with merge, of the same domain, have under one name: one host, NAME.service.DOMAIN, and the endpoints of all with their localities."`
 	TokenFile   string   `json:"tokenFile" doc:"File that holds the ACL token; read again when it changes. Empty: CONSUL_HTTP_TOKEN_FILE, else CONSUL_HTTP_TOKEN."`
 	TLS         TLS      `json:"tls" doc:"TLS towards the agent, for https addresses. The files are read again when they change. What is empty is taken from Consul's own environment variables."`
-	Connections int      `json:"connections" doc:"Most HTTP requests, waiting ones too, held at the agent at once over plain HTTP. Consul allows an address 200 connections by default (limits.http_max_conns_per_client), shared by all its clients. Where services outnumber the connections, changes of those that did not change lately are found in rounds: some 50 ms late for 100 services, seconds for 10,000."`
+	Connections int      `json:"connections" doc:"Most HTTP requests, waiting ones too, held at the agent at once over plain HTTP. Consul allows an address 200 connections by default (limits.http_max_conns_per_client), shared by all its clients. Where services outnumber the connections, changes of those that did not change lately are seen late: tens of milliseconds with 100 services, seconds with 10,000."`
 	Wait        Duration `json:"wait" doc:"How long a blocking query waits for a change before it is asked again, a fifth more or less. At most 8m."`
 	Services    Services `json:"services" reload:"now" doc:"Which services are watched, and which of their instances. Everything by default. An instance whose meta says isthmus: false is never taken."`
 }
