@@ -84,8 +84,9 @@ func TestHotServiceCostsOneRead(t *testing.T) {
 	s := startServer(t, "")
 	s.fill(coldServices)
 	s.register("n1", "hot-1", "hot")
-	p := runReal(t, Options{Config: &api.Config{Address: s.Address}, Connections: 8})
+	p := runReal(t, Options{Config: &api.Config{Address: s.Address}, Connections: 8, quiet: time.Hour})
 	eventually(t, "the first sweep is over", func() bool { return p.settled(coldServices) })
+	p.coolAll()
 	s.register("n1", "hot-1", "hot", func(r *api.CatalogRegistration) { r.Service.Port = 1 })
 	eventually(t, "it is hot", func() bool {
 		return p.latest("hot").Instances[0].Port == 1 && p.isHot("hot") && p.swept()
@@ -93,9 +94,9 @@ func TestHotServiceCostsOneRead(t *testing.T) {
 	const requests = "isthmus_consul_requests_total"
 	read := func() float64 { return metric(t, p.registry, requests, "endpoint=service", "result=ok") }
 	for port := 2; port <= 5; port++ {
+		eventually(t, "all rests", p.rests)
 		lists := metric(t, p.registry, requests, "endpoint=services", "result=ok")
 		reads, probes := read(), metric(t, p.registry, requests, "endpoint=probe")
-		eventually(t, "the list is held", p.listRests)
 		s.register("n1", "hot-1", "hot", func(r *api.CatalogRegistration) { r.Service.Port = port })
 		eventually(t, "the change", func() bool { return p.latest("hot").Instances[0].Port == port })
 		eventually(t, "the list has told", func() bool {
