@@ -65,7 +65,7 @@ SOAKTIME ?= 3m
 soak: tools build ## Change 50 things a second for 3 minutes, or for SOAKTIME: nothing may get lost or grow
 	@cd e2e && SOAK=$(SOAKTIME) go test -run '^TestSoak$$' -count 1 -v -timeout 60m .
 
-# Services x instances; 10000x10 takes some 8 minutes and 3 GB of memory.
+# Services x instances; 10000x10 takes some 8 minutes and 3 GB of memory. BENCH_NODES is the number of nodes.
 BENCH_SIZE ?= 1000x3 10000x10
 
 .PHONY: bench
