@@ -28,7 +28,7 @@ func jitterMost(d time.Duration) time.Duration { return d + d/5 }
 // delay returns how long to wait after so many failures in a row, the last one for that reason.
 func delay(r reason, failures int) time.Duration {
 	switch r {
-	case denied, anonymous:
+	case denied, anonymous, tooLarge:
 		return jitter(deniedPause)
 	case filtered:
 		return jitter(filteredPause)

@@ -22,7 +22,9 @@ const (
 	serverError reason = "server_error"
 	denied      reason = "denied"
 	limited     reason = "limited"
-	unexpected  reason = "unexpected"
+	// tooLarge is an answer above our bound.
+	tooLarge   reason = "too_large"
+	unexpected reason = "unexpected"
 	// anonymous is an answer to somebody without rights, which looks like an empty catalog.
 	anonymous reason = "anonymous"
 	// filtered is an answer that was cut to what the token may read.
@@ -49,6 +51,7 @@ var advice = map[reason]string{
 	serverError: "check that Consul's servers run and have a leader",
 	denied:      "give it " + rights + ", which must exist and not have expired",
 	limited:     "use fewer connections here, or raise limits.http_max_conns_per_client in the Consul agent",
+	tooLarge:    "find out who registers so much under that name, or so many names; until it is less, what was known stays",
 	unexpected:  "check that the address is a Consul agent's HTTP API and no other server's",
 	anonymous: "give it " + rights + "; a token that is local to one datacenter doesn't count in another, " +
 		"so ask an agent of that datacenter",
@@ -67,6 +70,8 @@ func classify(err error) reason {
 	var status api.StatusError
 	var network net.Error
 	switch {
+	case errors.Is(err, errTooLarge):
+		return tooLarge
 	case errors.Is(err, errUnaskable):
 		return unaskable
 	case errors.As(err, &status):

@@ -57,6 +57,8 @@ type Options struct {
 	// Metrics takes the source's figures; nil means that they are kept nowhere.
 	Metrics *Metrics
 
+	// answer bounds each answer in bytes; 0 means maxAnswer.
+	answer int64
 	// reread is how often files are looked at; 0 means rereadEvery.
 	reread time.Duration
 	// quiet is how long after a sweep at least the next one looks behind explanations; 0 means quietGapMin.
@@ -122,6 +124,9 @@ func New(opts Options) (*Source, error) {
 	if opts.quiet == 0 {
 		opts.quiet = quietGapMin
 	}
+	if opts.answer == 0 {
+		opts.answer = maxAnswer
+	}
 	if opts.Logger == nil {
 		opts.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -150,6 +155,7 @@ func newSource(opts Options, client *clientParts) *Source {
 		watchers:  map[string]*service{},
 		posts:     map[string]context.CancelFunc{},
 	}
+	s.router.most = opts.answer
 	s.hot, s.sweeper, s.start = newBudget(), newSweeper(s), newProgress()
 	s.troubles = newTroubles(s.log, s.metrics, client.creds.hidden)
 	return s

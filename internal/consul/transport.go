@@ -84,6 +84,8 @@ func bounded(base *http.Transport, connections int) *http.Transport {
 // router sends a request over the transport in its context and notes which HTTP was spoken.
 type router struct {
 	creds *credentials
+	// most bounds each answer, in bytes.
+	most  int64
 	http2 atomic.Bool
 	// last is where the last answer came from.
 	last atomic.Pointer[url.URL]
@@ -101,6 +103,7 @@ func (r *router) RoundTrip(req *http.Request) (*http.Response, error) {
 	if err == nil {
 		r.http2.Store(resp.ProtoMajor >= 2)
 		r.last.Store(req.URL)
+		short(resp, r.most)
 	}
 	return resp, err
 }
