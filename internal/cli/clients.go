@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/hashicorp/consul/api"
+	"k8s.io/apimachinery/pkg/util/uuid"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -107,7 +108,8 @@ func election(c config.Config) (*kube.Election, error) {
 	}
 	return &kube.Election{
 		Namespace: namespace, Name: leaseName(c.Sources),
-		Identity:      fmt.Sprintf("%s_%d", host, os.Getpid()),
+		// On a host's network, the pods of one node have the same host name and process ID.
+		Identity:      fmt.Sprintf("%s_%s", host, uuid.NewUUID()),
 		LeaseDuration: e.LeaseDuration.Std(), RenewDeadline: e.RenewDeadline.Std(), RetryPeriod: e.RetryPeriod.Std(),
 	}, nil
 }
