@@ -2,7 +2,6 @@ package kube
 
 import (
 	"context"
-	"net/http"
 	"time"
 
 	networkingv1 "istio.io/client-go/pkg/apis/networking/v1"
@@ -12,7 +11,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/client-go/rest"
+	toolscache "k8s.io/client-go/tools/cache"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -56,20 +55,22 @@ const serviceIndex = "service"
 
 // newCache makes a cache of all ServiceEntries and WorkloadEntries of the namespaces, foreign ones too: a foreign
 // object that bears a name we want must be seen before we write. Of the ConfigMaps it holds the one that says what is held.
-func newCache(
-	ctx context.Context, config *rest.Config, httpClient *http.Client, namespaces []string, holds client.ObjectKey,
-) (cache.Cache, error) {
+func (o *Output) newCache(ctx context.Context, namespaces []string) (cache.Cache, error) {
 	watched := map[string]cache.Config{}
 	for _, namespace := range namespaces {
 		watched[namespace] = cache.Config{}
 	}
-	c, err := cache.New(config, cache.Options{
-		HTTPClient: httpClient, Scheme: scheme, Mapper: mapper,
+	c, err := cache.New(o.options.REST, cache.Options{
+		HTTPClient: o.http, Scheme: scheme, Mapper: mapper,
 		DefaultNamespaces: watched, DefaultTransform: keepOwnMark,
 		ByObject: map[client.Object]cache.ByObject{&corev1.ConfigMap{}: {
-			Namespaces: map[string]cache.Config{holds.Namespace: {}},
-			Field:      fields.OneTermEqualSelector("metadata.name", holds.Name),
+			Namespaces: map[string]cache.Config{o.memory.at.Namespace: {}},
+			Field:      fields.OneTermEqualSelector("metadata.name", o.memory.at.Name),
 		}},
+		DefaultWatchErrorHandler: func(ctx context.Context, reflector *toolscache.Reflector, err error) {
+			o.links.watchFailed(err)
+			toolscache.DefaultWatchErrorHandler(ctx, reflector, err)
+		},
 	})
 	if err != nil {
 		return nil, err

@@ -2,6 +2,7 @@ package kube
 
 import (
 	"context"
+	"math"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -34,7 +35,9 @@ func (o *Output) newController(ctx context.Context) (controller.TypedController[
 		SkipNameValidation:      new(!unique),
 		MaxConcurrentReconciles: o.options.Writers,
 		Reconciler:              reconcile.TypedFunc[mesh.Name](o.Reconcile),
-		RateLimiter:             workqueue.NewTypedItemExponentialFailureRateLimiter[mesh.Name](firstRetry, lastRetry),
+		// An API server that is away while we start is waited for, as it is at any other time.
+		CacheSyncTimeout: math.MaxInt64,
+		RateLimiter:      workqueue.NewTypedItemExponentialFailureRateLimiter[mesh.Name](firstRetry, lastRetry),
 		// What goes wrong is logged by Reconcile, once and in our words.
 		LogConstructor: func(*mesh.Name) logr.Logger { return logr.Discard() },
 	})

@@ -52,10 +52,14 @@ func (o *Output) newElector() (*leaderelection.LeaderElector, error) {
 	}
 	return leaderelection.NewLeaderElector(leaderelection.LeaderElectionConfig{
 		Name: election.Name,
-		Lock: &resourcelock.LeaseLock{
-			LeaseMeta:  metav1.ObjectMeta{Namespace: election.Namespace, Name: election.Name},
-			Client:     client,
-			LockConfig: resourcelock.ResourceLockConfig{Identity: election.Identity},
+		Lock: &lease{
+			Interface: &resourcelock.LeaseLock{
+				LeaseMeta:  metav1.ObjectMeta{Namespace: election.Namespace, Name: election.Name},
+				Client:     client,
+				LockConfig: resourcelock.ResourceLockConfig{Identity: election.Identity},
+			},
+			timeout: election.RenewDeadline / 2,
+			renewed: &o.renewed,
 		},
 		LeaseDuration:   election.LeaseDuration,
 		RenewDeadline:   election.RenewDeadline,
@@ -83,6 +87,7 @@ func (o *Output) newElector() (*leaderelection.LeaderElector, error) {
 // startTerm lets the writers write until ctx ends, and has them look at everything first.
 func (o *Output) startTerm(ctx context.Context) {
 	o.ledger.clear()
+	o.quarrels.clear()
 	o.term.Store(&ctx)
 	o.metrics.leader.Set(1)
 	o.memory.ring()

@@ -39,12 +39,12 @@ type ledger struct {
 type entry struct {
 	at      time.Time
 	applied mesh.Object
-	version string
+	basis   basis
 	deleted types.UID
 }
 
-func (l *ledger) applied(object mesh.Object, version string) {
-	l.put(refer(object), entry{applied: object, version: version})
+func (l *ledger) applied(object mesh.Object, made basis) {
+	l.put(refer(object), entry{applied: object, basis: made})
 }
 
 func (l *ledger) deleted(object client.Object) {
@@ -66,9 +66,16 @@ func (l *ledger) forget(object client.Object) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	at := referStanding(object)
-	if e, ok := l.entries[at]; ok && (e.deleted == object.GetUID() || seen(object.GetResourceVersion(), e.version)) {
+	if e, ok := l.entries[at]; ok && (e.deleted == object.GetUID() || seen(object.GetResourceVersion(), e.basis.version)) {
 		delete(l.entries, at)
 	}
+}
+
+// drop forgets what was written to an object: the API server itself has been asked since.
+func (l *ledger) drop(at reference) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.entries, at)
 }
 
 // clear drops everything: another replica may have written since.
@@ -87,7 +94,7 @@ func (l *ledger) ahead(at reference, cached client.Object) (entry, bool) {
 	if !ok {
 		return entry{}, false
 	}
-	caughtUp := cached != nil && cached.GetUID() != e.deleted && seen(cached.GetResourceVersion(), e.version)
+	caughtUp := cached != nil && cached.GetUID() != e.deleted && seen(cached.GetResourceVersion(), e.basis.version)
 	if e.deleted != "" {
 		caughtUp = cached == nil || cached.GetUID() != e.deleted
 	}

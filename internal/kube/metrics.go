@@ -7,6 +7,10 @@ type Metrics struct {
 	writes      *prometheus.CounterVec
 	propagation prometheus.Histogram
 	leader      prometheus.Gauge
+	unanswered  prometheus.Gauge
+	unwritten   *prometheus.GaugeVec
+	rewrites    prometheus.Counter
+	watchErrors *prometheus.CounterVec
 }
 
 // NewMetrics makes the metrics and registers them.
@@ -24,7 +28,22 @@ func NewMetrics(registerer prometheus.Registerer) *Metrics {
 		leader: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "isthmus_leader", Help: "1 on the replica that writes, 0 on the others.",
 		}),
+		unanswered: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "isthmus_kubernetes_unanswered", Help: "1 while the API server does not answer writes, else 0.",
+		}),
+		unwritten: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "isthmus_kubernetes_unwritten_services",
+			Help: "Services that are not as they should be, because writing them was refused, by reason.",
+		}, []string{"reason"}),
+		rewrites: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "isthmus_kubernetes_rewrites_total",
+			Help: "Times that a service was put right after somebody else had changed or deleted what isthmus wrote.",
+		}),
+		watchErrors: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "isthmus_kubernetes_watch_errors_total",
+			Help: "Failures to list or watch what stands in the mesh, by reason. Each is tried again.",
+		}, []string{"reason"}),
 	}
-	registerer.MustRegister(m.writes, m.propagation, m.leader)
+	registerer.MustRegister(m.writes, m.propagation, m.leader, m.unanswered, m.unwritten, m.rewrites, m.watchErrors)
 	return m
 }

@@ -64,6 +64,9 @@ type Output struct {
 	memory *Memory
 	// read is closed once the API server's content is in the cache.
 	read chan struct{}
+	// renewed is when the lease was renewed last; nil without an election.
+	renewed  atomic.Pointer[time.Time]
+	quarrels quarrels
 	// standby says that this replica doesn't lead, but could.
 	standby atomic.Bool
 
@@ -97,6 +100,8 @@ func New(options Options) (*Output, error) {
 		options: options, log: options.Log, metrics: options.Metrics, http: httpClient,
 		read: make(chan struct{}),
 		held: map[mesh.Name]string{}, crowd: map[string]int{}, departed: map[mesh.Name]time.Time{},
+		links:    links{log: options.Log, metrics: options.Metrics},
+		quarrels: quarrels{log: options.Log, rewrites: options.Metrics.rewrites},
 	}
 	o.memory = &Memory{
 		output: o, wake: make(chan struct{}, 1),
@@ -146,7 +151,7 @@ func (o *Output) Run(ctx context.Context, state bridge.State) error {
 	if err != nil || ctx.Err() != nil {
 		return err
 	}
-	if o.cache, err = newCache(ctx, o.options.REST, o.http, namespaces, o.memory.at); err != nil {
+	if o.cache, err = o.newCache(ctx, namespaces); err != nil {
 		return fmt.Errorf("kubernetes cache: %w", err)
 	}
 	controller, err := o.newController(ctx)

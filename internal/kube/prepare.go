@@ -22,6 +22,8 @@ import (
 func (o *Output) prepare(ctx context.Context) (namespaces []string, err error) {
 	waiting := false
 	err = wait.PollUntilContextCancel(ctx, time.Second, true, func(ctx context.Context) (bool, error) {
+		ctx, cancel := context.WithTimeout(ctx, writeTimeout)
+		defer cancel()
 		namespaces, err = o.place(ctx)
 		if err == nil {
 			err = o.mayReadEach(ctx, namespaces[0])

@@ -11,14 +11,12 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
-	"google.golang.org/protobuf/proto"
-
 	"github.com/isthmus-mesh/isthmus/internal/bridge"
 	"github.com/isthmus-mesh/isthmus/internal/mesh"
 )
 
 // Reconcile makes the API server hold what the state says of one service.
-func (o *Output) Reconcile(_ context.Context, name mesh.Name) (reconcile.Result, error) {
+func (o *Output) Reconcile(ctx context.Context, name mesh.Name) (reconcile.Result, error) {
 	term := o.term.Load()
 	if term == nil {
 		return reconcile.Result{}, nil // another replica writes; a new term starts with a look at everything
@@ -27,7 +25,14 @@ func (o *Output) Reconcile(_ context.Context, name mesh.Name) (reconcile.Result,
 	if !desired.Known {
 		return reconcile.Result{}, nil
 	}
-	standing, err := o.standing(*term, name)
+	if wait := o.quarrels.pause(name, desired.Revision); wait > 0 {
+		return reconcile.Result{RequeueAfter: wait}, nil
+	}
+	// What is being written is given up when isthmus stops or no longer leads.
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(*term, cancel)()
+	standing, err := o.standing(ctx, name)
 	if err != nil {
 		return o.failed(name, err)
 	}
@@ -35,17 +40,23 @@ func (o *Output) Reconcile(_ context.Context, name mesh.Name) (reconcile.Result,
 	var wait time.Duration
 	if len(desired.Objects) > 0 {
 		o.returned(name)
-		err = w.fill(*term, desired.Objects)
+		err = w.fill(ctx, desired.Objects)
 	} else {
-		wait, err = w.empty(*term)
+		wait, err = w.empty(ctx)
 	}
 	switch {
-	case (*term).Err() != nil:
+	case ctx.Err() != nil:
 		return reconcile.Result{}, nil
 	case err != nil:
 		return o.failed(name, err)
 	}
-	o.links.recovered(o.log, name)
+	for _, other := range o.links.recovered(name) {
+		o.Notify(other)
+	}
+	o.quarrels.settled(name, desired, w.writes)
+	if len(desired.Objects) == 0 && wait == 0 {
+		o.quarrels.forget(name)
+	}
 	o.finished(name, desired, w.writes)
 	return reconcile.Result{RequeueAfter: wait}, nil
 }
@@ -96,56 +107,6 @@ func (w *writer) awaited(standing client.Object) bool {
 	return source == "" || slices.Contains(w.waiting, source)
 }
 
-// empty takes the endpoints of a service away, and its ServiceEntry once the grace time is over: without
-// endpoints an entry costs istiod little, while its removal makes it push to every proxy. It returns how long
-// to wait for the next step.
-func (w *writer) empty(ctx context.Context) (time.Duration, error) {
-	var (
-		errs    []error
-		entries []*networkingv1.ServiceEntry
-	)
-	for _, object := range w.standing {
-		if entry, ok := object.(*networkingv1.ServiceEntry); ok {
-			entries = append(entries, entry)
-			continue
-		}
-		errs = append(errs, w.remove(ctx, object))
-	}
-	entries = slices.DeleteFunc(entries, func(entry *networkingv1.ServiceEntry) bool {
-		_, ahead := w.ledger.ahead(referStanding(entry), entry)
-		return !ours(entry) || (ahead && w.isDeleted(entry))
-	})
-	if len(entries) == 0 {
-		w.forgetDeparted()
-		return 0, errors.Join(errs...)
-	}
-	wait := w.graceLeft()
-	for _, entry := range entries {
-		if wait <= 0 {
-			errs = append(errs, w.remove(ctx, entry))
-			continue
-		}
-		errs = append(errs, w.takeEndpoints(ctx, entry))
-	}
-	return max(wait, 0), errors.Join(errs...)
-}
-
-// takeEndpoints leaves a ServiceEntry as it is but for its inline endpoints.
-func (w *writer) takeEndpoints(ctx context.Context, entry *networkingv1.ServiceEntry) error {
-	if len(entry.Spec.Endpoints) == 0 {
-		return nil
-	}
-	spec := proto.Clone(&entry.Spec).(*networking.ServiceEntry)
-	spec.Endpoints = nil
-	// A DNS entry without endpoints would make Istio resolve the host itself.
-	spec.Resolution = networking.ServiceEntry_STATIC
-	wanted := mesh.Object{
-		Kind: mesh.ServiceEntryKind, Namespace: entry.Namespace, Name: entry.Name, Spec: spec,
-		Labels: entry.Labels, Annotations: entry.Annotations,
-	}
-	return w.ensure(ctx, wanted, entry)
-}
-
 // finished notes that a service is as it should be.
 func (o *Output) finished(name mesh.Name, desired bridge.Desired, writes int) {
 	since := o.state.Written(name, desired.Revision)
@@ -192,24 +153,4 @@ func (o *Output) firstWritten(name mesh.Name) {
 			o.log.Info("the first whole content is written")
 		}
 	}
-}
-
-// graceLeft is how long a service that left keeps its ServiceEntry; the first call starts the clock.
-func (w *writer) graceLeft() time.Duration {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	since, ok := w.departed[w.name]
-	if !ok {
-		since = time.Now()
-		w.departed[w.name] = since
-	}
-	return w.options.Grace - time.Since(since)
-}
-
-func (w *writer) forgetDeparted() { w.returned(w.name) }
-
-func (o *Output) returned(name mesh.Name) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	delete(o.departed, name)
 }

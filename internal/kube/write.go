@@ -7,9 +7,11 @@ import (
 	"reflect"
 	"time"
 
+	networkingv1 "istio.io/client-go/pkg/apis/networking/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/isthmus-mesh/isthmus/internal/mesh"
@@ -34,46 +36,81 @@ func (e contestedError) Error() string {
 		e.object.Kind, e.object.Namespace, e.object.Name)
 }
 
-// ensure applies an object unless it stands there already.
+// errMoved says that an object is no longer what a write was decided on.
+var errMoved = errors.New("it changed meanwhile")
+
+// basis is the state of an object that a write was decided on; none for an object that isn't known to be ours. It goes
+// along with the write, so that one which arrives late, from a leader of the past, undoes nothing.
+type basis struct {
+	uid     types.UID
+	version string
+}
+
+func basisOf(standing client.Object) basis {
+	return basis{standing.GetUID(), standing.GetResourceVersion()}
+}
+
+// ensure applies an object unless it stands there already. Where the cache turns out to be behind, the API server
+// itself is asked: a watch that hangs must not keep us from writing.
 func (w *writer) ensure(ctx context.Context, wanted mesh.Object, standing client.Object) error {
+	err := w.bring(ctx, wanted, standing)
+	if !errors.Is(err, errMoved) {
+		return err
+	}
+	live, err := w.live(ctx, refer(wanted))
+	if err != nil {
+		return err
+	}
+	w.ledger.drop(refer(wanted))
+	return w.bring(ctx, wanted, live)
+}
+
+func (w *writer) bring(ctx context.Context, wanted mesh.Object, standing client.Object) error {
 	last, ahead := w.ledger.ahead(refer(wanted), standing)
 	switch {
 	case ahead && last.deleted == "":
 		if last.applied.Equal(wanted) {
 			return nil
 		}
-		return w.apply(ctx, wanted, true)
+		return w.apply(ctx, wanted, last.basis)
 	case standing == nil || ahead:
-		return w.apply(ctx, wanted, false)
+		return w.apply(ctx, wanted, basis{})
 	case !ours(standing):
 		return foreignError{wanted}
 	case wanted.Kind == mesh.ServiceEntryKind && w.awaited(standing), holds(standing, wanted):
 		return nil
 	default:
-		return w.apply(ctx, wanted, true)
+		return w.apply(ctx, wanted, basisOf(standing))
 	}
 }
 
 // apply writes an object by server-side apply. What is not known to be ours is applied without force, so that
 // an object that someone else made meanwhile makes a conflict and stays as it is.
-func (w *writer) apply(ctx context.Context, wanted mesh.Object, known bool) error {
+func (w *writer) apply(ctx context.Context, wanted mesh.Object, on basis) error {
 	manifest, err := wanted.Manifest()
 	if err != nil {
 		return err
 	}
 	object := &unstructured.Unstructured{Object: manifest}
 	options := []client.ApplyOption{client.FieldOwner(FieldOwner)}
+	known := on != basis{}
 	if known {
 		options = append(options, client.ForceOwnership)
+		object.SetUID(on.uid)
+		object.SetResourceVersion(on.version)
 	}
 	spec := object.DeepCopy().Object["spec"]
-	ctx, cancel := context.WithTimeout(ctx, writeTimeout)
+	ctx, cancel := w.writing(ctx)
 	defer cancel()
 	err = w.client.Apply(ctx, client.ApplyConfigurationFromUnstructured(object), options...)
 	w.wrote("apply", wanted.Kind, err)
 	if err != nil {
-		if !known && apierrors.IsConflict(err) {
-			return foreignError{wanted}
+		if apierrors.IsConflict(err) {
+			if known {
+				err = errors.Join(errMoved, err)
+			} else {
+				return foreignError{wanted}
+			}
 		}
 		if apierrors.IsNotFound(err) { // for an apply that can only be the namespace
 			err = errors.Join(err, w.ensureNamespace(ctx, wanted.Namespace))
@@ -85,7 +122,7 @@ func (w *writer) apply(ctx context.Context, wanted mesh.Object, known bool) erro
 			return err
 		}
 	}
-	w.ledger.applied(wanted, object.GetResourceVersion())
+	w.ledger.applied(wanted, basisOf(object))
 	return nil
 }
 
@@ -105,6 +142,9 @@ func (w *writer) overwrite(ctx context.Context, object *unstructured.Unstructure
 	object.SetLabels(labels)
 	err := w.client.Update(ctx, object, client.FieldOwner(FieldOwner))
 	w.wrote("update", wanted.Kind, err)
+	if apierrors.IsConflict(err) {
+		err = errors.Join(errMoved, err)
+	}
 	if err != nil {
 		return fmt.Errorf("update %s %s/%s: %w", wanted.Kind, wanted.Namespace, wanted.Name, err)
 	}
@@ -114,27 +154,22 @@ func (w *writer) overwrite(ctx context.Context, object *unstructured.Unstructure
 	return nil
 }
 
-// remove deletes an object of ours: that very one, not another that bears its name by now.
-func (w *writer) remove(ctx context.Context, standing client.Object) error {
-	if !ours(standing) || w.isDeleted(standing) {
-		return nil
+// live reads an object from the API server itself; nil for none.
+func (w *writer) live(ctx context.Context, at reference) (client.Object, error) {
+	var object client.Object = &networkingv1.WorkloadEntry{}
+	if at.kind == mesh.ServiceEntryKind {
+		object = &networkingv1.ServiceEntry{}
 	}
-	uid := standing.GetUID()
-	ctx, cancel := context.WithTimeout(ctx, writeTimeout)
+	ctx, cancel := w.writing(ctx)
 	defer cancel()
-	err := w.client.Delete(ctx, standing.DeepCopyObject().(client.Object), client.Preconditions{UID: &uid})
-	w.wrote("delete", kindOf(standing), client.IgnoreNotFound(err))
-	if err = client.IgnoreNotFound(err); err != nil && !apierrors.IsConflict(err) {
-		return fmt.Errorf("delete %s %s/%s: %w", kindOf(standing), standing.GetNamespace(), standing.GetName(), err)
+	err := w.client.Get(ctx, client.ObjectKey{Namespace: at.namespace, Name: at.name}, object)
+	if apierrors.IsNotFound(err) {
+		return nil, nil
 	}
-	w.ledger.deleted(standing)
-	return nil
-}
-
-// isDeleted tells whether we deleted an object that the cache still holds.
-func (w *writer) isDeleted(standing client.Object) bool {
-	last, ahead := w.ledger.ahead(referStanding(standing), standing)
-	return ahead && last.deleted != ""
+	if err != nil {
+		return nil, fmt.Errorf("read %s %s/%s: %w", at.kind, at.namespace, at.name, err)
+	}
+	return object, nil
 }
 
 func (w *writer) wrote(verb string, kind mesh.Kind, err error) {

@@ -1,0 +1,61 @@
+package kube
+
+import (
+	"context"
+	"sync/atomic"
+	"time"
+
+	"k8s.io/client-go/tools/leaderelection/resourcelock"
+)
+
+// lease is the lock of an election that knows until when it is surely held. client-go's elector ends a leader's
+// context only after it has tried to give the lease back, which takes RenewDeadline more where the API server hangs:
+// others lead by then.
+type lease struct {
+	resourcelock.Interface
+	// timeout bounds one request, so that one which hangs leaves time for another.
+	timeout time.Duration
+	// renewed is when the last request began that took or renewed the lease: others count from later on.
+	renewed *atomic.Pointer[time.Time]
+}
+
+// Get implements resourcelock.Interface.
+func (l *lease) Get(ctx context.Context) (*resourcelock.LeaderElectionRecord, []byte, error) {
+	ctx, cancel := context.WithTimeout(ctx, l.timeout)
+	defer cancel()
+	return l.Interface.Get(ctx)
+}
+
+// Create implements resourcelock.Interface.
+func (l *lease) Create(ctx context.Context, record resourcelock.LeaderElectionRecord) error {
+	return l.take(ctx, record, l.Interface.Create)
+}
+
+// Update implements resourcelock.Interface.
+func (l *lease) Update(ctx context.Context, record resourcelock.LeaderElectionRecord) error {
+	return l.take(ctx, record, l.Interface.Update)
+}
+
+func (l *lease) take(ctx context.Context, record resourcelock.LeaderElectionRecord,
+	request func(context.Context, resourcelock.LeaderElectionRecord) error,
+) error {
+	ctx, cancel := context.WithTimeout(ctx, l.timeout)
+	defer cancel()
+	began := time.Now()
+	err := request(ctx, record)
+	if err == nil && record.HolderIdentity == l.Identity() {
+		l.renewed.Store(&began)
+	}
+	return err
+}
+
+// writing bounds one write: by writeTimeout, and by the time that the lease is surely held.
+func (o *Output) writing(ctx context.Context) (context.Context, context.CancelFunc) {
+	end := time.Now().Add(writeTimeout)
+	if renewed := o.renewed.Load(); renewed != nil {
+		if lost := renewed.Add(o.options.Election.RenewDeadline); lost.Before(end) {
+			end = lost
+		}
+	}
+	return context.WithDeadline(ctx, end)
+}
