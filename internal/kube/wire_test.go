@@ -9,7 +9,7 @@ import (
 )
 
 // TestConnection holds that whatever happens to the connection to the API server, what stands stays, changes arrive once
-// it is well again, one line tells of it, and the tries meanwhile are few.
+// it is well again, log and metric tell of it, and the tries meanwhile are few.
 func TestConnection(t *testing.T) {
 	for _, c := range []struct {
 		name  string
