@@ -1,6 +1,7 @@
 package file
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 	"os"
 	"path"
 	"strings"
+	"time"
 
 	"github.com/isthmus-mesh/isthmus/internal/bridge"
 	"github.com/isthmus-mesh/isthmus/internal/mesh"
@@ -39,35 +41,55 @@ func NewFolder(root string, log *slog.Logger) (*Folder, error) {
 	return &Folder{pending: newPending(), root: root, log: log, placed: map[mesh.Name]string{}}, nil
 }
 
-// Run implements bridge.Output. It fails when the folder can't be written.
+// Run implements bridge.Output. It fails when the folder can't be written from the start on; later it goes on with what can
+// be written, and tries the rest again.
 func (f *Folder) Run(ctx context.Context, state bridge.State) error {
+	retry := time.NewTimer(0)
+	defer retry.Stop()
+	failing := false
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-f.wake:
+		case <-retry.C:
 		}
-		if err := f.catchUp(state); err != nil {
+		err := f.catchUp(state)
+		switch {
+		case err != nil && f.Ready() != nil:
 			return fmt.Errorf("output folder %s: %w", f.root, err)
+		case err != nil && !failing:
+			f.log.Error("the output folder can't be written; tried again until it can", "folder", f.root, "error", err)
+		case err == nil && failing:
+			f.log.Info("the output folder can be written again", "folder", f.root)
+		}
+		if failing = err != nil; failing {
+			retry.Reset(retryAfter)
 		}
 	}
 }
 
-// catchUp writes what waits. It opens the folder each time: where the folder is a link, it may lead elsewhere by
-// now. No path leads out of an opened folder, whatever names and links it is made of.
+// retryAfter is how long what could not be written waits for the next try.
+var retryAfter = 2 * time.Second
+
+// catchUp writes what waits, as far as that goes, and returns the first error. It opens the folder each time: where the
+// folder is a link, it may lead elsewhere by now. No path leads out of an opened folder, whatever names and links it is
+// made of.
 func (f *Folder) catchUp(state bridge.State) error {
 	root, err := os.OpenRoot(f.root)
 	if err != nil {
 		return err
 	}
 	defer root.Close()
+	var first error
 	for _, name := range f.take() {
 		if err := f.write(root, name, state); err != nil {
-			return err
+			f.keep(name)
+			first = cmp.Or(first, err)
 		}
 	}
-	if f.Ready() == nil || !state.Complete() {
-		return nil
+	if first != nil || f.Ready() == nil || !state.Complete() {
+		return first
 	}
 	if err := sweep(root, state); err != nil {
 		return err

@@ -33,6 +33,13 @@ func (p *pending) Notify(name mesh.Name) {
 	p.ring()
 }
 
+// keep has a service written the next time that anything is.
+func (p *pending) keep(name mesh.Name) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.names[name] = true
+}
+
 // Synced implements bridge.Output.
 func (p *pending) Synced() { p.ring() }
 
