@@ -30,7 +30,11 @@ func TestContested(t *testing.T) {
 	before := r.writes(t)
 	b.set("other", map[string]string{"1": "v9"}) // what the webhook wants too is no quarrel
 	eventually(t, 4, func() int { return len(objects(t, c, ns)()) })
-	eventually(t, before["apply"]+2, func() int { return r.writes(t)["apply"] })
+	// The web's objects may be looked at once more, for what the webhook has made of them.
+	eventually(t, true, func() bool { return r.writes(t)["apply"] >= before["apply"]+2 })
+	if more := r.writes(t)["apply"] - before["apply"]; more > 3 {
+		t.Errorf("%d applies for two objects", more)
+	}
 }
 
 // alter has an admission webhook patch every WorkloadEntry that is written in a namespace.
