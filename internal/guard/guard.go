@@ -95,7 +95,9 @@ func (g *Guard) Recall(services []catalog.Service, hold Hold) {
 		s.reported, s.recalled = known, true
 		g.recount(s)
 	}
-	g.hold, g.held = hold, !hold.Since.IsZero()
+	if g.options.Window > 0 {
+		g.hold, g.held = hold, !hold.Since.IsZero()
+	}
 }
 
 // Report takes the newest state of one service.
@@ -122,15 +124,21 @@ func (g *Guard) Synced(now time.Time) []catalog.Service {
 	if g.synced {
 		return nil
 	}
-	for _, s := range g.sorted() {
+	all := g.sorted()
+	gone := map[*service]bool{}
+	for _, s := range all {
 		if s.recalled {
 			g.compare(now, s, catalog.Service{Key: s.reported.Key, Datacenter: s.reported.Datacenter})
+			gone[s] = true
 		}
 	}
 	g.synced, g.returned = true, now
 	g.judge(now, "while isthmus was away")
 	var changed []catalog.Service
-	for _, s := range g.losers() {
+	for _, s := range all {
+		if len(s.losses) == 0 && !gone[s] {
+			continue
+		}
 		g.keepIfHeld(s)
 		g.forget(s)
 		changed = append(changed, g.view(s))

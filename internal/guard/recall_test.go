@@ -2,8 +2,10 @@ package guard_test
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/isthmus-mesh/isthmus/internal/catalog"
 	"github.com/isthmus-mesh/isthmus/internal/guard"
@@ -100,4 +102,27 @@ func TestRecallByAddress(t *testing.T) {
 		s0 a b c
 		= s0 a b c
 		held`)
+}
+
+// TestRecalledAndGone holds that also a service without a serving instance is handed on when it turns out to be gone.
+func TestRecalledAndGone(t *testing.T) {
+	for _, window := range []time.Duration{0, time.Minute} {
+		o := options()
+		o.Window = window
+		g := guard.New(o)
+		g.Recall([]catalog.Service{service("ill", "a-"), service("well", "a")}, guard.Hold{Since: start})
+		var gone []string
+		for _, s := range g.Synced(start) {
+			if len(s.Instances) == 0 {
+				gone = append(gone, s.Name)
+			}
+		}
+		want := []string{"ill"} // the hold of before keeps the other
+		if window == 0 {
+			want = []string{"ill", "well"}
+		}
+		if !slices.Equal(gone, want) {
+			t.Errorf("window %s: %q are gone", window, gone)
+		}
+	}
 }
