@@ -8,19 +8,16 @@ import (
 	"net/http"
 	"slices"
 	"sync"
-	"time"
 
 	"github.com/hashicorp/consul/api"
 	"github.com/hashicorp/go-cleanhttp"
+
+	"github.com/isthmus-mesh/isthmus/internal/reread"
 )
 
-const (
-	// rereadEvery is how often files are looked at. Kubernetes takes a minute to update a mounted secret.
-	rereadEvery = 5 * time.Second
-	// secretsKept is how many secrets are kept out of the log. Whoever repeats one does so about a request
-	// that is under way.
-	secretsKept = 8
-)
+// secretsKept is how many secrets are kept out of the log. Whoever repeats one does so about a request that is under
+// way.
+const secretsKept = 8
 
 // credentials are what a source shows to Consul and what it trusts: the ACL token and TLS. They change with
 // their files; what is broken in a file doesn't count.
@@ -65,8 +62,9 @@ func (c *credentials) startToken() error {
 		return fmt.Errorf("%w; name a file that holds the token and that isthmus may read", err)
 	}
 	c.tokenFile = &material[string]{
-		what: "token file", used: token, use: c.useToken,
-		read: func() (string, error) { return readToken(file) },
+		what: "token file", Material: reread.Material[string]{
+			Used: token, Use: c.useToken, Read: func() (string, error) { return readToken(file) },
+		},
 	}
 	return c.useToken(token)
 }
@@ -79,8 +77,9 @@ func (c *credentials) startTLS() error {
 	}
 	if files != (tlsFiles{}) {
 		c.tlsFiles = &material[tlsFiles]{
-			what: "TLS files", used: files, use: c.useTLS,
-			read: func() (tlsFiles, error) { return readTLS(conf) },
+			what: "TLS files", Material: reread.Material[tlsFiles]{
+				Used: files, Use: c.useTLS, Read: func() (tlsFiles, error) { return readTLS(conf) },
+			},
 		}
 	}
 	return c.useTLS(files)
@@ -153,12 +152,12 @@ func (c *credentials) look() (changed []string, token, tls error) {
 	defer c.looking.Unlock()
 	var is bool
 	if c.tokenFile != nil {
-		if is, token = c.tokenFile.look(); is {
+		if is, token = c.tokenFile.Look(); is {
 			changed = append(changed, c.tokenFile.what)
 		}
 	}
 	if c.tlsFiles != nil {
-		if is, tls = c.tlsFiles.look(); is {
+		if is, tls = c.tlsFiles.Look(); is {
 			changed = append(changed, c.tlsFiles.what)
 		}
 	}

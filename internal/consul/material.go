@@ -6,50 +6,17 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"time"
 	"unicode"
 
 	"github.com/hashicorp/consul/api"
+
+	"github.com/isthmus-mesh/isthmus/internal/reread"
 )
 
-// A material is something that is made from files and made anew when what they hold changes. It reads them each
-// time: they are small, and a content can't be missed, as a time stamp can, when links are swapped.
+// material is what is made from files, with its name in the log.
 type material[T comparable] struct {
-	// what is its name in the log.
 	what string
-	read func() (T, error)
-	// use takes what was read, unless it is broken.
-	use func(T) error
-
-	used T
-	// wrong is since when it is unreadable or broken; zero if it isn't.
-	wrong time.Time
-}
-
-// brokenFor is how long a file may be broken: while it is being written it is.
-const brokenFor = time.Second
-
-// look reads the files. What is in use stands where they can't be used, and the error is told when that lasts.
-func (m *material[T]) look() (changed bool, err error) {
-	next, err := m.read()
-	if err == nil && m.used == next {
-		m.wrong = time.Time{}
-		return false, nil
-	}
-	if err == nil {
-		err = m.use(next)
-	}
-	if err == nil {
-		m.used, m.wrong = next, time.Time{}
-		return true, nil
-	}
-	if m.wrong.IsZero() {
-		m.wrong = time.Now()
-	}
-	if time.Since(m.wrong) < brokenFor {
-		return false, nil
-	}
-	return false, err
+	reread.Material[T]
 }
 
 // readToken returns the token that a file holds.

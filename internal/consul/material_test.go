@@ -1,13 +1,10 @@
 package consul
 
 import (
-	"errors"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
-	"testing/synctest"
-	"time"
 
 	"github.com/hashicorp/consul/api"
 )
@@ -85,33 +82,6 @@ func TestTokenFileIsReadAgain(t *testing.T) {
 	if hidden := strings.Join(creds.hidden(), " "); hidden != "one two six" {
 		t.Errorf("hidden are %q", hidden)
 	}
-}
-
-// What is broken for a moment is not told, what stays broken is; the old content stands.
-func TestBrokenFileIsToldWhenItLasts(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		var next string
-		var fails error
-		m := material[string]{
-			what: "token file", used: "old", use: func(string) error { return nil },
-			read: func() (string, error) { return next, fails },
-		}
-		fails = errors.New("it is empty")
-		for step, want := range []string{"", "", "it is empty", "it is empty"} {
-			if changed, err := m.look(); changed || (err == nil) != (want == "") || err != nil && err.Error() != want {
-				t.Errorf("step %d: %v, %v", step, changed, err)
-			}
-			time.Sleep(brokenFor / 2)
-		}
-		next, fails = "new", nil
-		if changed, err := m.look(); !changed || err != nil || m.used != "new" {
-			t.Errorf("mended: %v, %v", changed, err)
-		}
-		fails = errors.New("gone")
-		if changed, err := m.look(); changed || err != nil {
-			t.Errorf("broken anew: %v, %v", changed, err)
-		}
-	})
 }
 
 func TestTokenFilesThatCannotBe(t *testing.T) {

@@ -19,6 +19,7 @@ import (
 	"github.com/hashicorp/consul/api"
 
 	"github.com/isthmus-mesh/isthmus/internal/catalog"
+	"github.com/isthmus-mesh/isthmus/internal/reread"
 )
 
 const (
@@ -59,7 +60,7 @@ type Options struct {
 
 	// answer bounds each answer in bytes; 0 means maxAnswer.
 	answer int64
-	// reread is how often files are looked at; 0 means rereadEvery.
+	// reread is how often files are looked at; 0 means reread.Every.
 	reread time.Duration
 	// quiet is how long after a sweep at least the next one looks behind explanations; 0 means quietGapMin.
 	quiet time.Duration
@@ -119,7 +120,7 @@ func New(opts Options) (*Source, error) {
 		opts.Wait = defaultWait
 	}
 	if opts.reread == 0 {
-		opts.reread = rereadEvery
+		opts.reread = reread.Every
 	}
 	if opts.quiet == 0 {
 		opts.quiet = quietGapMin
