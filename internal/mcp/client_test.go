@@ -1,0 +1,206 @@
+package mcp
+
+import (
+	"context"
+	"maps"
+	"sync"
+	"testing"
+
+	core "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	discovery "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
+	"google.golang.org/genproto/googleapis/rpc/status"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/credentials/insecure"
+	mcp "istio.io/api/mcp/v1alpha1"
+)
+
+// client is a client of state of the world that does as istiod does.
+type client struct {
+	t      *testing.T
+	stream discovery.AggregatedDiscoveryService_StreamAggregatedResourcesClient
+
+	mu sync.Mutex
+	// answers are all that came; failure is how it ended.
+	answers []*discovery.DiscoveryResponse
+	failure error
+	// mute has it acknowledge nothing; reject has it reject with these words.
+	mute   bool
+	reject string
+}
+
+// connect opens a stream; creds are nil for plain text.
+func connect(t *testing.T, address string, creds credentials.TransportCredentials, types ...string) *client {
+	t.Helper()
+	c := &client{t: t}
+	c.stream = dial(t, address, creds)
+	c.receive()
+	for _, typeURL := range types {
+		c.send(&discovery.DiscoveryRequest{TypeUrl: typeURL, Node: &core.Node{Id: "istiod-0"}})
+	}
+	return c
+}
+
+func dial(t *testing.T, address string, creds credentials.TransportCredentials) discovery.AggregatedDiscoveryService_StreamAggregatedResourcesClient {
+	t.Helper()
+	stream, err := discovery.NewAggregatedDiscoveryServiceClient(connection(t, address, creds)).StreamAggregatedResources(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return stream
+}
+
+func connection(t *testing.T, address string, creds credentials.TransportCredentials) *grpc.ClientConn {
+	t.Helper()
+	if creds == nil {
+		creds = insecure.NewCredentials()
+	}
+	connection, err := grpc.NewClient(address, grpc.WithTransportCredentials(creds))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = connection.Close() })
+	return connection
+}
+
+func (c *client) send(request *discovery.DiscoveryRequest) {
+	_ = c.stream.Send(request) // how a stream ended, Recv tells
+}
+
+// receive takes answers, and acknowledges them, until the stream ends.
+func (c *client) receive() {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for {
+			answer, err := c.stream.Recv()
+			if err != nil {
+				c.mu.Lock()
+				c.failure = err
+				c.mu.Unlock()
+				return
+			}
+			c.take(answer)
+		}
+	}()
+	c.t.Cleanup(func() { <-done })
+}
+
+func (c *client) take(answer *discovery.DiscoveryResponse) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.answers = append(c.answers, answer)
+	request := &discovery.DiscoveryRequest{
+		TypeUrl: answer.GetTypeUrl(), VersionInfo: answer.GetVersionInfo(), ResponseNonce: answer.GetNonce(),
+	}
+	if c.reject != "" {
+		request.VersionInfo, request.ErrorDetail = "", &status.Status{Message: c.reject}
+	}
+	if !c.mute {
+		c.send(request)
+	}
+}
+
+// count returns how many answers of a type came.
+func (c *client) count(typeURL string) int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	count := 0
+	for _, answer := range c.answers {
+		if answer.GetTypeUrl() == typeURL {
+			count++
+		}
+	}
+	return count
+}
+
+// holds returns what the client has of a type after its last answer, versions by name; nil before the first.
+func (c *client) holds(typeURL string) map[string]string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var held map[string]string
+	for _, answer := range c.answers {
+		if answer.GetTypeUrl() != typeURL {
+			continue
+		}
+		held = map[string]string{}
+		for _, wire := range answer.GetResources() {
+			var read mcp.Resource
+			if err := wire.UnmarshalTo(&read); err != nil {
+				c.t.Error(err)
+			}
+			held[read.GetMetadata().GetName()] = read.GetMetadata().GetVersion()
+		}
+	}
+	return held
+}
+
+func (c *client) failed() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.failure
+}
+
+// await waits until the client holds these resources of a type, by name.
+func (c *client) await(typeURL string, names ...string) {
+	c.t.Helper()
+	eventually(c.t, func() bool {
+		held := c.holds(typeURL)
+		if held == nil || len(held) != len(names) {
+			return false
+		}
+		for _, name := range names {
+			if held[name] == "" {
+				return false
+			}
+		}
+		return true
+	}, "the client never had "+typeURL)
+}
+
+// deltaClient is a client of the delta protocol.
+type deltaClient struct {
+	t      *testing.T
+	stream discovery.AggregatedDiscoveryService_DeltaAggregatedResourcesClient
+	held   map[string]string
+}
+
+// connectDelta asks for a type, with the versions that it holds from another server.
+func connectDelta(t *testing.T, address, typeURL string, held map[string]string) *deltaClient {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	t.Cleanup(cancel)
+	stream, err := discovery.NewAggregatedDiscoveryServiceClient(connection(t, address, nil)).DeltaAggregatedResources(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := stream.Send(&discovery.DeltaDiscoveryRequest{TypeUrl: typeURL, InitialResourceVersions: held}); err != nil {
+		t.Fatal(err)
+	}
+	if held == nil {
+		held = map[string]string{}
+	}
+	return &deltaClient{t: t, stream: stream, held: maps.Clone(held)}
+}
+
+// next takes one answer and acknowledges it. It returns which resources came and which went.
+func (c *deltaClient) next() (changed, removed []string) {
+	c.t.Helper()
+	answer, err := c.stream.Recv()
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	for _, r := range answer.GetResources() {
+		changed = append(changed, r.GetName())
+		c.held[r.GetName()] = r.GetVersion()
+	}
+	for _, name := range answer.GetRemovedResources() {
+		removed = append(removed, name)
+		delete(c.held, name)
+	}
+	ack := &discovery.DeltaDiscoveryRequest{TypeUrl: answer.GetTypeUrl(), ResponseNonce: answer.GetNonce()}
+	if err := c.stream.Send(ack); err != nil {
+		c.t.Fatal(err)
+	}
+	return changed, removed
+}

@@ -1,0 +1,187 @@
+// Package mcp serves the mesh's resources to istiod itself, by MCP over xDS: istiod names it among the configSources of
+// its mesh configuration, and needs no object in Kubernetes.
+//
+// Every type that istiod asks for is answered, since it is not ready before; ServiceEntries and WorkloadEntries only
+// once all of them are known, since it deletes what an answer leaves out. What is served depends on the resources
+// alone, down to the versions, so any number of replicas serve the same and an istiod that changes from one to another
+// rewrites nothing. Addresses of services are passed on as the resources have them: istiod gives none on this way.
+package mcp
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/isthmus-mesh/isthmus/internal/bridge"
+	"github.com/isthmus-mesh/isthmus/internal/mesh"
+)
+
+// Options say how to serve.
+type Options struct {
+	// Address is host:port to listen on; an empty host means all interfaces, port 0 a free one.
+	Address string
+	// TLS is nil for plain text.
+	TLS *TLS
+	// Grace is how long the ServiceEntry of a service that left stays, without endpoints.
+	Grace   time.Duration
+	Log     *slog.Logger
+	Metrics *Metrics
+}
+
+// Output is a bridge.Output that serves by MCP over xDS. Make one with New.
+type Output struct {
+	store   *store
+	server  *server
+	shelf   *shelf
+	log     *slog.Logger
+	metrics *Metrics
+
+	// wake holds a value while there is something to look at.
+	wake chan struct{}
+
+	mu      sync.Mutex
+	dirty   map[mesh.Name]bool
+	unready error
+}
+
+var (
+	errNotWhole = errors.New("xds: the first whole content is not served yet")
+	errDraining = errors.New("xds: stopping")
+)
+
+// New opens the port and reads the files of TLS, so that what is wrong with them shows before anything else starts.
+func New(options Options) (*Output, error) {
+	o := &Output{
+		store: newStore(), shelf: newShelf(options.Grace), log: options.Log, metrics: options.Metrics,
+		wake: make(chan struct{}, 1), dirty: map[mesh.Name]bool{}, unready: errNotWhole,
+	}
+	var err error
+	o.server, err = listen(options, o.store)
+	return o, err
+}
+
+// Address returns the address that the server listens on.
+func (o *Output) Address() string { return o.server.listener.Addr().String() }
+
+// Notify implements bridge.Output.
+func (o *Output) Notify(name mesh.Name) {
+	o.mu.Lock()
+	o.dirty[name] = true
+	o.mu.Unlock()
+	o.ring()
+}
+
+// Synced implements bridge.Output.
+func (o *Output) Synced() { o.ring() }
+
+func (o *Output) ring() {
+	select {
+	case o.wake <- struct{}{}:
+	default:
+	}
+}
+
+// Ready implements bridge.Output. A server that stops isn't ready, so that istiods that connect anew go elsewhere.
+func (o *Output) Ready() error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.unready
+}
+
+func (o *Output) setReady(unready error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.unready = unready
+}
+
+// Run implements bridge.Output. When ctx ends, it lets the clients finish what they are receiving, and sends them away.
+func (o *Output) Run(ctx context.Context, state bridge.State) error {
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return o.server.run(ctx) })
+	group.Go(func() error {
+		o.follow(ctx, state)
+		o.setReady(errDraining)
+		return nil
+	})
+	return group.Wait()
+}
+
+// follow pushes everything once all of it is known, and then what changes, until ctx ends.
+func (o *Output) follow(ctx context.Context, state bridge.State) {
+	for !state.Complete() {
+		if !o.awaken(ctx) {
+			return
+		}
+	}
+	first := o.take()
+	for _, name := range state.Names() {
+		first[name] = true
+	}
+	o.push(first, state)
+	o.setReady(nil)
+	for o.awaken(ctx) {
+		o.gather(ctx)
+		sleep(ctx, pause(o.push(o.take(), state)))
+	}
+}
+
+// awaken waits until there is something to look at. It returns false when ctx has ended.
+func (o *Output) awaken(ctx context.Context) bool {
+	var due <-chan time.Time
+	if wait, some := o.shelf.due(time.Now()); some {
+		timer := time.NewTimer(wait)
+		defer timer.Stop()
+		due = timer.C
+	}
+	select {
+	case <-ctx.Done():
+		return false
+	case <-o.wake:
+		return true
+	case <-due:
+		return true
+	}
+}
+
+// take returns the services that may have changed, and leaves none.
+func (o *Output) take() map[mesh.Name]bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	taken := o.dirty
+	o.dirty = map[mesh.Name]bool{}
+	return taken
+}
+
+// push brings services up to date for all clients at once. It returns how many bytes that sends.
+func (o *Output) push(names map[mesh.Name]bool, state bridge.State) (bytes int) {
+	var set, remove []*resource
+	revisions := make(map[mesh.Name]uint64, len(names))
+	now := time.Now()
+	for _, name := range o.shelf.expired(now) {
+		names[name] = true
+	}
+	for name := range names {
+		desired := state.Desired(name)
+		added, gone, err := o.shelf.replace(name, desired.Objects, now)
+		if err != nil {
+			o.log.Error("can't be served; what was served before stands", "service", name, "error", err)
+			continue
+		}
+		set, remove = append(set, added...), append(remove, gone...)
+		revisions[name] = desired.Revision
+	}
+	bytes = o.store.publish(set, remove)
+	for name, revision := range revisions {
+		if since := state.Written(name, revision); !since.IsZero() {
+			o.metrics.propagation.Observe(time.Since(since).Seconds())
+		}
+	}
+	for kind := range o.store.collections {
+		o.metrics.hold(kind, o.store)
+	}
+	return bytes
+}
