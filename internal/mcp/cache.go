@@ -115,9 +115,11 @@ func (s *store) CreateWatch(request *cache.Request, sub cache.Subscription, resp
 	if !sub.IsWildcard() {
 		return nil, errNames
 	}
+	// A nonce doesn't tell whether it is the first request: istiod makes one up.
+	had, answered := sub.ReturnedResources()[everything]
 	answer := func(c *collection, first bool) (int, bool) {
 		version := c.version()
-		if !first && sub.ReturnedResources()[everything] == version {
+		if !first && had == version {
 			return 0, false
 		}
 		responses <- &cache.PassthroughResponse{
@@ -129,7 +131,7 @@ func (s *store) CreateWatch(request *cache.Request, sub cache.Subscription, resp
 		}
 		return c.bytes, true
 	}
-	return s.await(request.GetTypeUrl(), watch{first: request.GetResponseNonce() == "", answer: answer}), nil
+	return s.await(request.GetTypeUrl(), watch{first: !answered, answer: answer}), nil
 }
 
 // CreateDeltaWatch implements cache.ConfigWatcher, for the delta protocol: a client is sent what differs from what it

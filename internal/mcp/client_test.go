@@ -35,19 +35,28 @@ func connect(t *testing.T, address string, creds credentials.TransportCredential
 	c := &client{t: t}
 	c.stream = dial(t, address, creds)
 	c.receive()
-	for _, typeURL := range types {
-		c.send(&discovery.DiscoveryRequest{TypeUrl: typeURL, Node: &core.Node{Id: "istiod-0"}})
-	}
+	c.ask(types...)
 	return c
+}
+
+func (c *client) ask(types ...string) {
+	for _, typeURL := range types {
+		// istiod makes up a nonce for its first requests.
+		c.send(&discovery.DiscoveryRequest{TypeUrl: typeURL, Node: &core.Node{Id: "istiod-0"}, ResponseNonce: "made up"})
+	}
 }
 
 func dial(t *testing.T, address string, creds credentials.TransportCredentials) discovery.AggregatedDiscoveryService_StreamAggregatedResourcesClient {
 	t.Helper()
-	stream, err := discovery.NewAggregatedDiscoveryServiceClient(connection(t, address, creds)).StreamAggregatedResources(t.Context())
+	stream, err := open(t, address, creds)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return stream
+}
+
+func open(t *testing.T, address string, creds credentials.TransportCredentials) (discovery.AggregatedDiscoveryService_StreamAggregatedResourcesClient, error) {
+	return discovery.NewAggregatedDiscoveryServiceClient(connection(t, address, creds)).StreamAggregatedResources(t.Context())
 }
 
 func connection(t *testing.T, address string, creds credentials.TransportCredentials) *grpc.ClientConn {

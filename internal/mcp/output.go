@@ -30,6 +30,9 @@ type Options struct {
 	Grace   time.Duration
 	Log     *slog.Logger
 	Metrics *Metrics
+
+	// reread is how often the files of TLS are looked at; 0 means reread.Every.
+	reread time.Duration
 }
 
 // Output is a bridge.Output that serves by MCP over xDS. Make one with New.

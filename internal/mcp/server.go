@@ -1,6 +1,7 @@
 package mcp
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net"
@@ -12,6 +13,8 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/keepalive"
+
+	"github.com/isthmus-mesh/isthmus/internal/reread"
 )
 
 // What a client may take. An istiod has one connection with one stream.
@@ -49,7 +52,7 @@ func listen(options Options, from *store) (*server, error) {
 	creds := insecure.NewCredentials()
 	if options.TLS != nil {
 		var err error
-		if s.tls, err = newRotating(*options.TLS, options.Log); err != nil {
+		if s.tls, err = newRotating(*options.TLS, cmp.Or(options.reread, reread.Every), options.Log); err != nil {
 			return nil, err
 		}
 		creds = s.tls.credentials()

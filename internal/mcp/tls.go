@@ -39,8 +39,8 @@ type rotating struct {
 	log      *slog.Logger
 }
 
-func newRotating(options TLS, log *slog.Logger) (*rotating, error) {
-	r := &rotating{every: reread.Every, log: log}
+func newRotating(options TLS, every time.Duration, log *slog.Logger) (*rotating, error) {
+	r := &rotating{every: every, log: log}
 	r.material = reread.Material[tlsFiles]{
 		Read: func() (tlsFiles, error) { return readTLS(options) },
 		Use: func(files tlsFiles) error {
