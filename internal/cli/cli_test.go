@@ -55,7 +55,7 @@ func TestWrongUse(t *testing.T) {
 		"check a bad one":   {[]string{"config", "check", bad}, "isthmus: configuration " + bad + `: unknown field "domian"`},
 		"consul address":    {[]string{"run", "--consul-addr", "ftp://x"}, `isthmus: configuration: sources[0].address: "ftp://x": the scheme is not http, https or unix`},
 		"namespace":         {[]string{"run", "--namespace", "A"}, `isthmus: configuration: kubernetes.namespace: "A" is no DNS label`},
-		"output":            {[]string{"run", "--output", "dir"}, `isthmus: output "dir" is not one of kube, stdout, dir=PATH`},
+		"output":            {[]string{"run", "--output", "dir"}, `isthmus: output "dir" is not one of kube, stdout, dir=PATH, xds=ADDRESS`},
 		"state with kube":   {[]string{"run", "--state-file", dir + "/state"}, "isthmus: with output kube the objects themselves are the last known good"},
 		"a state of others": {[]string{"run", "--output", "stdout", "--state-file", bad}, "isthmus: state file " + bad + ": "},
 		"release nothing":   {[]string{"release"}, "isthmus: isthmus release takes the name of one source, got 0"},

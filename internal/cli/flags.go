@@ -22,6 +22,8 @@ type flags struct {
 	logLevel   string
 	logFormat  string
 	profiles   bool
+	// xdsPlaintext asks for plain text by name.
+	xdsPlaintext bool
 }
 
 func (f *flags) register(set *pflag.FlagSet) {
@@ -31,7 +33,8 @@ func (f *flags) register(set *pflag.FlagSet) {
 		"Consul's other variables (CONSUL_HTTP_TOKEN_FILE, CONSUL_CACERT, ...) are obeyed too")
 	set.StringVar(&f.adminAddr, "admin-addr", defaults.Admin.Address, "`ADDRESS` for /metrics, /healthz and /readyz")
 	set.StringVar(&f.output, "output", outputKube, "where the objects go: kube, stdout (YAML of everything, then one document for each "+
-		"change) or dir=`PATH` (one file for each service)")
+		"change), dir=`PATH` (one file for each service) or xds=ADDRESS (istiod takes them from there, by MCP over xDS)")
+	set.BoolVar(&f.xdsPlaintext, "xds-plaintext", false, "serve --output xds without TLS")
 	set.StringVar(&f.logLevel, "log-level", defaults.Log.Level, "debug, info, warn or error")
 	set.StringVar(&f.logFormat, "log-format", defaults.Log.Format, "text or json")
 	set.BoolVar(&f.profiles, "pprof", false, "serve /debug/pprof/ at the admin address")
@@ -88,6 +91,9 @@ func (f *flags) parse(set *pflag.FlagSet, content []byte) (config.Config, error)
 	if err := c.Validate(); err != nil {
 		return config.Config{}, fmt.Errorf("configuration: %w", err)
 	}
+	if f.servesXDS() {
+		c = c.ForXDS()
+	}
 	return c, nil
 }
 
@@ -95,6 +101,7 @@ const (
 	outputKube   = "kube"
 	outputStdout = "stdout"
 	outputDir    = "dir"
+	outputXDS    = "xds"
 )
 
 // parseOutput parts an --output into its kind and its argument.
@@ -103,9 +110,9 @@ func parseOutput(text string) (kind, argument string, err error) {
 	switch {
 	case (kind == outputKube || kind == outputStdout) && !has:
 		return kind, "", nil
-	case kind == outputDir && argument != "":
+	case (kind == outputDir || kind == outputXDS) && argument != "":
 		return kind, argument, nil
 	default:
-		return "", "", fmt.Errorf("output %q is not one of kube, stdout, dir=PATH", text)
+		return "", "", fmt.Errorf("output %q is not one of kube, stdout, dir=PATH, xds=ADDRESS", text)
 	}
 }

@@ -25,7 +25,7 @@ type reloader struct {
 	log   *slog.Logger
 
 	running config.Config
-	// known are the namespaces that are watched since the start.
+	// known are the namespaces that are watched since the start; nil where none need be.
 	known []string
 	// seen is what the last look found, settled what was last acted on.
 	seen, settled look

@@ -28,11 +28,15 @@ func newRun() *cobra.Command {
 		Short: "Bring the services over, and keep them in step until stopped",
 		Example: `  isthmus run --consul-addr 127.0.0.1:8500 --namespace consul-services
   isthmus run --output stdout
-  isthmus run --config isthmus.yaml --output dir=manifests`,
+  isthmus run --config isthmus.yaml --output dir=manifests
+  isthmus run --output xds=:15010 --xds-plaintext`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, content, err := f.load(cmd.Flags())
 			if err != nil {
+				return usageError{err}
+			}
+			if err := f.checkXDS(c); err != nil {
 				return usageError{err}
 			}
 			d, err := newDaemon(c, f.output, cmd.OutOrStdout(), cmd.ErrOrStderr())
@@ -43,6 +47,9 @@ func newRun() *cobra.Command {
 				d.reload = d.newReloader(c, content, f.configFile, func(content []byte) (config.Config, error) {
 					return f.parse(cmd.Flags(), content)
 				})
+				if f.servesXDS() {
+					d.reload.known = nil
+				}
 			}
 			return d.run(cmd.Context())
 		},
@@ -165,11 +172,16 @@ func newOutput(
 	if err != nil {
 		return nil, nil, err
 	}
-	if kind == outputStdout {
+	switch kind {
+	case outputStdout:
 		return file.NewStream(stdout), memory, nil
+	case outputXDS:
+		out, err := newXDSOutput(c, argument, log, registry)
+		return out, memory, err
+	default:
+		out, err := file.NewFolder(argument, log)
+		return out, memory, err
 	}
-	out, err := file.NewFolder(argument, log)
-	return out, memory, err
 }
 
 // newMemory opens the state file; nil where there is none.

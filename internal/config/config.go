@@ -22,6 +22,7 @@ type Config struct {
 	Guard      Guard      `json:"guard" reload:"now" doc:"When a disappearance is believed. What exceeds these bounds is held: the mesh keeps the endpoints that Consul reported last, until Consul brings them back or somebody runs isthmus release."`
 	State      State      `json:"state" doc:"What survives a restart, where the output isn't kube: there the objects themselves do."`
 	Kubernetes Kubernetes `json:"kubernetes" doc:"The Kubernetes API that is written to, where the output is kube."`
+	XDS        XDS        `json:"xds" doc:"MCP over xDS, where the output is xds. The base of the namespaces is kubernetes.namespace."`
 	Admin      Admin      `json:"admin" doc:"The server for metrics, health and readiness. It changes nothing, and needs no authentication."`
 	Log        Log        `json:"log" doc:"The log, on standard error."`
 }
@@ -62,7 +63,7 @@ type Mesh struct {
 	Domain          string   `json:"domain" reload:"restart" doc:"Domain of Consul's DNS. The first host of a service is NAME.service.DOMAIN; with several sources, NAME.service.DATACENTER.DOMAIN is one too."`
 	ClusterDomain   string   `json:"clusterDomain" doc:"Domain of the Kubernetes cluster. No host is ever taken under it."`
 	Hosts           []string `json:"hosts" doc:"Templates of further hosts: text with {{ .Name }}, once, and with {{ .Datacenter }} and {{ .Domain }}; \"{{ .Name }}\" gives the bare name."`
-	Endpoints       string   `json:"endpoints" doc:"workloadEntry: one WorkloadEntry for each instance. inline: all instances in the ServiceEntry, which costs the API server and istiod less in large catalogs."`
+	Endpoints       string   `json:"endpoints" doc:"workloadEntry: one WorkloadEntry for each instance. inline: all instances in the ServiceEntry, which costs the API server and istiod less in large catalogs. Empty: inline where the output is xds, else workloadEntry."`
 	DefaultProtocol string   `json:"defaultProtocol" doc:"Protocol of services whose meta (protocol) and checks tell none: tcp, tls, https, http, http2, grpc, grpc-web, mongo, mysql or redis."`
 	Health          string   `json:"health" doc:"Instances that take traffic: passingAndWarning or passing."`
 
@@ -131,7 +132,7 @@ func Default() Config {
 	return Config{
 		Sources: []Source{DefaultSource()},
 		Mesh: Mesh{
-			Domain: "consul", ClusterDomain: "cluster.local", Endpoints: "workloadEntry",
+			Domain: "consul", ClusterDomain: "cluster.local",
 			DefaultProtocol: "http", Health: passingAndWarning, MaxInstances: mesh.MaxInstances,
 		},
 		Guard: defaultGuard(),
@@ -142,6 +143,7 @@ func Default() Config {
 				LeaseDuration: Duration(15 * time.Second), RenewDeadline: Duration(10 * time.Second), RetryPeriod: Duration(2 * time.Second),
 			},
 		},
+		XDS:   XDS{Shards: 500, RemovalGrace: Duration(time.Minute)},
 		Admin: Admin{Address: ":8080"},
 		Log:   Log{Level: "info", Format: "text"},
 	}

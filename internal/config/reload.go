@@ -22,13 +22,13 @@ type Reload struct {
 }
 
 // NewReload lays what may change without a restart over the running configuration. Both must be valid. Known are the
-// namespaces that are watched: rules and choices that need others wait.
+// namespaces that are watched: rules and choices that need others wait. None means that none need be.
 func NewReload(running, newest Config, known []string) Reload {
 	r := Reload{Running: running}
 	r.Running.Sources = slices.Clone(running.Sources)
 	before := running.Mesh
 	r.walk("", false, reflect.ValueOf(&r.Running).Elem(), reflect.ValueOf(newest))
-	if !r.Running.placesWithin(known) {
+	if known != nil && !r.Running.placesWithin(known) {
 		r.Running.Mesh.Rules, r.Running.Mesh.NamespaceChoices = before.Rules, before.NamespaceChoices
 		r.Now = slices.DeleteFunc(r.Now, func(path string) bool {
 			waits := path == "mesh.rules" || path == "mesh.namespaceChoices"

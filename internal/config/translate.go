@@ -15,7 +15,7 @@ func (c Config) MeshOptions() (mesh.Options, error) {
 	}
 	options := mesh.Options{
 		ClusterDomain:   c.Mesh.ClusterDomain,
-		Form:            mesh.Form(c.Mesh.Endpoints),
+		Form:            cmp.Or(mesh.Form(c.Mesh.Endpoints), mesh.WorkloadEntryForm),
 		DefaultProtocol: protocol,
 		PassingOnly:     c.Mesh.Health == passing,
 		Labels:          mesh.Labels(c.Mesh.Labels),

@@ -27,6 +27,7 @@ func (c Config) Validate() error {
 	c.Mesh.validate(&found)
 	c.Guard.validate(&found)
 	c.Kubernetes.validate(&found)
+	c.XDS.validate(&found)
 	if _, _, err := net.SplitHostPort(c.Admin.Address); err != nil {
 		found.fail("admin.address", "%q is not host:port", c.Admin.Address)
 	}
@@ -140,7 +141,9 @@ func (m Mesh) validate(found *checks) {
 			found.fail(fmt.Sprintf("mesh.hosts[%d]", i), "%v", err)
 		}
 	}
-	found.oneOf("mesh.endpoints", m.Endpoints, string(mesh.WorkloadEntryForm), string(mesh.InlineForm))
+	if m.Endpoints != "" {
+		found.oneOf("mesh.endpoints", m.Endpoints, string(mesh.WorkloadEntryForm), string(mesh.InlineForm))
+	}
 	if _, err := mesh.ParseProtocol(m.DefaultProtocol); err != nil {
 		found.fail("mesh.defaultProtocol", "%v", err)
 	}

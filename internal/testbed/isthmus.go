@@ -18,7 +18,7 @@ type Isthmus struct {
 }
 
 // StartIsthmus starts the daemon between a Consul and a Kubernetes API. More arguments may follow those of "isthmus
-// run" that say where these are; without a Consul they must say that too. It doesn't wait.
+// run" that say where these are; without one of them they must say what does for it. It doesn't wait.
 func (r *Run) StartIsthmus(consul *Consul, kube *Kube, args ...string) (*Isthmus, error) {
 	path, err := Binary(IsthmusBinary)
 	if err != nil {
@@ -29,7 +29,10 @@ func (r *Run) StartIsthmus(consul *Consul, kube *Kube, args ...string) (*Isthmus
 		return nil, err
 	}
 	i := &Isthmus{Admin: "http://" + loopback(port)}
-	args = append([]string{"run", "--kubeconfig", kube.Kubeconfig, "--admin-addr", loopback(port)}, args...)
+	args = append([]string{"run", "--admin-addr", loopback(port)}, args...)
+	if kube != nil {
+		args = append(args, "--kubeconfig", kube.Kubeconfig)
+	}
 	if consul != nil {
 		args = append(args, "--consul-addr", consul.Address)
 	}
@@ -51,14 +54,5 @@ func (i *Isthmus) Wait(ctx context.Context) error {
 // Metric returns the sum of a metric over all series that have the labels, given as name and value by turns. Of a
 // histogram it is the number of observations. A metric that isn't there counts 0.
 func (i *Isthmus) Metric(ctx context.Context, name string, labels ...string) (float64, error) {
-	body, err := get(ctx, i.Admin+"/metrics")
-	if err != nil {
-		return 0, err
-	}
-	defer body.Close()
-	families, err := parseMetrics(body)
-	if err != nil {
-		return 0, err
-	}
-	return sum(families[name], labels...), nil
+	return metric(ctx, i.Admin, name, labels)
 }

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 
 	securityv1beta1 "istio.io/api/security/v1beta1"
 	securityv1 "istio.io/client-go/pkg/apis/security/v1"
@@ -27,13 +28,27 @@ type Istiod struct {
 	XDS string
 	// HTTP is the URL of its debug pages.
 	HTTP string
+	// Monitoring is the URL of its metrics.
+	Monitoring string
 	// Outbound and Inbound are the ports that it has sidecars listen on.
 	Outbound, Inbound int
+}
+
+// IstiodOptions say what istiod reads beside a Kubernetes API.
+type IstiodOptions struct {
+	// ConfigSources are entries of the mesh configuration, in YAML each, that come before the Kubernetes API; none
+	// leaves that out.
+	ConfigSources []string
 }
 
 // StartIstiod starts a real istiod that reads a Kubernetes API, and waits until it is ready. It is set up for an
 // upstream Envoy without Istio's agent: no mutual TLS, none of Istio's own filters.
 func (r *Run) StartIstiod(ctx context.Context, kube *Kube) (*Istiod, error) {
+	return r.StartIstiodWith(ctx, kube, IstiodOptions{})
+}
+
+// StartIstiodWith is StartIstiod for an istiod that reads more.
+func (r *Run) StartIstiodWith(ctx context.Context, kube *Kube, options IstiodOptions) (*Istiod, error) {
 	path, err := Binary(IstiodBinary)
 	if err != nil {
 		return nil, err
@@ -48,11 +63,14 @@ func (r *Run) StartIstiod(ctx context.Context, kube *Kube) (*Istiod, error) {
 	}
 	// The usual 15001 and 15006 are moved, so that two runs on one machine don't clash.
 	mesh := fmt.Sprintf("enableAutoMtls: false\nproxyListenPort: %d\nproxyInboundListenPort: %d\n", i.Outbound, i.Inbound)
-	meshFile := filepath.Join(r.dir, "mesh.yaml")
+	if len(options.ConfigSources) > 0 { // naming any replaces the default
+		mesh += "configSources:\n- " + strings.Join(options.ConfigSources, "\n- ") + "\n- {address: \"k8s://\"}\n"
+	}
+	meshFile := filepath.Join(r.dir, fmt.Sprintf("mesh-%d.yaml", xds))
 	if err := os.WriteFile(meshFile, []byte(mesh), 0o600); err != nil {
 		return nil, err
 	}
-	i.XDS, i.HTTP = loopback(xds), "http://"+loopback(web)
+	i.XDS, i.HTTP, i.Monitoring = loopback(xds), "http://"+loopback(web), "http://"+loopback(monitoring)
 	i.Process, err = r.Start("istiod", path, []string{
 		"POD_NAMESPACE=" + systemNamespace, "POD_NAME=istiod-0",
 		"PILOT_ENABLE_METADATA_EXCHANGE=false", "PILOT_ENABLE_ALPN_FILTER=false",
@@ -63,7 +81,17 @@ func (r *Run) StartIstiod(ctx context.Context, kube *Kube) (*Istiod, error) {
 	if err != nil {
 		return nil, err
 	}
-	return i, i.ready(ctx, func(ctx context.Context) error { return getOK(ctx, i.HTTP+"/ready") })
+	return i, i.Wait(ctx)
+}
+
+// Wait waits until istiod says that it is ready.
+func (i *Istiod) Wait(ctx context.Context) error {
+	return i.ready(ctx, func(ctx context.Context) error { return getOK(ctx, i.HTTP+"/ready") })
+}
+
+// Metric returns the sum of a metric over all series that have the labels, given as name and value by turns.
+func (i *Istiod) Metric(ctx context.Context, name string, labels ...string) (float64, error) {
+	return metric(ctx, i.Monitoring, name, labels)
 }
 
 // disableMutualTLS makes Istio's namespace and the policy that lets a sidecar without certificates start.

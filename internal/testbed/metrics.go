@@ -1,6 +1,7 @@
 package testbed
 
 import (
+	"context"
 	"io"
 
 	dto "github.com/prometheus/client_model/go"
@@ -12,6 +13,20 @@ import (
 func parseMetrics(from io.Reader) (map[string]*dto.MetricFamily, error) {
 	parser := expfmt.NewTextParser(model.UTF8Validation)
 	return parser.TextToMetricFamilies(from)
+}
+
+// metric asks a server for its metrics and returns the sum of one.
+func metric(ctx context.Context, server, name string, labels []string) (float64, error) {
+	body, err := get(ctx, server+"/metrics")
+	if err != nil {
+		return 0, err
+	}
+	defer body.Close()
+	families, err := parseMetrics(body)
+	if err != nil {
+		return 0, err
+	}
+	return sum(families[name], labels...), nil
 }
 
 // sum adds up the series of a family that have the labels, given as name and value by turns.

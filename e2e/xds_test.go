@@ -1,0 +1,122 @@
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+	"testing"
+
+	networking "istio.io/api/networking/v1alpha3"
+	networkingv1 "istio.io/client-go/pkg/apis/networking/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/isthmus-mesh/isthmus/internal/testbed"
+)
+
+// newXDSWorld returns Consul, isthmus that serves by xDS, an istiod that reads it and an Envoy. More arguments may
+// follow those of "isthmus run".
+func newXDSWorld(t *testing.T, args ...string) *world {
+	t.Helper()
+	requireAll(t, testbed.IstiodBinary, testbed.EnvoyBinary)
+	w := newWorld(t)
+	address := w.startXDS(t, args...)
+	w.startIstiodOn(t, address)
+	return w
+}
+
+// startXDS starts an isthmus that serves by xDS in plain text, and returns where.
+func (w *world) startXDS(t *testing.T, args ...string) (address string) {
+	t.Helper()
+	port, err := w.run.FreePort()
+	if err != nil {
+		t.Fatal(err)
+	}
+	address = "127.0.0.1:" + strconv.Itoa(port)
+	args = append([]string{"--output", "xds=" + address, "--xds-plaintext"}, args...)
+	if w.isthmus, err = w.run.StartIsthmus(w.consul, nil, args...); err != nil {
+		t.Fatal(err)
+	}
+	return address
+}
+
+// startIstiodOn starts an istiod that reads an xDS server, and an Envoy that it configures.
+func (w *world) startIstiodOn(t *testing.T, address string) {
+	t.Helper()
+	var err error
+	source := fmt.Sprintf("{address: \"xds://%s\"}", address)
+	if w.istiod, err = w.run.StartIstiodWith(t.Context(), w.kube, testbed.IstiodOptions{ConfigSources: []string{source}}); err != nil {
+		t.Fatal(err)
+	}
+	if w.envoy, err = w.run.StartEnvoy(t.Context(), w.istiod); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestXDS holds that what Consul has arrives by way of xDS with its subsets, weights and localities, in both forms, that
+// every change does, and that rules of the Kubernetes API apply to it.
+func TestXDS(t *testing.T) {
+	for _, form := range []string{"inline", "workloadEntry"} {
+		t.Run(form, func(t *testing.T) {
+			w := newXDSWorld(t, "--config", configFile(t, "mesh: {endpoints: "+form+"}"))
+			a := instance{
+				service: "web", id: "a", address: "10.1.0.1", port: 8081, weight: 3,
+				meta: map[string]string{"version": "v1", "zone": "z1"},
+			}
+			b := instance{service: "web", id: "b", address: "10.1.0.2", port: 8082, meta: map[string]string{"version": "v2"}}
+			w.register(t, a, b)
+			w.awaitEndpoints(t, a.cluster(), "10.1.0.1:8081 3", "10.1.0.2:8082")
+			w.applySubsets(t, a)
+			w.awaitEndpoints(t, strings.Replace(a.cluster(), "||", "|v1|", 1), "10.1.0.1:8081 3")
+			w.awaitEndpoints(t, strings.Replace(a.cluster(), "||", "|v2|", 1), "10.1.0.2:8082")
+			w.awaitZones(t, a.cluster(), "dc1/z1", "dc1/")
+
+			a.address, b.health = "10.1.0.9", "critical"
+			w.register(t, a, b)
+			w.awaitEndpoints(t, a.cluster(), "10.1.0.9:8081 3")
+			w.deregister(t, a)
+			w.awaitEndpoints(t, a.cluster())
+			b.health = "passing"
+			w.register(t, b)
+			w.awaitEndpoints(t, a.cluster(), "10.1.0.2:8082")
+			if log := w.isthmus.Log(); strings.Contains(log, "rejected") {
+				t.Error(log)
+			}
+		})
+	}
+}
+
+// applySubsets makes a subset of each version, in the caller's namespace: that of a service need not exist.
+func (w *world) applySubsets(t *testing.T, i instance) {
+	t.Helper()
+	rule := &networkingv1.DestinationRule{
+		ObjectMeta: metav1.ObjectMeta{Name: i.service},
+		Spec: networking.DestinationRule{Host: i.host(), Subsets: []*networking.Subset{
+			{Name: "v1", Labels: map[string]string{"version": "v1"}},
+			{Name: "v2", Labels: map[string]string{"version": "v2"}},
+		}},
+	}
+	if _, err := w.istio.NetworkingV1().DestinationRules("default").Create(t.Context(), rule, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// awaitZones waits until the endpoints of a cluster have these localities, "region/zone", in the order of their
+// addresses.
+func (w *world) awaitZones(t *testing.T, cluster string, want ...string) {
+	t.Helper()
+	eventually(t, func(ctx context.Context) error {
+		endpoints, err := w.envoy.Endpoints(ctx, cluster)
+		if err != nil {
+			return err
+		}
+		var got []string
+		for _, e := range endpoints {
+			got = append(got, e.Region+"/"+e.Zone)
+		}
+		if fmt.Sprint(got) != fmt.Sprint(want) {
+			return fmt.Errorf("the localities are %v, not %v", got, want)
+		}
+		return nil
+	})
+}

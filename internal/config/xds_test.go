@@ -1,0 +1,71 @@
+package config
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/isthmus-mesh/isthmus/internal/mesh"
+)
+
+func TestBadXDS(t *testing.T) {
+	for name, test := range map[string]struct{ content, want string }{
+		"half a key pair": {"xds: {tls: {certFile: x}}", "xds.tls: certFile and keyFile go together"},
+		"clients' CA only": {
+			"xds: {tls: {clientCAFile: x}, clients: [a]}", "xds.tls.clientCAFile: it needs certFile and keyFile too",
+		},
+		"nobody may read": {"xds: {tls: {certFile: x, keyFile: x, clientCAFile: x}}", "xds.clients: it is empty, so nobody may read"},
+		"nobody shows who": {
+			"xds: {tls: {certFile: x, keyFile: x}, clients: [a]}", "xds.clients: without tls.clientCAFile no client shows who it is",
+		},
+		"empty client": {"xds: {tls: {certFile: x, keyFile: x, clientCAFile: x}, clients: ['']}", "xds.clients[0]: it is empty"},
+		"shards":       {"xds: {shards: 1001}", "xds.shards: 1001 is not within 0 and 1000"},
+		"grace":        {"xds: {removalGrace: -1s}", "xds.removalGrace: -1s is negative"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if _, err := Parse([]byte(test.content)); err == nil || !strings.Contains(err.Error(), test.want) {
+				t.Errorf("%v, expected %q", err, test.want)
+			}
+		})
+	}
+}
+
+// TestForms holds which form the endpoints have, and over how many namespaces services are spread, for both outputs.
+func TestForms(t *testing.T) {
+	type outcome struct {
+		form   mesh.Form
+		shards int
+	}
+	for content, want := range map[string]struct{ kube, xds outcome }{
+		"":                                 {outcome{mesh.WorkloadEntryForm, 0}, outcome{mesh.InlineForm, 0}},
+		"kubernetes: {shards: 7}":          {outcome{mesh.WorkloadEntryForm, 7}, outcome{mesh.InlineForm, 0}},
+		"mesh: {endpoints: inline}":        {outcome{mesh.InlineForm, 0}, outcome{mesh.InlineForm, 0}},
+		"mesh: {endpoints: ''}":            {outcome{mesh.WorkloadEntryForm, 0}, outcome{mesh.InlineForm, 0}},
+		"mesh: {endpoints: workloadEntry}": {outcome{mesh.WorkloadEntryForm, 0}, outcome{mesh.WorkloadEntryForm, 500}},
+		"mesh: {endpoints: workloadEntry}\nxds: {shards: 0}": {
+			outcome{mesh.WorkloadEntryForm, 0}, outcome{mesh.WorkloadEntryForm, 0},
+		},
+	} {
+		c := mustParse(t, content)
+		for output, test := range map[string]struct {
+			c    Config
+			want outcome
+		}{"kube": {c, want.kube}, "xds": {c.ForXDS(), want.xds}} {
+			options, err := test.c.MeshOptions()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := (outcome{options.Form, options.Placement.Shards}); got != test.want {
+				t.Errorf("%q, %s: %v, not %v", content, output, got, test.want)
+			}
+		}
+	}
+}
+
+// TestReloadWithoutWatchedNamespaces holds that rules for new namespaces take effect at once where namespaces need not
+// exist.
+func TestReloadWithoutWatchedNamespaces(t *testing.T) {
+	reload := NewReload(Default(), mustParse(t, "mesh: {rules: [{services: [a], namespace: new}]}"), nil)
+	if len(reload.Restart) != 0 || len(reload.Running.Mesh.Rules) != 1 {
+		t.Errorf("%+v", reload)
+	}
+}
