@@ -43,8 +43,13 @@ func (w *world) startXDS(t *testing.T, args ...string) (address string) {
 // startIstiodOn starts an istiod that reads an xDS server, and an Envoy that it configures.
 func (w *world) startIstiodOn(t *testing.T, address string) {
 	t.Helper()
+	w.startIstiodFrom(t, fmt.Sprintf("{address: \"xds://%s\"}", address))
+}
+
+// startIstiodFrom starts an istiod with a config source, and an Envoy that it configures.
+func (w *world) startIstiodFrom(t *testing.T, source string) {
+	t.Helper()
 	var err error
-	source := fmt.Sprintf("{address: \"xds://%s\"}", address)
 	if w.istiod, err = w.run.StartIstiodWith(t.Context(), w.kube, testbed.IstiodOptions{ConfigSources: []string{source}}); err != nil {
 		t.Fatal(err)
 	}
