@@ -24,7 +24,7 @@ build: ## Build isthmus into .build/bin
 	@CGO_ENABLED=0 go build -trimpath -o $(BIN)/ ./demo ./demo/student-service
 
 .PHONY: demo
-demo: tools build ## Play the main job on real servers; KEEP=1 keeps them up, ENVOY=path takes another Envoy
+demo: tools build ## Play the main job on real servers; OUTPUT=xds by xDS, KEEP=1 keeps them up, ENVOY=path takes another Envoy
 	@$(BIN)/demo
 
 .PHONY: test

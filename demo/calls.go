@@ -48,7 +48,7 @@ func (s *story) split(ctx context.Context) error {
 			{Name: "v2", Labels: map[string]string{"version": "v2"}},
 		}},
 	}
-	if _, err := client.NetworkingV1().DestinationRules(namespace).Create(ctx, rule, metav1.CreateOptions{}); err != nil {
+	if _, err := client.NetworkingV1().DestinationRules(s.rulesIn()).Create(ctx, rule, metav1.CreateOptions{}); err != nil {
 		return err
 	}
 	route := &networkingv1.VirtualService{
@@ -58,7 +58,7 @@ func (s *story) split(ctx context.Context) error {
 			Http:  []*networking.HTTPRoute{{Route: []*networking.HTTPRouteDestination{to("v1", 90), to("v2", 10)}}},
 		},
 	}
-	if _, err := client.NetworkingV1().VirtualServices(namespace).Create(ctx, route, metav1.CreateOptions{}); err != nil {
+	if _, err := client.NetworkingV1().VirtualServices(s.rulesIn()).Create(ctx, route, metav1.CreateOptions{}); err != nil {
 		return err
 	}
 	say("applied a DestinationRule with the subsets v1 and v2, and a VirtualService 90/10")
@@ -68,7 +68,15 @@ func (s *story) split(ctx context.Context) error {
 	}
 	say("200 calls: %d answered by v1, %d by v2", answers["v1"], answers["v2"])
 	// Were it left there, one call in ten would fail while v2 is ill in the next step.
-	return client.NetworkingV1().VirtualServices(namespace).Delete(ctx, service, metav1.DeleteOptions{})
+	return client.NetworkingV1().VirtualServices(s.rulesIn()).Delete(ctx, service, metav1.DeleteOptions{})
+}
+
+// rulesIn is the namespace of the rules: the services' own, which by xDS need not exist, or else the caller's.
+func (s *story) rulesIn() string {
+	if s.xds != "" {
+		return metav1.NamespaceDefault
+	}
+	return namespace
 }
 
 // waitSplit waits until Envoy has the route: of 200 calls v2 then answers 20, give or take five times the

@@ -1,7 +1,8 @@
 // Command demo plays the main job of isthmus on real servers, all on loopback: a request of a meshed consumer
 // reaches an instance that only Consul knew. Each step checks what it shows and fails where that isn't so.
 //
-// KEEP=1 keeps everything up until Ctrl-C. ENVOY names an Envoy of one's own.
+// OUTPUT=xds has istiod take its services straight from isthmus, by MCP over xDS; OUTPUT=kube, the default, by way of
+// the Kubernetes API. KEEP=1 keeps everything up until Ctrl-C. ENVOY names an Envoy of one's own.
 package main
 
 import (
@@ -31,7 +32,11 @@ func play(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	s := newStory(dir)
+	s, err := newStory(dir, os.Getenv("OUTPUT"))
+	if err != nil {
+		_ = os.RemoveAll(dir) // it is empty
+		return err
+	}
 	defer func() {
 		s.run.Close()
 		if err != nil && ctx.Err() == nil {

@@ -13,7 +13,46 @@ import (
 	"github.com/isthmus-mesh/isthmus/internal/testbed"
 )
 
-// showObjects is the first half of step 3: the objects, as the Kubernetes API has them.
+// show is the first half of step 3.
+func (s *story) show(ctx context.Context) error {
+	if s.xds != "" {
+		return s.showServed(ctx)
+	}
+	return s.showObjects(ctx)
+}
+
+// showServed shows what istiod has that the Kubernetes API knows nothing of.
+func (s *story) showServed(ctx context.Context) error {
+	client, err := istio.NewForConfig(s.kube.REST)
+	if err != nil {
+		return err
+	}
+	var spec any
+	err = testbed.Poll(ctx, time.Minute, func(ctx context.Context) error {
+		if spec, err = s.istiod.Spec(ctx, "ServiceEntry", service+".consul"); err != nil {
+			return err
+		}
+		if !strings.Contains(fmt.Sprint(spec), "version:v2") {
+			return fmt.Errorf("istiod has not both instances: %v", spec)
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	say("%s", strings.ReplaceAll(strings.TrimSpace(manifest("ServiceEntry", service+".consul", spec)), "\n", "\n   "))
+	entries, err := client.NetworkingV1().ServiceEntries(metav1.NamespaceAll).List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return err
+	}
+	if len(entries.Items) != 0 {
+		return fmt.Errorf("there are %d ServiceEntries in the Kubernetes API", len(entries.Items))
+	}
+	say("--- this is what istiod holds; the Kubernetes API has no ServiceEntry at all")
+	return nil
+}
+
+// showObjects shows the objects, as the Kubernetes API has them.
 func (s *story) showObjects(ctx context.Context) error {
 	client, err := istio.NewForConfig(s.kube.REST)
 	if err != nil {

@@ -10,18 +10,21 @@ import (
 	"github.com/isthmus-mesh/isthmus/internal/testbed"
 )
 
+// server is a part of the scene.
+type server struct {
+	name  string
+	start func(context.Context) (where string, err error) // nowhere is what can't be had
+}
+
 // start is step 1.
 func (s *story) start(ctx context.Context) error {
-	for _, part := range []struct {
-		name  string
-		start func(context.Context) (where string, err error) // nowhere is what can't be had
-	}{
-		{"Consul", s.startConsul},
-		{"Kubernetes API", s.startKube},
-		{"istiod", s.startIstiod},
-		{"isthmus", s.startIsthmus},
-		{"Envoy", s.startEnvoy},
-	} {
+	servers := []server{{"Consul", s.startConsul}, {"Kubernetes API", s.startKube}}
+	if s.xds != "" { // istiod ends where it finds nobody there
+		servers = append(servers, server{"isthmus", s.startIsthmus}, server{"istiod", s.startIstiod})
+	} else {
+		servers = append(servers, server{"istiod", s.startIstiod}, server{"isthmus", s.startIsthmus})
+	}
+	for _, part := range append(servers, server{"Envoy", s.startEnvoy}) {
 		began := time.Now()
 		where, err := part.start(ctx)
 		if err != nil {
@@ -51,7 +54,11 @@ func (s *story) startKube(ctx context.Context) (_ string, err error) {
 }
 
 func (s *story) startIstiod(ctx context.Context) (_ string, err error) {
-	if s.istiod, err = s.run.StartIstiod(ctx, s.kube); err != nil {
+	var options testbed.IstiodOptions
+	if s.xds != "" {
+		options.ConfigSources = []string{fmt.Sprintf("{address: \"xds://%s\"}", s.xds)}
+	}
+	if s.istiod, err = s.run.StartIstiodWith(ctx, s.kube, options); err != nil {
 		return "", err
 	}
 	return s.istiod.HTTP, nil
@@ -62,7 +69,11 @@ func (s *story) startIsthmus(ctx context.Context) (_ string, err error) {
 	if err != nil {
 		return "", err
 	}
-	if s.isthmus, err = s.run.StartIsthmus(s.consul, s.kube, "--namespace", namespace, "--config", config); err != nil {
+	args := []string{"--namespace", namespace, "--config", config}
+	if s.xds != "" {
+		args = append(args, "--output", "xds="+s.xds, "--xds-plaintext")
+	}
+	if s.isthmus, err = s.run.StartIsthmus(s.consul, s.kube, args...); err != nil {
 		return "", err
 	}
 	return s.isthmus.Admin, s.isthmus.Wait(ctx)

@@ -27,11 +27,26 @@ type story struct {
 	noEnvoy error
 	caller  *caller
 	v1, v2  *testbed.Process
+	// xds is where isthmus serves istiod, host:port; empty where it writes to the Kubernetes API.
+	xds string
 	// native is the port of both instances; 0 where each has another.
 	native int
 }
 
-func newStory(dir string) *story { return &story{run: testbed.New(dir)} }
+// newStory makes a story whose output is kube, or xds.
+func newStory(dir, output string) (*story, error) {
+	s := &story{run: testbed.New(dir)}
+	switch output {
+	case "", "kube":
+		return s, nil
+	case "xds":
+		port, err := s.run.FreePort()
+		s.xds = fmt.Sprint("127.0.0.1:", port)
+		return s, err
+	default:
+		return nil, fmt.Errorf("OUTPUT=%q is neither kube nor xds", output)
+	}
+}
 
 // tell plays the steps one after the other.
 func (s *story) tell(ctx context.Context) error {
@@ -41,7 +56,7 @@ func (s *story) tell(ctx context.Context) error {
 	}{
 		{"Start Consul, a Kubernetes API, istiod, isthmus, and Envoy as the sidecar of a consumer", parts(s.start)},
 		{"Start two instances of " + service + ", which register themselves in Consul", parts(s.register)},
-		{"See what isthmus made of them, and call the service through the mesh", parts(s.showObjects, s.call)},
+		{"See what isthmus made of them, and call the service through the mesh", parts(s.show, s.call)},
 		{"Send 90 % to v1 and 10 % to v2", parts(s.split)},
 		{"Take v2's health away and give it back; then stop Consul", parts(s.sicken, s.stopConsul)},
 	}
@@ -85,7 +100,11 @@ func (s *story) keep(ctx context.Context) error {
 	}
 	fmt.Println("\nEverything stays up until Ctrl-C. In another terminal:")
 	say("export CONSUL_HTTP_ADDR=%s KUBECONFIG=%s", s.consul.Address, s.kube.Kubeconfig)
-	say("kubectl get serviceentries,workloadentries -n %s", namespace)
+	if s.xds != "" {
+		say("curl %s/debug/configz", s.istiod.HTTP)
+	} else {
+		say("kubectl get serviceentries,workloadentries -n %s", namespace)
+	}
 	say("curl %s/metrics", s.isthmus.Admin)
 	if s.envoy != nil {
 		say("curl -x %s http://%s%s", s.envoy.Proxy, host, page)

@@ -2,6 +2,7 @@ package testbed
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -87,6 +88,31 @@ func (r *Run) StartIstiodWith(ctx context.Context, kube *Kube, options IstiodOpt
 // Wait waits until istiod says that it is ready.
 func (i *Istiod) Wait(ctx context.Context) error {
 	return i.ready(ctx, func(ctx context.Context) error { return getOK(ctx, i.HTTP+"/ready") })
+}
+
+// Spec returns the spec of an object as istiod has it, wherever it came from.
+func (i *Istiod) Spec(ctx context.Context, kind, name string) (map[string]any, error) {
+	body, err := get(ctx, i.HTTP+"/debug/configz")
+	if err != nil {
+		return nil, err
+	}
+	defer body.Close()
+	var objects []struct {
+		Kind     string `json:"kind"`
+		Metadata struct {
+			Name string `json:"name"`
+		} `json:"metadata"`
+		Spec map[string]any `json:"spec"`
+	}
+	if err := json.NewDecoder(body).Decode(&objects); err != nil {
+		return nil, fmt.Errorf("istiod's page configz: %w", err)
+	}
+	for _, object := range objects {
+		if object.Kind == kind && object.Metadata.Name == name {
+			return object.Spec, nil
+		}
+	}
+	return nil, fmt.Errorf("istiod has no %s %s", kind, name)
 }
 
 // Metric returns the sum of a metric over all series that have the labels, given as name and value by turns.
