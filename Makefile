@@ -68,9 +68,17 @@ soak: tools build ## Change 50 things a second for 3 minutes, or for SOAKTIME: n
 # Services x instances; 10000x10 takes some 8 minutes and 3 GB of memory. BENCH_NODES is the number of nodes.
 BENCH_SIZE ?= 1000x3 10000x10
 
+# Services x instances, and the form of the endpoints where it isn't inline; 10000x10 takes a minute and 5 GB of memory.
+XDS_BENCH_SIZE ?= 100x3 2000x5 10000x10 2000x5:workloadEntry
+
 .PHONY: bench
-bench: tools ## Measure what following a large Consul costs, by BENCH_SIZE, with the naive ways beside it
+bench: tools ## Measure what following a large Consul costs, by BENCH_SIZE, with the naive ways beside it; then bench-xds
 	@BENCH=1 BENCH_SIZE="$(BENCH_SIZE)" go test ./internal/consul -run '^TestBench$$' -count 1 -v -timeout 40m
+	@$(MAKE) --no-print-directory bench-xds
+
+.PHONY: bench-xds
+bench-xds: tools ## Measure what istiod and isthmus pay for MCP over xDS, by XDS_BENCH_SIZE
+	@cd e2e && XDS_BENCH_SIZE="$(XDS_BENCH_SIZE)" go test -run '^TestXDSBench$$' -count 1 -v -timeout 20m .
 
 .PHONY: clean
 clean: ## Remove what was built

@@ -91,6 +91,29 @@ func TestXDS(t *testing.T) {
 	}
 }
 
+// TestXDSForeignHost holds that a ServiceEntry which somebody wrote for a host keeps it, as it does where ours are objects
+// too: it is the older one.
+func TestXDSForeignHost(t *testing.T) {
+	w := newXDSWorld(t)
+	taken := instance{service: "taken", id: "taken", address: "10.1.0.1", port: 8081}
+	entry := foreignEntry("taken")
+	entry.Spec = networking.ServiceEntry{
+		Hosts: []string{taken.host()}, Resolution: networking.ServiceEntry_STATIC, Location: networking.ServiceEntry_MESH_INTERNAL,
+		Ports:     []*networking.ServicePort{{Number: 80, Name: "http", Protocol: "HTTP"}},
+		Endpoints: []*networking.WorkloadEntry{{Address: "10.9.9.9", Ports: map[string]uint32{"http": 80}}},
+	}
+	if _, err := w.istio.NetworkingV1().ServiceEntries("istio-system").Create(t.Context(), entry, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	w.awaitEndpoints(t, taken.cluster(), "10.9.9.9:80")
+	free := instance{service: "free", id: "free", address: "10.1.0.2", port: 8081}
+	w.register(t, taken, free)
+	w.awaitEndpoints(t, free.cluster(), "10.1.0.2:8081")
+	if got, err := w.endpoints(t.Context(), taken.cluster()); err != nil || len(got) != 1 || got[0] != "10.9.9.9:80" {
+		t.Errorf("the endpoints are %v, %v", got, err)
+	}
+}
+
 // applySubsets makes a subset of each version, in the caller's namespace: that of a service need not exist.
 func (w *world) applySubsets(t *testing.T, i instance) {
 	t.Helper()

@@ -210,7 +210,34 @@ func TestPause(t *testing.T) {
 	if wait := pause(100 << 10); wait > 5*time.Millisecond {
 		t.Errorf("after 100 kB it waits %s", wait)
 	}
-	if wait := pause(10 << 20); wait < 100*time.Millisecond || wait > time.Second {
-		t.Errorf("after 10 MB it waits %s", wait)
+	if wait := pause(30 << 20); wait < 100*time.Millisecond || wait > time.Second {
+		t.Errorf("after 30 MB it waits %s", wait)
+	}
+}
+
+// TestStalledClient holds that a client which doesn't read, so that what it is sent fills its connection, holds up
+// nobody.
+func TestStalledClient(t *testing.T) {
+	state := &script{complete: true}
+	for n := range 100 { // 20 MB, far more than a connection takes in
+		large := webEntry(fmt.Sprint("large-", n))
+		large.Annotations = map[string]string{"text": strings.Repeat("x", 200_000)}
+		state.set(fmt.Sprint("large-", n), large)
+	}
+	s := serve(t, state, Options{})
+	stalled := dial(t, s.Address(), nil)
+	if err := stalled.Send(&discovery.DiscoveryRequest{TypeUrl: entryType}); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, func() bool { return testutil.ToFloat64(s.metrics.pushes.WithLabelValues("ServiceEntry")) == 1 }, "it was sent nothing")
+	quick := connect(t, s.Address(), nil, workloadType)
+	quick.await(workloadType)
+	for n := range 5 {
+		id := fmt.Sprint(n)
+		s.change("small", webEntry("small", "10.0.0.1"), workload("small", id, "10.0.0.1"))
+		quick.await(workloadType, "ns/small-"+id+".consul")
+	}
+	if sent := testutil.ToFloat64(s.metrics.pushes.WithLabelValues("ServiceEntry")); sent != 1 {
+		t.Errorf("the stalled client was sent %v answers", sent)
 	}
 }

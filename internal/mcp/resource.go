@@ -5,10 +5,12 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"fmt"
+	"time"
 
 	discovery "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/anypb"
+	"google.golang.org/protobuf/types/known/timestamppb"
 	mcp "istio.io/api/mcp/v1alpha1"
 
 	"github.com/isthmus-mesh/isthmus/internal/mesh"
@@ -16,6 +18,11 @@ import (
 
 // versionLength is the length of a resource's version, in bytes before it is written in hexadecimal digits.
 const versionLength = 16
+
+// created is when our objects say that they were created: the year 2100. Of several services with one host istiod takes
+// the oldest (SortServicesByCreationTime in its pilot/pkg/model), and without a time ours would be older than anything
+// that somebody wrote by hand.
+var created = timestamppb.New(time.Date(2100, time.January, 1, 0, 0, 0, 0, time.UTC))
 
 // resource is an object as it goes over the wire. It is encoded once, and never changed.
 type resource struct {
@@ -39,7 +46,8 @@ func encode(object mesh.Object) (*resource, error) {
 	}
 	made := &mcp.Resource{
 		Metadata: &mcp.Metadata{
-			Name: object.Namespace + "/" + object.Name, Labels: object.Labels, Annotations: object.Annotations,
+			Name: object.Namespace + "/" + object.Name, CreateTime: created,
+			Labels: object.Labels, Annotations: object.Annotations,
 		},
 		Body: body,
 	}

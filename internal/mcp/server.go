@@ -17,10 +17,11 @@ import (
 	"github.com/isthmus-mesh/isthmus/internal/reread"
 )
 
-// What a client may take. An istiod has one connection with one stream.
+// What clients may take. An istiod has one connection with one stream. A stream whose client reads slowly costs the size
+// of all resources, so together they bound memory.
 const (
-	maxConnections = 256
-	maxStreams     = 4 // a connection's
+	maxConnections = 64
+	maxStreams     = 2 // a connection's
 	// maxRequest is in bytes. The largest request is the first one of a delta client that comes from another replica:
 	// it names each resource that it has.
 	maxRequest = 16 << 20
