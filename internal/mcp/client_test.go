@@ -1,8 +1,6 @@
 package mcp
 
 import (
-	"context"
-	"maps"
 	"sync"
 	"testing"
 
@@ -165,51 +163,4 @@ func (c *client) await(typeURL string, names ...string) {
 		}
 		return true
 	}, "the client never had "+typeURL)
-}
-
-// deltaClient is a client of the delta protocol.
-type deltaClient struct {
-	t      *testing.T
-	stream discovery.AggregatedDiscoveryService_DeltaAggregatedResourcesClient
-	held   map[string]string
-}
-
-// connectDelta asks for a type, with the versions that it holds from another server.
-func connectDelta(t *testing.T, address, typeURL string, held map[string]string) *deltaClient {
-	t.Helper()
-	ctx, cancel := context.WithCancel(t.Context())
-	t.Cleanup(cancel)
-	stream, err := discovery.NewAggregatedDiscoveryServiceClient(connection(t, address, nil)).DeltaAggregatedResources(ctx)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := stream.Send(&discovery.DeltaDiscoveryRequest{TypeUrl: typeURL, InitialResourceVersions: held}); err != nil {
-		t.Fatal(err)
-	}
-	if held == nil {
-		held = map[string]string{}
-	}
-	return &deltaClient{t: t, stream: stream, held: maps.Clone(held)}
-}
-
-// next takes one answer and acknowledges it. It returns which resources came and which went.
-func (c *deltaClient) next() (changed, removed []string) {
-	c.t.Helper()
-	answer, err := c.stream.Recv()
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	for _, r := range answer.GetResources() {
-		changed = append(changed, r.GetName())
-		c.held[r.GetName()] = r.GetVersion()
-	}
-	for _, name := range answer.GetRemovedResources() {
-		removed = append(removed, name)
-		delete(c.held, name)
-	}
-	ack := &discovery.DeltaDiscoveryRequest{TypeUrl: answer.GetTypeUrl(), ResponseNonce: answer.GetNonce()}
-	if err := c.stream.Send(ack); err != nil {
-		c.t.Fatal(err)
-	}
-	return changed, removed
 }

@@ -133,60 +133,12 @@ func TestRejection(t *testing.T) {
 		"the rejections are not counted")
 }
 
-// TestDelta holds that a client of the delta protocol is sent what changed and nothing else, also where it comes from
-// another replica with what it has.
-func TestDelta(t *testing.T) {
-	state := &script{complete: true}
-	state.set("a", webEntry("a", "10.0.0.1"))
-	state.set("b", webEntry("b", "10.0.0.2"))
-	s := serve(t, state, Options{})
-	c := connectDelta(t, s.Address(), entryType, nil)
-	if changed, removed := c.next(); len(changed) != 2 || removed != nil {
-		t.Errorf("at first came %v, and %v went", changed, removed)
-	}
-	s.change("a", webEntry("a", "10.0.0.9"))
-	if changed, removed := c.next(); !cmp.Equal(changed, []string{"ns/a.consul"}) || removed != nil {
-		t.Errorf("with a change came %v, and %v went", changed, removed)
-	}
-	s.change("b")
-	if changed, removed := c.next(); changed != nil || !cmp.Equal(removed, []string{"ns/b.consul"}) {
-		t.Errorf("with a removal came %v, and %v went", changed, removed)
-	}
-	again := connectDelta(t, s.Address(), entryType, c.held)
-	if changed, removed := again.next(); changed != nil || removed != nil {
-		t.Errorf("who has everything was sent %v and %v", changed, removed)
-	}
-}
-
 // TestNamesAreRefused holds that whoever asks for single resources is told how to ask.
 func TestNamesAreRefused(t *testing.T) {
 	s := serve(t, &script{complete: true}, Options{})
 	c := connect(t, s.Address(), nil)
 	c.send(&discovery.DiscoveryRequest{TypeUrl: entryType, ResourceNames: []string{"ns/a.consul"}})
 	eventually(t, func() bool { return status.Code(c.failed()) == codes.InvalidArgument }, "it was not refused")
-}
-
-// TestSlowClient holds that a client which acknowledges nothing holds up nobody, and is sent the newest when it does.
-func TestSlowClient(t *testing.T) {
-	s := serve(t, &script{complete: true}, Options{})
-	slow := &client{t: t, stream: dial(t, s.Address(), nil), mute: true}
-	slow.receive()
-	slow.send(&discovery.DiscoveryRequest{TypeUrl: entryType})
-	slow.await(entryType)
-	quick := connect(t, s.Address(), nil, entryType)
-	for n := range 20 {
-		s.change("a", webEntry("a", fmt.Sprint("10.0.0.", n)))
-		eventually(t, func() bool { return quick.count(entryType) >= n+2 }, "the quick client waits")
-	}
-	if count := slow.count(entryType); count != 1 {
-		t.Errorf("the slow client was sent %d answers that it had not asked for", count-1)
-	}
-	slow.mu.Lock()
-	slow.mute = false
-	last := slow.answers[0]
-	slow.mu.Unlock()
-	slow.send(&discovery.DiscoveryRequest{TypeUrl: entryType, VersionInfo: last.GetVersionInfo(), ResponseNonce: last.GetNonce()})
-	eventually(t, func() bool { return cmp.Equal(slow.holds(entryType), quick.holds(entryType)) }, "the slow client is behind")
 }
 
 // TestDrain holds that a server which stops says so, and that its clients' streams end without an error.
@@ -212,32 +164,5 @@ func TestPause(t *testing.T) {
 	}
 	if wait := pause(30 << 20); wait < 100*time.Millisecond || wait > time.Second {
 		t.Errorf("after 30 MB it waits %s", wait)
-	}
-}
-
-// TestStalledClient holds that a client which doesn't read, so that what it is sent fills its connection, holds up
-// nobody.
-func TestStalledClient(t *testing.T) {
-	state := &script{complete: true}
-	for n := range 100 { // 20 MB, far more than a connection takes in
-		large := webEntry(fmt.Sprint("large-", n))
-		large.Annotations = map[string]string{"text": strings.Repeat("x", 200_000)}
-		state.set(fmt.Sprint("large-", n), large)
-	}
-	s := serve(t, state, Options{})
-	stalled := dial(t, s.Address(), nil)
-	if err := stalled.Send(&discovery.DiscoveryRequest{TypeUrl: entryType}); err != nil {
-		t.Fatal(err)
-	}
-	eventually(t, func() bool { return testutil.ToFloat64(s.metrics.pushes.WithLabelValues("ServiceEntry")) == 1 }, "it was sent nothing")
-	quick := connect(t, s.Address(), nil, workloadType)
-	quick.await(workloadType)
-	for n := range 5 {
-		id := fmt.Sprint(n)
-		s.change("small", webEntry("small", "10.0.0.1"), workload("small", id, "10.0.0.1"))
-		quick.await(workloadType, "ns/small-"+id+".consul")
-	}
-	if sent := testutil.ToFloat64(s.metrics.pushes.WithLabelValues("ServiceEntry")); sent != 1 {
-		t.Errorf("the stalled client was sent %v answers", sent)
 	}
 }

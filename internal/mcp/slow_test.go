@@ -1,0 +1,61 @@
+package mcp
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	discovery "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
+	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+)
+
+// TestSlowClient holds that a client which acknowledges nothing holds up nobody, and is sent the newest when it does.
+func TestSlowClient(t *testing.T) {
+	s := serve(t, &script{complete: true}, Options{})
+	slow := &client{t: t, stream: dial(t, s.Address(), nil), mute: true}
+	slow.receive()
+	slow.send(&discovery.DiscoveryRequest{TypeUrl: entryType})
+	slow.await(entryType)
+	quick := connect(t, s.Address(), nil, entryType)
+	for n := range 20 {
+		s.change("a", webEntry("a", fmt.Sprint("10.0.0.", n)))
+		eventually(t, func() bool { return quick.count(entryType) >= n+2 }, "the quick client waits")
+	}
+	if count := slow.count(entryType); count != 1 {
+		t.Errorf("the slow client was sent %d answers that it had not asked for", count-1)
+	}
+	slow.mu.Lock()
+	slow.mute = false
+	last := slow.answers[0]
+	slow.mu.Unlock()
+	slow.send(&discovery.DiscoveryRequest{TypeUrl: entryType, VersionInfo: last.GetVersionInfo(), ResponseNonce: last.GetNonce()})
+	eventually(t, func() bool { return cmp.Equal(slow.holds(entryType), quick.holds(entryType)) }, "the slow client is behind")
+}
+
+// TestStalledClient holds that a client which doesn't read, so that what it is sent fills its connection, holds up
+// nobody.
+func TestStalledClient(t *testing.T) {
+	state := &script{complete: true}
+	for n := range 100 { // 20 MB, far more than a connection takes in
+		large := webEntry(fmt.Sprint("large-", n))
+		large.Annotations = map[string]string{"text": strings.Repeat("x", 200_000)}
+		state.set(fmt.Sprint("large-", n), large)
+	}
+	s := serve(t, state, Options{})
+	stalled := dial(t, s.Address(), nil)
+	if err := stalled.Send(&discovery.DiscoveryRequest{TypeUrl: entryType}); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, func() bool { return testutil.ToFloat64(s.metrics.pushes.WithLabelValues("ServiceEntry")) == 1 }, "it was sent nothing")
+	quick := connect(t, s.Address(), nil, workloadType)
+	quick.await(workloadType)
+	for n := range 5 {
+		id := fmt.Sprint(n)
+		s.change("small", webEntry("small", "10.0.0.1"), workload("small", id, "10.0.0.1"))
+		quick.await(workloadType, "ns/small-"+id+".consul")
+	}
+	if sent := testutil.ToFloat64(s.metrics.pushes.WithLabelValues("ServiceEntry")); sent != 1 {
+		t.Errorf("the stalled client was sent %v answers", sent)
+	}
+}
