@@ -3,6 +3,8 @@ package testbed
 import (
 	"context"
 	"errors"
+	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -24,6 +26,8 @@ type ConsulOptions struct {
 	Join *Consul
 	// JoinWAN is a server of another datacenter to join.
 	JoinWAN *Consul
+	// DNS is host:port of its DNS server; none where empty.
+	DNS string
 	// HCL is further configuration.
 	HCL string
 	// Token is used to find out whether the agent is ready.
@@ -59,7 +63,7 @@ func (r *Run) StartConsul(ctx context.Context, options ConsulOptions) (*Consul, 
 	}
 	args := []string{
 		"agent", "-node=" + options.Name, "-datacenter=" + options.Datacenter, "-bind=127.0.0.1", "-client=127.0.0.1",
-		"-http-port=" + strconv.Itoa(http), "-dns-port=-1", "-grpc-port=-1", "-grpc-tls-port=-1",
+		"-http-port=" + strconv.Itoa(http), "-grpc-port=-1", "-grpc-tls-port=-1",
 		"-server-port=" + strconv.Itoa(server), "-serf-lan-port=" + strconv.Itoa(lan), "-serf-wan-port=" + strconv.Itoa(wan),
 		"-log-level=warn", "-hcl=connect{enabled=false}", "-hcl=disable_update_check=true",
 	}
@@ -67,7 +71,11 @@ func (r *Run) StartConsul(ctx context.Context, options ConsulOptions) (*Consul, 
 	if err != nil {
 		return nil, err
 	}
-	args = append(args, role...)
+	dns, err := options.dns()
+	if err != nil {
+		return nil, err
+	}
+	args = append(append(args, role...), dns...)
 	if options.HCL != "" {
 		file := filepath.Join(r.dir, "consul-"+options.Name+".hcl")
 		if err := os.WriteFile(file, []byte(options.HCL), 0o600); err != nil {
@@ -108,6 +116,15 @@ func (o ConsulOptions) role(folder func() (string, error)) ([]string, error) {
 		args = append(args, "-retry-join-wan="+loopback(o.JoinWAN.wan))
 	}
 	return args, nil
+}
+
+// dns returns the arguments that say where it answers DNS.
+func (o ConsulOptions) dns() ([]string, error) {
+	if o.DNS == "" {
+		return []string{"-dns-port=-1"}, nil
+	}
+	host, port, err := net.SplitHostPort(o.DNS)
+	return []string{"-dns-port=" + port, fmt.Sprintf("-hcl=addresses{dns=%q}", host)}, err
 }
 
 // Restart starts a stopped agent again and waits until it is ready.

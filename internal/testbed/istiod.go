@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -35,11 +36,13 @@ type Istiod struct {
 	Outbound, Inbound int
 }
 
-// IstiodOptions say what istiod reads beside a Kubernetes API.
+// IstiodOptions say what istiod reads beside a Kubernetes API, and whom it serves.
 type IstiodOptions struct {
 	// ConfigSources are entries of the mesh configuration, in YAML each, that come before the Kubernetes API; none
 	// leaves that out.
 	ConfigSources []string
+	// Pod is one whose sidecar is a whole one: istiod issues certificates, and mutual TLS is automatic.
+	Pod *Pod
 }
 
 // StartIstiod starts a real istiod that reads a Kubernetes API, and waits until it is ready. It is set up for an
@@ -48,13 +51,13 @@ func (r *Run) StartIstiod(ctx context.Context, kube *Kube) (*Istiod, error) {
 	return r.StartIstiodWith(ctx, kube, IstiodOptions{})
 }
 
-// StartIstiodWith is StartIstiod for an istiod that reads more.
+// StartIstiodWith is StartIstiod for an istiod that reads more, or serves a pod.
 func (r *Run) StartIstiodWith(ctx context.Context, kube *Kube, options IstiodOptions) (*Istiod, error) {
 	path, err := Binary(IstiodBinary)
 	if err != nil {
 		return nil, err
 	}
-	if err := disableMutualTLS(ctx, kube.REST); err != nil {
+	if err := prepareIstio(ctx, kube.REST, options.Pod == nil); err != nil {
 		return nil, fmt.Errorf("istiod: %w", err)
 	}
 	i := &Istiod{}
@@ -64,6 +67,11 @@ func (r *Run) StartIstiodWith(ctx context.Context, kube *Kube, options IstiodOpt
 	}
 	// The usual 15001 and 15006 are moved, so that two runs on one machine don't clash.
 	mesh := fmt.Sprintf("enableAutoMtls: false\nproxyListenPort: %d\nproxyInboundListenPort: %d\n", i.Outbound, i.Inbound)
+	secure := ""
+	if options.Pod != nil {
+		i.Outbound, i.Inbound = 15001, 15006
+		mesh, secure = "enableAutoMtls: true\n", net.JoinHostPort(options.Pod.Gateway, strconv.Itoa(istiodSecurePort))
+	}
 	if len(options.ConfigSources) > 0 { // naming any replaces the default
 		mesh += "configSources:\n- " + strings.Join(options.ConfigSources, "\n- ") + "\n- {address: \"k8s://\"}\n"
 	}
@@ -77,7 +85,7 @@ func (r *Run) StartIstiodWith(ctx context.Context, kube *Kube, options IstiodOpt
 		"PILOT_ENABLE_METADATA_EXCHANGE=false", "PILOT_ENABLE_ALPN_FILTER=false",
 	},
 		"discovery", "--kubeconfig", kube.Kubeconfig, "--meshConfig", meshFile, "--registries", "Kubernetes",
-		"--httpsAddr", "", "--secureGRPCAddr", "", "--grpcAddr", i.XDS, "--httpAddr", loopback(web),
+		"--httpsAddr", "", "--secureGRPCAddr", secure, "--grpcAddr", i.XDS, "--httpAddr", loopback(web),
 		"--monitoringAddr", loopback(monitoring), "--ctrlz_port", strconv.Itoa(ctrlz))
 	if err != nil {
 		return nil, err
@@ -120,8 +128,8 @@ func (i *Istiod) Metric(ctx context.Context, name string, labels ...string) (flo
 	return metric(ctx, i.Monitoring, name, labels)
 }
 
-// disableMutualTLS makes Istio's namespace and the policy that lets a sidecar without certificates start.
-func disableMutualTLS(ctx context.Context, config *rest.Config) error {
+// prepareIstio makes Istio's namespace and, where asked, the policy that lets a sidecar without certificates start.
+func prepareIstio(ctx context.Context, config *rest.Config, plain bool) error {
 	core, err := kubernetes.NewForConfig(config)
 	if err != nil {
 		return err
@@ -129,6 +137,9 @@ func disableMutualTLS(ctx context.Context, config *rest.Config) error {
 	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: systemNamespace}}
 	if _, err := core.CoreV1().Namespaces().Create(ctx, namespace, metav1.CreateOptions{}); err != nil && !apierrors.IsAlreadyExists(err) {
 		return err
+	}
+	if !plain {
+		return nil
 	}
 	client, err := istio.NewForConfig(config)
 	if err != nil {

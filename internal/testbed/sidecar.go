@@ -1,0 +1,143 @@
+package testbed
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+
+	authenticationv1 "k8s.io/api/authentication/v1"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
+)
+
+const (
+	// istiodHost is what istiod's own certificate says.
+	istiodHost = "istiod.istio-system.svc"
+	// istiodSecurePort is where agents find istiod.
+	istiodSecurePort = 15012
+	// sidecarUser is the user whose connections aren't redirected.
+	sidecarUser = "1337"
+	// consumer is the name of the pod and of its service account.
+	consumer = "consumer"
+)
+
+// The files of a pod's folder.
+const (
+	agentFile     = "pilot-agent"
+	envoyFile     = "envoy"
+	bootstrapFile = "envoy_bootstrap.json"
+	startEnvoy    = "start-envoy"
+)
+
+// StartSidecar starts Istio's agent in the pod, which gets a certificate from istiod, starts Envoy, and resolves names
+// where the pod's options say so; and has what the pod's programs send go there, by Istio's own rules. It waits until
+// Envoy is ready. Istiod must be the pod's.
+func (p *Pod) StartSidecar(ctx context.Context, kube *Kube, istiod *Istiod) (*Process, error) {
+	if err := p.furnish(ctx, kube); err != nil {
+		return nil, fmt.Errorf("sidecar: %w", err)
+	}
+	if err := p.redirect(ctx); err != nil {
+		return nil, fmt.Errorf("sidecar: %w", err)
+	}
+	env, err := p.environment()
+	if err != nil {
+		return nil, err
+	}
+	nsenter, err := exec.LookPath("nsenter")
+	if err != nil {
+		return nil, err
+	}
+	// A change of user takes back that a program ends with its parent, so that comes after it.
+	args := append(p.enter(), "setpriv", "--reuid", sidecarUser, "--regid", sidecarUser, "--clear-groups", "--pdeathsig", "KILL",
+		"env", "--chdir", p.dir, "./"+agentFile, "proxy", "sidecar",
+		"--domain", consumerNamespace+".svc.cluster.local", "--templateFile", bootstrapFile)
+	agent, err := p.run.Start(agentFile, nsenter, env, args...)
+	if err != nil {
+		return nil, err
+	}
+	return agent, agent.ready(ctx, func(ctx context.Context) error {
+		return getOK(ctx, "http://"+p.Address+":15021/healthz/ready") // as the kubelet asks
+	})
+}
+
+func (p *Pod) environment() ([]string, error) {
+	proxy, err := json.Marshal(object{
+		"discoveryAddress": istiodHost + ":" + strconv.Itoa(istiodSecurePort), "configPath": filepath.Join(p.dir, "proxy"),
+		"binaryPath": filepath.Join(p.dir, startEnvoy), "concurrency": 1, "terminationDrainDuration": "0.1s",
+	})
+	return []string{
+		"POD_NAME=" + consumer, "POD_NAMESPACE=" + consumerNamespace, "SERVICE_ACCOUNT=" + consumer, "INSTANCE_IP=" + p.Address,
+		"CA_ADDR=" + istiodHost + ":" + strconv.Itoa(istiodSecurePort), "PILOT_CERT_PROVIDER=istiod", "TRUST_DOMAIN=cluster.local",
+		"ISTIO_META_CLUSTER_ID=Kubernetes", "ISTIO_META_INTERCEPTION_MODE=REDIRECT",
+		"ISTIO_META_DNS_CAPTURE=" + strconv.FormatBool(p.options.DNSCapture), "PROXY_CONFIG=" + string(proxy),
+	}, err
+}
+
+// redirect does what Istio's init container does in a pod, with the arguments of its template.
+func (p *Pod) redirect(ctx context.Context) error {
+	return command(ctx, append(append([]string{"nsenter"}, p.enter()...), filepath.Join(p.dir, agentFile), "istio-iptables",
+		"-p", "15001", "-z", "15006", "-u", sidecarUser, "-m", "REDIRECT", "-i", "*", "-x", "", "-b", "*", "-d", "15090,15021,15020",
+		"--redirect-dns="+strconv.FormatBool(p.options.DNSCapture))...)
+}
+
+// furnish writes what Kubernetes would mount in a pod.
+func (p *Pod) furnish(ctx context.Context, kube *Kube) error {
+	template, err := istioFile(bootstrapFile)
+	if err != nil {
+		return err
+	}
+	token, root, err := kube.credentials(ctx)
+	if err != nil {
+		return err
+	}
+	for name, content := range map[string]string{
+		bootstrapFile:                         string(template),
+		"var/run/secrets/istio/root-cert.pem": root,
+		"var/run/secrets/tokens/istio-token":  token,
+		// The agent, when it is killed, leaves Envoy behind.
+		startEnvoy: fmt.Sprintf("#!/bin/sh\nexec setpriv --pdeathsig KILL %s \"$@\"\n", filepath.Join(p.dir, envoyFile)),
+	} {
+		if err := os.MkdirAll(filepath.Dir(filepath.Join(p.dir, name)), 0o755); err != nil {
+			return err
+		}
+		if err := p.write(name, content); err != nil {
+			return err
+		}
+	}
+	if err := os.Chmod(filepath.Join(p.dir, startEnvoy), 0o755); err != nil {
+		return err
+	}
+	return command(ctx, "chown", "-R", sidecarUser+":"+sidecarUser, p.dir)
+}
+
+// credentials returns a token of the consumer's service account for istiod, and istiod's root certificate.
+func (k *Kube) credentials(ctx context.Context) (token, root string, err error) {
+	client, err := kubernetes.NewForConfig(k.REST)
+	if err != nil {
+		return "", "", err
+	}
+	accounts := client.CoreV1().ServiceAccounts(consumerNamespace)
+	account := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Name: consumer}}
+	if _, err := accounts.Create(ctx, account, metav1.CreateOptions{}); err != nil && !apierrors.IsAlreadyExists(err) {
+		return "", "", err
+	}
+	request := &authenticationv1.TokenRequest{Spec: authenticationv1.TokenRequestSpec{Audiences: []string{"istio-ca"}}}
+	if request, err = accounts.CreateToken(ctx, consumer, request, metav1.CreateOptions{}); err != nil {
+		return "", "", err
+	}
+	err = Poll(ctx, startTimeout, func(ctx context.Context) error {
+		config, err := client.CoreV1().ConfigMaps(consumerNamespace).Get(ctx, "istio-ca-root-cert", metav1.GetOptions{})
+		if err != nil {
+			return err
+		}
+		root = config.Data["root-cert.pem"]
+		return nil
+	})
+	return request.Status.Token, root, err
+}
