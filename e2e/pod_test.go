@@ -25,6 +25,8 @@ type podWorld struct {
 	*world
 	pod    *testbed.Pod
 	v1, v2 *testbed.Process
+	// config is isthmus's configuration file.
+	config string
 }
 
 func newPodWorld(t *testing.T, options testbed.PodOptions, isthmus ...string) *podWorld {
@@ -48,11 +50,10 @@ func (w *podWorld) startPod(ctx context.Context, options testbed.PodOptions, ist
 	if err = w.startProviders(); err != nil {
 		return err
 	}
-	config, err := w.run.Config(`mesh: {hosts: ["{{ .Name }}"]}` + "\n")
-	if err != nil {
+	if w.config, err = w.run.Config(`mesh: {hosts: ["{{ .Name }}"]}` + "\n"); err != nil {
 		return err
 	}
-	args := append([]string{"--namespace", namespace, "--config", config}, isthmus...)
+	args := append([]string{"--namespace", namespace, "--config", w.config}, isthmus...)
 	if w.isthmus, err = w.run.StartIsthmus(w.consul, w.kube, args...); err != nil {
 		return err
 	}

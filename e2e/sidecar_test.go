@@ -9,10 +9,6 @@ import (
 	"syscall"
 	"testing"
 
-	networking "istio.io/api/networking/v1alpha3"
-	networkingv1 "istio.io/client-go/pkg/apis/networking/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-
 	"github.com/isthmus-mesh/isthmus/internal/testbed"
 )
 
@@ -25,6 +21,7 @@ func TestSidecar(t *testing.T) {
 	t.Run("mutual TLS is on, and providers are called in plain text", w.testMutualTLS)
 	t.Run("a split by version is obeyed", w.testSplit)
 	t.Run("a critical provider gets no more calls", w.testCritical)
+	t.Run("a Service makes a split by the bare name", w.testBareSplit)
 }
 
 // TestSidecarWithoutDNSProxy holds the same where Istio's DNS proxy is off, for a caller whose name server is a Consul
@@ -88,44 +85,6 @@ func (w *podWorld) testMutualTLS(t *testing.T) {
 		eventually(t, func(ctx context.Context) error {
 			return w.says(ctx, want, "curl", "--silent", "--show-error", "http://127.0.0.1:15000/"+page)
 		})
-	}
-}
-
-// testSplit sends one call of ten to v2.
-func (w *podWorld) testSplit(t *testing.T) {
-	client := w.istio.NetworkingV1()
-	rule := &networkingv1.DestinationRule{
-		ObjectMeta: metav1.ObjectMeta{Name: "student-service"},
-		Spec: networking.DestinationRule{Host: studentHost, Subsets: []*networking.Subset{
-			{Name: "v1", Labels: map[string]string{"version": "v1"}}, {Name: "v2", Labels: map[string]string{"version": "v2"}},
-		}},
-	}
-	to := func(subset string, weight int32) *networking.HTTPRouteDestination {
-		return &networking.HTTPRouteDestination{Weight: weight, Destination: &networking.Destination{Host: studentHost, Subset: subset}}
-	}
-	route := &networkingv1.VirtualService{
-		ObjectMeta: metav1.ObjectMeta{Name: "student-service"},
-		Spec: networking.VirtualService{Hosts: []string{studentHost}, Http: []*networking.HTTPRoute{
-			{Route: []*networking.HTTPRouteDestination{to("v1", 90), to("v2", 10)}},
-		}},
-	}
-	if _, err := client.DestinationRules(consumerNamespace).Create(t.Context(), rule, metav1.CreateOptions{}); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := client.VirtualServices(consumerNamespace).Create(t.Context(), route, metav1.CreateOptions{}); err != nil {
-		t.Fatal(err)
-	}
-	for _, authority := range []string{studentHost, fmt.Sprint(studentHost, ":", studentPort)} {
-		eventually(t, func(ctx context.Context) error {
-			answers, err := w.call(ctx, authority, 200)
-			if err == nil && (answers["v2"] < 1 || answers["v2"] > 60) { // 20 are due, and 100 without the rule
-				err = fmt.Errorf("%s: answers: %v", authority, answers)
-			}
-			return err
-		})
-	}
-	if err := client.VirtualServices(consumerNamespace).Delete(t.Context(), route.Name, metav1.DeleteOptions{}); err != nil {
-		t.Fatal(err)
 	}
 }
 
