@@ -91,6 +91,7 @@ func New(options Options) (*Output, error) {
 		config.QPS = float32(options.WritesPerSecond)
 		config.Burst = max(1, int(options.WritesPerSecond))
 	}
+	config.Wrap(func(next http.RoundTripper) http.RoundTripper { return overload{next} })
 	options.REST = config
 	httpClient, err := rest.HTTPClientFor(config)
 	if err != nil {
