@@ -39,6 +39,12 @@ func statusOf(c *corev1.ConfigMap) (status, error) {
 			return s, fmt.Errorf("ConfigMap %s/%s: %s is not what isthmus writes; delete the ConfigMap: %w", c.Namespace, c.Name, statusKey, err)
 		}
 	}
+	if s.Holds == nil {
+		s.Holds = map[string]guard.Hold{}
+	}
+	if s.Released == nil {
+		s.Released = map[string]time.Time{}
+	}
 	return s, nil
 }
 
@@ -85,6 +91,9 @@ func (m *Memory) keep(ctx context.Context, release func(source string)) error {
 	m.mu.Lock()
 	holds := maps.Clone(m.holds)
 	m.mu.Unlock()
+	if holds == nil {
+		return nil // nothing was recalled yet: what is held is not known
+	}
 	asked := requests(found)
 	waiting := false
 	for source, hold := range holds {

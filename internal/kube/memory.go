@@ -26,7 +26,7 @@ type Memory struct {
 	failures int
 
 	mu sync.Mutex
-	// holds are all in force here.
+	// holds are all in force here; nil before that is known.
 	holds map[string]guard.Hold
 }
 
@@ -51,6 +51,7 @@ func (m *Memory) Recall(ctx context.Context) (bridge.Recollection, error) {
 	m.mu.Lock()
 	m.holds = status.Holds
 	m.mu.Unlock()
+	m.ring()
 	recollection.Holds = maps.Clone(status.Holds)
 	return recollection, nil
 }

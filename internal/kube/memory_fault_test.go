@@ -66,6 +66,29 @@ func TestHoldsUnderFaults(t *testing.T) {
 	}
 }
 
+// TestHoldsBeforeTheyAreRecalled holds that a leader that doesn't know yet what is held doesn't say that nothing is.
+func TestHoldsBeforeTheyAreRecalled(t *testing.T) {
+	t.Parallel()
+	const ns = "holds-unknown"
+	b, api := newBoard(ns), newClient(t)
+	first := startMemory(t, b, nil)
+	first.Memory().Remember(bridge.Change{Holds: flood()})
+	eventually(t, []string{"RemovalsHeld"}, events(t, api, ns))
+	if err := first.stop(); err != nil {
+		t.Fatal(err)
+	}
+	next := startMemory(t, b, nil)
+	next.waitReady(t)
+	eventually(t, 0, func() int { return len(next.Memory().wake) }) // it has looked
+	recollection, err := next.Memory().Recall(t.Context())
+	if err != nil || len(recollection.Holds) != 1 {
+		t.Errorf("recalled %v, %v", recollection.Holds, err)
+	}
+	if writes := next.writes(t); len(writes) > 0 {
+		t.Errorf("it wrote %v", writes)
+	}
+}
+
 // TestHoldsOfTheNext holds that a leader of the past, cut off in the middle of writing what is held, gives that up, and
 // that what arrives late doesn't undo what the next one says.
 func TestHoldsOfTheNext(t *testing.T) {
