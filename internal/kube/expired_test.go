@@ -17,7 +17,29 @@ import (
 // nobody is alarmed.
 func TestWatchExpired(t *testing.T) {
 	t.Parallel()
-	const ns = "expired"
+	for _, c := range []struct {
+		name   string
+		refuse func(http.ResponseWriter)
+		// counted is how often the metric tells of it.
+		counted float64
+	}{
+		{"answer", func(w http.ResponseWriter) { faults.Refuse(w, http.StatusGone, metav1.StatusReasonExpired) }, 2},
+		// As the API server's watch cache says it.
+		{"stream", func(w http.ResponseWriter) {
+			w.Header().Set("Content-Type", "application/json")
+			_, _ = w.Write([]byte(`{"type":"ERROR","object":{"kind":"Status","apiVersion":"v1","metadata":{},"status":"Failure",` +
+				`"message":"too old resource version: 1 (2)","reason":"Expired","code":410}}` + "\n"))
+		}, 0},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			testExpired(t, "expired-"+c.name, c.refuse, c.counted)
+		})
+	}
+}
+
+func testExpired(t *testing.T, ns string, refuse func(http.ResponseWriter), counted float64) {
+	t.Helper()
 	b, api := newBoard(ns), newClient(t)
 	front, behind := faults.NewFront(t, apiServer(t).REST)
 	wire, config := faults.REST(t, behind)
@@ -32,7 +54,7 @@ func TestWatchExpired(t *testing.T) {
 		if r.URL.Query().Get("watch") != "true" || !strings.Contains(r.URL.Path, "entries") || refused.Add(1) > 2 {
 			return false
 		}
-		faults.Refuse(w, http.StatusGone, metav1.StatusReasonExpired)
+		refuse(w)
 		return true
 	})
 	wire.Cut()
@@ -45,7 +67,8 @@ func TestWatchExpired(t *testing.T) {
 		"SE " + ns + "/db.consul", "SE " + ns + "/web.consul",
 		"WLE " + ns + "/" + wle("db", "1") + " v1", "WLE " + ns + "/" + wle("web", "1") + " v1",
 	}, objects(t, api, ns))
-	eventually(t, 2.0, func() float64 { return r.value(t, "isthmus_kubernetes_watch_errors_total", "reason", "Expired") })
+	eventually(t, true, func() bool { return refused.Load() >= 2 })
+	eventually(t, counted, func() float64 { return r.value(t, "isthmus_kubernetes_watch_errors_total", "reason", "Expired") })
 	b.set("db", map[string]string{"1": "v2"})
 	eventually(t, []string{"v1", "v2"}, endpoints(t, api, ns))
 	assertWrites(t, r, map[string]int{"apply": before["apply"] + 2})
