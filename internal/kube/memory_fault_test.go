@@ -79,7 +79,9 @@ func TestHoldsBeforeTheyAreRecalled(t *testing.T) {
 	}
 	next := startMemory(t, b, nil)
 	next.waitReady(t)
-	eventually(t, 0, func() int { return len(next.Memory().wake) }) // it has looked
+	if err := next.Memory().keep(t.Context(), func(string) {}); err != nil {
+		t.Fatal(err)
+	}
 	recollection, err := next.Memory().Recall(t.Context())
 	if err != nil || len(recollection.Holds) != 1 {
 		t.Errorf("recalled %v, %v", recollection.Holds, err)
