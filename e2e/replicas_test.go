@@ -155,8 +155,14 @@ func (w *world) applied(t *testing.T) int {
 // startReplica starts a daemon with a lease that is short enough for a test.
 func (w *world) startReplica(t *testing.T) *testbed.Isthmus {
 	t.Helper()
+	return w.startReplicaWith(t, "")
+}
+
+// startReplicaWith starts a daemon with such a lease, and more lines of configuration for Kubernetes.
+func (w *world) startReplicaWith(t *testing.T, more string) *testbed.Isthmus {
+	t.Helper()
 	config := filepath.Join(t.TempDir(), "isthmus.yaml")
-	content := "kubernetes: {leaderElection: {leaseDuration: 4s, renewDeadline: 3s, retryPeriod: 500ms}}\n"
+	content := "kubernetes:\n  leaderElection: {leaseDuration: 4s, renewDeadline: 3s, retryPeriod: 500ms}\n" + more
 	if err := os.WriteFile(config, []byte(content), 0o600); err != nil {
 		t.Fatal(err)
 	}

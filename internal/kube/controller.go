@@ -25,6 +25,8 @@ const (
 	lastRetry  = 2 * time.Second
 	// refusedRetry is for what the API server refused for a reason that lies in the object.
 	refusedRetry = 5 * time.Minute
+	// scoutRetry is for one of the services that miss the same right.
+	scoutRetry = 5 * time.Second
 )
 
 // newController makes a controller whose requests are names of services. It runs on every replica, so that a

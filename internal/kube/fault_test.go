@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	dto "github.com/prometheus/client_model/go"
 	networkingv1 "istio.io/client-go/pkg/apis/networking/v1"
 	"k8s.io/apimachinery/pkg/watch"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -80,8 +81,8 @@ func (h *history) assertNothingRemoved(t *testing.T) {
 	}
 }
 
-// value returns a metric's value, the sum over its labels.
-func (r *running) value(t *testing.T, name string) float64 {
+// value returns a metric's value, the sum over all series that have the labels, given as name and value by turns.
+func (r *running) value(t *testing.T, name string, labels ...string) float64 {
 	t.Helper()
 	families, err := r.registry.Gather()
 	if err != nil {
@@ -91,11 +92,27 @@ func (r *running) value(t *testing.T, name string) float64 {
 	for _, family := range families {
 		if family.GetName() == name {
 			for _, metric := range family.GetMetric() {
+				if !labelled(metric, labels) {
+					continue
+				}
 				sum += metric.GetGauge().GetValue() + metric.GetCounter().GetValue()
 			}
 		}
 	}
 	return sum
+}
+
+func labelled(metric *dto.Metric, wanted []string) bool {
+	labels := map[string]string{}
+	for _, label := range metric.GetLabel() {
+		labels[label.GetName()] = label.GetValue()
+	}
+	for i := 0; i < len(wanted); i += 2 {
+		if labels[wanted[i]] != wanted[i+1] {
+			return false
+		}
+	}
+	return true
 }
 
 // told counts the log's lines that say something.

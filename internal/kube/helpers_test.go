@@ -11,6 +11,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	networkingv1 "istio.io/client-go/pkg/apis/networking/v1"
+	registrationv1 "k8s.io/api/admissionregistration/v1"
+	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -23,14 +25,7 @@ import (
 // grantView lets the user "viewer" look at namespaces, and do nothing else.
 func grantView(t *testing.T, _ client.Client) {
 	t.Helper()
-	scheme := runtime.NewScheme()
-	if err := rbacv1.AddToScheme(scheme); err != nil {
-		t.Fatal(err)
-	}
-	c, err := client.New(apiServer(t).REST, client.Options{Scheme: scheme})
-	if err != nil {
-		t.Fatal(err)
-	}
+	c := newAdmin(t)
 	role := &rbacv1.ClusterRole{
 		ObjectMeta: metav1.ObjectMeta{Name: "viewer"},
 		Rules:      []rbacv1.PolicyRule{{APIGroups: []string{""}, Resources: []string{"namespaces"}, Verbs: []string{"get", "list"}}},
@@ -83,6 +78,22 @@ func (l *logBuffer) String() string {
 func newClient(t *testing.T) client.Client {
 	t.Helper()
 	c, err := client.New(apiServer(t).REST, client.Options{Scheme: scheme, Mapper: mapper})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// newAdmin returns a client of what only an administrator touches: rights, webhooks and leases.
+func newAdmin(t *testing.T) client.Client {
+	t.Helper()
+	scheme := runtime.NewScheme()
+	for _, add := range []func(*runtime.Scheme) error{rbacv1.AddToScheme, registrationv1.AddToScheme, coordinationv1.AddToScheme} {
+		if err := add(scheme); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c, err := client.New(apiServer(t).REST, client.Options{Scheme: scheme})
 	if err != nil {
 		t.Fatal(err)
 	}

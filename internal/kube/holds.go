@@ -39,6 +39,12 @@ func statusOf(c *corev1.ConfigMap) (status, error) {
 			return s, fmt.Errorf("ConfigMap %s/%s: %s is not what isthmus writes; delete the ConfigMap: %w", c.Namespace, c.Name, statusKey, err)
 		}
 	}
+	if s.Holds == nil {
+		s.Holds = map[string]guard.Hold{}
+	}
+	if s.Released == nil {
+		s.Released = map[string]time.Time{}
+	}
 	return s, nil
 }
 
@@ -85,6 +91,9 @@ func (m *Memory) keep(ctx context.Context, release func(source string)) error {
 	m.mu.Lock()
 	holds := maps.Clone(m.holds)
 	m.mu.Unlock()
+	if holds == nil {
+		return nil // nothing was recalled yet: what is held is not known
+	}
 	asked := requests(found)
 	waiting := false
 	for source, hold := range holds {
@@ -94,14 +103,22 @@ func (m *Memory) keep(ctx context.Context, release func(source string)) error {
 			waiting = true // Remember tells when it is done
 		}
 	}
-	if waiting || m.output.term.Load() == nil {
+	term := m.output.term.Load()
+	if waiting || term == nil {
 		return nil
 	}
+	// What is being written is given up when this replica no longer leads; the next term begins with a look.
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(*term, cancel)()
 	next := status{Holds: holds, Released: maps.Clone(said.Released)}
 	for _, source := range asked {
 		next.Released[source] = time.Now().UTC()
 	}
-	return m.write(ctx, found, said, next)
+	if err := m.write(ctx, found, said, next); ctx.Err() == nil {
+		return err
+	}
+	return nil
 }
 
 // write brings the ConfigMap up to date, and tells events of what began and ended.
@@ -114,7 +131,7 @@ func (m *Memory) write(ctx context.Context, found *corev1.ConfigMap, said, next 
 	if err != nil || text == before && len(requests(found)) == 0 {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, writeTimeout)
+	ctx, cancel := m.output.writing(ctx)
 	defer cancel()
 	wanted := found.DeepCopy()
 	wanted.Data = map[string]string{statusKey: text}
@@ -123,9 +140,11 @@ func (m *Memory) write(ctx context.Context, found *corev1.ConfigMap, said, next 
 		wanted.Namespace, wanted.Name = m.at.Namespace, m.at.Name
 		wanted.Labels = map[string]string{mesh.ManagedByLabel: mesh.ManagedBy}
 		err = m.output.client.Create(ctx, wanted, client.FieldOwner(FieldOwner))
+		m.output.metrics.wrote("create", "ConfigMap", err)
 	} else {
 		// An update names the version that it follows: what somebody asked for meanwhile isn't overwritten.
 		err = m.output.client.Update(ctx, wanted, client.FieldOwner(FieldOwner))
+		m.output.metrics.wrote("update", "ConfigMap", err)
 	}
 	if err != nil {
 		return err

@@ -13,6 +13,7 @@ import (
 // TestLateWrites holds that what a leader of the past had sent, and what arrives long after another one has taken over,
 // undoes nothing; and that the old leader sends nothing more once its lease may be another's.
 func TestLateWrites(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name string
 		// change makes the old leader send a write that is held up.
@@ -24,6 +25,7 @@ func TestLateWrites(t *testing.T) {
 		{"a removal", map[string]string{"2": "v1"}, http.MethodDelete, http.StatusConflict},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
 			ns := "late-" + strings.ToLower(c.method)
 			b, api := newBoard(ns), newClient(t)
 			front, config := faults.NewFront(t, apiServer(t).REST)
@@ -71,6 +73,7 @@ func TestLateWrites(t *testing.T) {
 // TestLateCreation holds that an object which a leader of the past creates late, over what the new one has made of it,
 // is put right at once: a creation can't say what it was decided on.
 func TestLateCreation(t *testing.T) {
+	t.Parallel()
 	const ns = "late-creation"
 	b, api := newBoard(ns), newClient(t)
 	front, config := faults.NewFront(t, apiServer(t).REST)

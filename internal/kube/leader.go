@@ -7,6 +7,7 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	coordinationv1 "k8s.io/client-go/kubernetes/typed/coordination/v1"
+	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/leaderelection"
 	"k8s.io/client-go/tools/leaderelection/resourcelock"
 )
@@ -46,7 +47,9 @@ func (o *Output) lead(ctx context.Context) error {
 
 func (o *Output) newElector() (*leaderelection.LeaderElector, error) {
 	election := o.options.Election
-	client, err := coordinationv1.NewForConfigAndClient(o.options.REST, o.http)
+	config := rest.CopyConfig(o.options.REST)
+	config.RateLimiter = nil // a lease doesn't wait behind writes
+	client, err := coordinationv1.NewForConfigAndClient(config, o.http)
 	if err != nil {
 		return nil, err
 	}
@@ -58,7 +61,7 @@ func (o *Output) newElector() (*leaderelection.LeaderElector, error) {
 				Client:     client,
 				LockConfig: resourcelock.ResourceLockConfig{Identity: election.Identity},
 			},
-			timeout: election.RenewDeadline / 2,
+			timeout: min(election.RenewDeadline/2, leaseTimeout),
 			renewed: &o.renewed,
 		},
 		LeaseDuration:   election.LeaseDuration,

@@ -8,6 +8,9 @@ import (
 	"k8s.io/client-go/tools/leaderelection/resourcelock"
 )
 
+// leaseTimeout bounds one request for the lease. An isthmus that ends, and can't give its lease back, waits for so long.
+const leaseTimeout = 5 * time.Second
+
 // lease is the lock of an election that knows until when it is surely held. client-go's elector ends a leader's
 // context only after it has tried to give the lease back, which takes RenewDeadline more where the API server hangs:
 // others lead by then.

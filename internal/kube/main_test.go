@@ -2,6 +2,7 @@ package kube
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -33,6 +34,10 @@ var shared struct {
 
 func TestMain(m *testing.M) {
 	klog.SetLogger(logr.Discard())
+	flag.Parse()
+	if err := flag.Set("test.parallel", "8"); err != nil { // they wait more than they compute
+		panic(err)
+	}
 	dir, err := os.MkdirTemp("", "isthmus")
 	if err != nil {
 		panic(err)

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/isthmus-mesh/isthmus/internal/bridge"
@@ -20,9 +21,12 @@ type Memory struct {
 	at     client.ObjectKey
 	// wake holds a value while the ConfigMap may differ from what it should say.
 	wake chan struct{}
+	// failing says that the log was told of a trouble, failures counts the looks since the last that succeeded.
+	failing  bool
+	failures int
 
 	mu sync.Mutex
-	// holds are all in force here.
+	// holds are all in force here; nil before that is known.
 	holds map[string]guard.Hold
 }
 
@@ -47,6 +51,7 @@ func (m *Memory) Recall(ctx context.Context) (bridge.Recollection, error) {
 	m.mu.Lock()
 	m.holds = status.Holds
 	m.mu.Unlock()
+	m.ring()
 	recollection.Holds = maps.Clone(status.Holds)
 	return recollection, nil
 }
@@ -110,7 +115,6 @@ func (m *Memory) Run(ctx context.Context, release func(source string)) error {
 	case <-ctx.Done():
 		return nil
 	}
-	failing := false
 	for {
 		select {
 		case <-ctx.Done():
@@ -121,22 +125,32 @@ func (m *Memory) Run(ctx context.Context, release func(source string)) error {
 		if ctx.Err() != nil {
 			return nil
 		}
-		pause := holdsPause
-		if err != nil {
-			pause = holdsRetry
-			m.ring()
-		}
-		switch {
-		case err != nil && !failing:
-			m.output.log.Error("the ConfigMap that says what is held can't be written; tried again until it can",
-				"configmap", m.at.String(), "error", err)
-		case err == nil && failing:
-			m.output.log.Info("the ConfigMap that says what is held is written again", "configmap", m.at.String())
-		}
-		failing = err != nil
 		select {
 		case <-ctx.Done():
-		case <-time.After(pause):
+		case <-time.After(m.report(err)):
 		}
 	}
+}
+
+// report says when the ConfigMap begins to be in trouble and when that is over. It returns how long to wait for the
+// next look. That somebody else was faster is no trouble, as long as it doesn't last: what they wrote is seen in a moment.
+func (m *Memory) report(err error) time.Duration {
+	if err == nil {
+		if m.failing {
+			m.output.log.Info("the ConfigMap that says what is held is written again", "configmap", m.at.String())
+		}
+		m.failing, m.failures = false, 0
+		return holdsPause
+	}
+	m.ring()
+	m.failures++
+	if (apierrors.IsConflict(err) || apierrors.IsAlreadyExists(err)) && m.failures < tolerated {
+		return holdsPause
+	}
+	if !m.failing {
+		m.failing = true
+		m.output.log.Error("the ConfigMap that says what is held can't be written; tried again until it can",
+			"configmap", m.at.String(), "error", err)
+	}
+	return holdsRetry
 }

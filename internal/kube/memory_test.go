@@ -60,6 +60,7 @@ func flood() map[string]guard.Hold {
 // TestHoldsAreKept holds that the ConfigMap says what is held, that an event tells of it, and that an annotation
 // releases it on every replica.
 func TestHoldsAreKept(t *testing.T) {
+	t.Parallel()
 	const ns = "holds"
 	b, c := newBoard(ns), newClient(t)
 	election := func(identity string) func(*Options) {

@@ -1,6 +1,11 @@
 package kube
 
-import "github.com/prometheus/client_golang/prometheus"
+import (
+	"cmp"
+
+	"github.com/prometheus/client_golang/prometheus"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+)
 
 // Metrics are the figures of the writes to the Kubernetes API.
 type Metrics struct {
@@ -46,4 +51,13 @@ func NewMetrics(registerer prometheus.Registerer) *Metrics {
 	}
 	registerer.MustRegister(m.writes, m.propagation, m.leader, m.unanswered, m.unwritten, m.rewrites, m.watchErrors)
 	return m
+}
+
+// wrote counts a write.
+func (m *Metrics) wrote(verb, kind string, err error) {
+	result := "ok"
+	if err != nil {
+		result = cmp.Or(string(apierrors.ReasonForError(err)), "error")
+	}
+	m.writes.WithLabelValues(kind, verb, result).Inc()
 }

@@ -17,6 +17,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 	"k8s.io/client-go/rest"
+	"k8s.io/client-go/util/flowcontrol"
 	"k8s.io/client-go/util/workqueue"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -88,9 +89,11 @@ func New(options Options) (*Output, error) {
 	config := rest.CopyConfig(options.REST)
 	config.QPS = -1
 	if options.WritesPerSecond > 0 {
-		config.QPS = float32(options.WritesPerSecond)
-		config.Burst = max(1, int(options.WritesPerSecond))
+		// One for all: left to themselves, the clients of each kind would count apart.
+		config.RateLimiter = flowcontrol.NewTokenBucketRateLimiter(
+			float32(options.WritesPerSecond), max(1, int(options.WritesPerSecond)))
 	}
+	config.Wrap(func(next http.RoundTripper) http.RoundTripper { return overload{next} })
 	options.REST = config
 	httpClient, err := rest.HTTPClientFor(config)
 	if err != nil {

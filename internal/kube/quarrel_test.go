@@ -6,6 +6,7 @@ import (
 
 // TestTwins holds that two isthmus of one configuration, each of which believes to be alone, don't fight.
 func TestTwins(t *testing.T) {
+	t.Parallel()
 	const ns = "twins"
 	b, api := newBoard(ns), newClient(t)
 	b.set("web", map[string]string{"1": "v1"})
@@ -32,6 +33,7 @@ func TestTwins(t *testing.T) {
 // TestQuarrel holds that two isthmus that disagree about a service slow down and say so, that other services go on,
 // and that what changes in the registry is written at once all the same.
 func TestQuarrel(t *testing.T) {
+	t.Parallel()
 	const ns = "quarrel"
 	b, other, api := newBoard(ns), newBoard(ns), newClient(t)
 	b.set("web", map[string]string{"1": "v1"})

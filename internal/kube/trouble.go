@@ -28,6 +28,8 @@ type links struct {
 	services map[mesh.Name]trouble
 	// shared counts the services in a trouble.
 	shared map[trouble]int
+	// scouts are the services by which the end of a trouble is noticed.
+	scouts map[trouble]mesh.Name
 	// down is set while the API server doesn't answer; it concerns every service.
 	down bool
 	// watch is when a watch last failed, by reason.
@@ -39,20 +41,28 @@ type trouble struct{ reason, detail string }
 
 // failed reports an error and says when to try again.
 func (o *Output) failed(name mesh.Name, err error) (reconcile.Result, error) {
-	if errors.Is(err, errMoved) {
+	if errors.Is(err, errMoved) && (*o.queue.Load()).NumRequeues(name) < tolerated {
 		return reconcile.Result{}, err // somebody was faster, twice; it is decided on anew in a moment
 	}
-	o.links.failed(name, err)
+	scout := o.links.failed(name, err)
 	if !permanent(err) {
+		if seconds, asked := apierrors.SuggestsClientDelay(err); asked && seconds > 0 {
+			return reconcile.Result{RequeueAfter: min(time.Duration(seconds)*time.Second, longestDelay)}, nil
+		}
 		return reconcile.Result{}, err
 	}
 	o.mu.Lock()
 	o.firstWritten(name) // a service that can't be written keeps no other from being ready
 	o.mu.Unlock()
+	if scout {
+		return reconcile.Result{RequeueAfter: scoutRetry}, nil
+	}
 	return reconcile.Result{RequeueAfter: refusedRetry}, nil
 }
 
-func (l *links) failed(name mesh.Name, err error) {
+// failed reports an error. It returns whether the service is the one that shall find out when what several services
+// share is over.
+func (l *links) failed(name mesh.Name, err error) (scout bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if !answered(err) {
@@ -61,24 +71,37 @@ func (l *links) failed(name mesh.Name, err error) {
 			l.metrics.unanswered.Set(1)
 			l.log.Error("the API server doesn't answer; writes are tried again until it does", "error", err)
 		}
-		return
+		return false
 	}
 	now := troubleOf(err)
 	before, known := l.services[name]
 	if known && before == now {
-		return
+		return l.scout(name, now)
 	}
 	if known {
 		l.leave(name, before)
 	}
 	if l.services == nil {
-		l.services, l.shared = map[mesh.Name]trouble{}, map[trouble]int{}
+		l.services, l.shared, l.scouts = map[mesh.Name]trouble{}, map[trouble]int{}, map[trouble]mesh.Name{}
 	}
 	l.services[name] = now
 	l.count(now, 1)
 	if l.shared[now] == 1 {
 		l.log.Error("service not written", "service", name, "error", err)
 	}
+	return l.scout(name, now)
+}
+
+// scout tells whether a service is the one of those in a trouble that is tried again soon. Rights that are missing are
+// given back without a word to us, and what keeps all services of a namespace isn't worth a request of each.
+func (l *links) scout(name mesh.Name, t trouble) bool {
+	if t.reason != string(metav1.StatusReasonForbidden) {
+		return false
+	}
+	if l.services[l.scouts[t]] != t {
+		l.scouts[t] = name
+	}
+	return l.scouts[t] == name
 }
 
 // recovered notes that a service is written. It returns the services that waited for long because of the same: what
@@ -119,6 +142,7 @@ func (l *links) count(t trouble, by int) {
 	l.metrics.unwritten.WithLabelValues(t.reason).Add(float64(by))
 	if l.shared[t] += by; l.shared[t] == 0 {
 		delete(l.shared, t)
+		delete(l.scouts, t)
 	}
 }
 

@@ -12,8 +12,6 @@ import (
 	admissionv1 "k8s.io/api/admission/v1"
 	registrationv1 "k8s.io/api/admissionregistration/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
 // TestContested holds that an admission webhook which alters our objects is reported once and not fought for ever, and
@@ -53,14 +51,7 @@ func alter(t *testing.T, namespace, patch string) {
 		}
 	}))
 	t.Cleanup(webhook.Close)
-	scheme := runtime.NewScheme()
-	if err := registrationv1.AddToScheme(scheme); err != nil {
-		t.Fatal(err)
-	}
-	c, err := client.New(apiServer(t).REST, client.Options{Scheme: scheme})
-	if err != nil {
-		t.Fatal(err)
-	}
+	c := newAdmin(t)
 	effects := registrationv1.SideEffectClassNone
 	configuration := &registrationv1.MutatingWebhookConfiguration{
 		ObjectMeta: metav1.ObjectMeta{Name: namespace},

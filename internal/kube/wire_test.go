@@ -11,6 +11,7 @@ import (
 // TestConnection holds that whatever happens to the connection to the API server, what stands stays, changes arrive once
 // it is well again, log and metric tell of it, and the tries meanwhile are few.
 func TestConnection(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name  string
 		spoil func(*faults.Wire) (heal func())
@@ -25,6 +26,7 @@ func TestConnection(t *testing.T) {
 		}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
 			ns := "wire-" + c.name
 			b, api := newBoard(ns), newClient(t)
 			wire, config := faults.REST(t, apiServer(t).REST)

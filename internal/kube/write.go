@@ -10,6 +10,7 @@ import (
 	networkingv1 "istio.io/client-go/pkg/apis/networking/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -106,11 +107,10 @@ func (w *writer) apply(ctx context.Context, wanted mesh.Object, on basis) error 
 	w.wrote("apply", wanted.Kind, err)
 	if err != nil {
 		if apierrors.IsConflict(err) {
-			if known {
-				err = errors.Join(errMoved, err)
-			} else {
+			if !known && apierrors.HasStatusCause(err, metav1.CauseTypeFieldManagerConflict) {
 				return foreignError{wanted}
 			}
+			err = errors.Join(errMoved, err)
 		}
 		if apierrors.IsNotFound(err) { // for an apply that can only be the namespace
 			err = errors.Join(err, w.ensureNamespace(ctx, wanted.Namespace))
@@ -173,16 +173,10 @@ func (w *writer) live(ctx context.Context, at reference) (client.Object, error) 
 }
 
 func (w *writer) wrote(verb string, kind mesh.Kind, err error) {
-	result := "ok"
-	if err != nil {
-		result = "error"
-		if reason := apierrors.ReasonForError(err); reason != "" {
-			result = string(reason)
-		}
-	} else {
+	if err == nil {
 		w.writes++
 	}
-	w.metrics.writes.WithLabelValues(string(kind), verb, result).Inc()
+	w.metrics.wrote(verb, string(kind), err)
 }
 
 // permanent tells whether an error lies in the object or its place, so that a quick retry is of no use.
