@@ -20,7 +20,7 @@ const (
 )
 
 // podWorld is a world whose consumer is a pod with Istio's whole sidecar. Its providers are on machines that the pod
-// reaches: two versions of student-service, which register themselves, and a Redis.
+// reaches: two versions of student-service, which register themselves.
 type podWorld struct {
 	*world
 	pod    *testbed.Pod
@@ -29,18 +29,18 @@ type podWorld struct {
 	config string
 }
 
-func newPodWorld(t *testing.T, options testbed.PodOptions, isthmus ...string) *podWorld {
+func newPodWorld(t *testing.T, options testbed.PodOptions) *podWorld {
 	t.Helper()
 	testbed.RequirePod(t, "curl", "redis-server", "redis-cli")
 	requireAll(t, testbed.StudentBinary)
 	w := &podWorld{world: newWorld(t)}
-	if err := w.startPod(t.Context(), options, isthmus); err != nil {
+	if err := w.startPod(t.Context(), options); err != nil {
 		t.Fatal(err)
 	}
 	return w
 }
 
-func (w *podWorld) startPod(ctx context.Context, options testbed.PodOptions, isthmus []string) (err error) {
+func (w *podWorld) startPod(ctx context.Context, options testbed.PodOptions) (err error) {
 	if w.pod, err = w.run.StartPod(ctx, options); err != nil {
 		return err
 	}
@@ -53,8 +53,7 @@ func (w *podWorld) startPod(ctx context.Context, options testbed.PodOptions, ist
 	if w.config, err = w.run.Config(`mesh: {hosts: ["{{ .Name }}"]}` + "\n"); err != nil {
 		return err
 	}
-	args := append([]string{"--namespace", namespace, "--config", w.config}, isthmus...)
-	if w.isthmus, err = w.run.StartIsthmus(w.consul, w.kube, args...); err != nil {
+	if w.isthmus, err = w.run.StartIsthmus(w.consul, w.kube, "--namespace", namespace, "--config", w.config); err != nil {
 		return err
 	}
 	if err = w.isthmus.Wait(ctx); err != nil {
@@ -64,7 +63,7 @@ func (w *podWorld) startPod(ctx context.Context, options testbed.PodOptions, ist
 	return err
 }
 
-// startProviders starts the providers and registers the one that doesn't do it itself.
+// startProviders starts the providers.
 func (w *podWorld) startProviders() (err error) {
 	student, err := testbed.Binary(testbed.StudentBinary)
 	if err != nil {
@@ -77,20 +76,22 @@ func (w *podWorld) startProviders() (err error) {
 	if w.v1, err = start("v1", w.pod.Machines[0]); err != nil {
 		return err
 	}
-	if w.v2, err = start("v2", w.pod.Machines[1]); err != nil {
-		return err
-	}
+	w.v2, err = start("v2", w.pod.Machines[1])
+	return err
+}
+
+// startRedis starts a Redis and registers it.
+func (w *podWorld) startRedis(t *testing.T) {
+	t.Helper()
 	redis, err := exec.LookPath("redis-server")
 	if err != nil {
-		return err
+		t.Fatal(err)
 	}
 	address := w.pod.Machines[0]
 	if _, err = w.run.Start("redis", redis, nil, "--bind", address, "--port", redisPort, "--protected-mode", "no", "--save", ""); err != nil {
-		return err
+		t.Fatal(err)
 	}
-	i := instance{service: "redis", id: "redis", address: address, port: 6379, meta: map[string]string{"protocol": "tcp"}}
-	_, err = w.consul.Client().Catalog().Register(i.registration(), nil)
-	return err
+	w.register(t, instance{service: "redis", id: "redis", address: address, port: 6379, meta: map[string]string{"protocol": "tcp"}})
 }
 
 // output runs a program in the pod to its end and returns what it says.

@@ -57,6 +57,7 @@ func (w *podWorld) testCalls(t *testing.T) {
 // testTCP talks to a Redis, by its name and by its virtual address. Nothing else than the name tells services apart that
 // have one port and speak no HTTP, so the address must be the service's own.
 func (w *podWorld) testTCP(t *testing.T) {
+	w.startRedis(t)
 	var address string
 	t.Run("a name of a TCP service resolves to a virtual address", func(t *testing.T) {
 		eventually(t, func(ctx context.Context) (err error) {
