@@ -147,6 +147,7 @@ func (m Mesh) validate(found *checks) {
 	if _, err := mesh.ParseProtocol(m.DefaultProtocol); err != nil {
 		found.fail("mesh.defaultProtocol", "%v", err)
 	}
+	m.validatePorts(found)
 	found.oneOf("mesh.health", m.Health, passingAndWarning, passing)
 	if _, err := m.Addresses.options(); err != nil {
 		found.errs = append(found.errs, err)

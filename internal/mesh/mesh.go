@@ -41,6 +41,10 @@ type Options struct {
 	Form Form
 	// DefaultProtocol is taken where neither the meta nor the checks of a service tell its protocol.
 	DefaultProtocol Protocol
+	// Ports are those that instances may have beside their own, by their meta and tags.
+	Ports []NamedPort
+	// NoNativePort leaves out the instances' own port, for registries where each instance has another one.
+	NoNativePort bool
 	// PassingOnly leaves out the instances that are warning.
 	PassingOnly bool
 	// Addresses says which addresses instances may have.
@@ -102,11 +106,9 @@ func translate(service catalog.Service, name Name, options Options, report *repo
 		return Resources{}
 	}
 	protocol := serviceProtocol(endpoints, report)
-	ports := servicePorts(endpoints, protocol)
 	namespace := options.Placement.place(service, name, report)
 	entry := &networking.ServiceEntry{
 		Hosts:      hosts(service, name, protocol, options, report),
-		Ports:      ports,
 		Location:   networking.ServiceEntry_MESH_INTERNAL,
 		Resolution: resolution(endpoints),
 		ExportTo:   options.Placement.exportTo(service, namespace),
@@ -115,10 +117,11 @@ func translate(service catalog.Service, name Name, options Options, report *repo
 		report.service(BadHost, "there is no host that it can have; the service is left out")
 		return Resources{}
 	}
+	entry.Ports = servicePorts(endpoints, protocol, options, len(entry.Hosts) > 1, report)
 	resources := Resources{Objects: []Object{serviceEntryObject(service, name, namespace, entry)}}
 	healthy := labelled(endpoints, name, options, report)
 	if options.Form == InlineForm {
-		entry.Endpoints = inlineEndpoints(healthy, ports)
+		entry.Endpoints = inlineEndpoints(healthy, entry.Ports)
 		if len(entry.Endpoints) == 0 {
 			// A DNS entry without endpoints would make Istio resolve the host itself.
 			entry.Resolution = networking.ServiceEntry_STATIC
