@@ -75,15 +75,16 @@ func newKubeOutput(c config.Config, placement mesh.Placement, log *slog.Logger, 
 		return nil, err
 	}
 	return kube.New(kube.Options{
-		REST:            restConfig,
-		Placement:       placement,
-		WritesPerSecond: c.Kubernetes.WritesPerSecond,
-		Writers:         c.Kubernetes.Writers,
-		Grace:           c.Kubernetes.RemovalGrace.Std(),
-		Holds:           leaseName(c.Sources),
-		Election:        election,
-		Log:             log,
-		Metrics:         metrics,
+		REST:             restConfig,
+		Placement:        placement,
+		DestinationRules: len(c.Mesh.TLSOrigination) > 0,
+		WritesPerSecond:  c.Kubernetes.WritesPerSecond,
+		Writers:          c.Kubernetes.Writers,
+		Grace:            c.Kubernetes.RemovalGrace.Std(),
+		Holds:            leaseName(c.Sources),
+		Election:         election,
+		Log:              log,
+		Metrics:          metrics,
 	})
 }
 

@@ -26,6 +26,9 @@ func (c Config) MeshOptions() (mesh.Options, error) {
 	if options.Ports, err = c.Mesh.ports(); err != nil {
 		return mesh.Options{}, err
 	}
+	if options.TLSOrigination, err = c.Mesh.originations(); err != nil {
+		return mesh.Options{}, err
+	}
 	if options.Addresses, err = c.Mesh.Addresses.options(); err != nil {
 		return mesh.Options{}, err
 	}

@@ -148,6 +148,9 @@ func (m Mesh) validate(found *checks) {
 		found.fail("mesh.defaultProtocol", "%v", err)
 	}
 	m.validatePorts(found)
+	for i, rule := range m.TLSOrigination {
+		rule.validate(found, fmt.Sprintf("mesh.tlsOrigination[%d]", i))
+	}
 	found.oneOf("mesh.health", m.Health, passingAndWarning, passing)
 	if _, err := m.Addresses.options(); err != nil {
 		found.errs = append(found.errs, err)

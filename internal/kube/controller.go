@@ -51,6 +51,9 @@ func (o *Output) newController(ctx context.Context) (controller.TypedController[
 		source.TypedKind(o.cache, &networkingv1.WorkloadEntry{}, objectHandler[*networkingv1.WorkloadEntry](o)),
 		source.TypedFunc[mesh.Name](o.connect),
 	}
+	if o.rules {
+		sources = append(sources, source.TypedKind(o.cache, &networkingv1.DestinationRule{}, objectHandler[*networkingv1.DestinationRule](o)))
+	}
 	for _, s := range sources {
 		if err := c.Watch(s); err != nil {
 			return nil, err

@@ -34,6 +34,8 @@ type Options struct {
 	// REST is how to reach the API server. Its own limit of requests a second is replaced by WritesPerSecond.
 	REST      *rest.Config
 	Placement mesh.Placement
+	// DestinationRules says that there may be some to write. Without it, the right to is not needed.
+	DestinationRules bool
 	// WritesPerSecond bounds the requests to the API server; 0 leaves the bound to the server.
 	WritesPerSecond float64
 	// Writers is how many services are written at the same time.
@@ -63,6 +65,8 @@ type Output struct {
 	ledger ledger
 	links  links
 	memory *Memory
+	// rules says that DestinationRules are watched.
+	rules bool
 	// read is closed once the API server's content is in the cache.
 	read chan struct{}
 	// renewed is when the lease was renewed last; nil without an election.

@@ -55,9 +55,18 @@ func (s *portSet) add(name string, number uint32, protocol Protocol) bool {
 // servicePorts are the ports that a caller may use: the one that he needs not say, the instances' own, and those that
 // have names. Unhealthy instances count, so that the set stays the same while health comes and goes. With several hosts
 // only protocols that tell them apart can be had.
-func servicePorts(endpoints []endpoint, protocol Protocol, options Options, severalHosts bool, report *report) []*networking.ServicePort {
+func servicePorts(endpoints []endpoint, protocol Protocol, origination *TLSOrigination, options Options, severalHosts bool, report *report) []*networking.ServicePort {
 	var set portSet
-	set.add(defaultPort, protocol.callerPort(), protocol)
+	set.add(defaultPort, origination.forCallers(protocol).callerPort(), origination.forCallers(protocol))
+	if origination != nil {
+		if protocol != TLS {
+			protocol = HTTPS
+		}
+		set.add(tlsPort, httpsNumber, protocol)
+		for _, e := range endpoints {
+			e.entry.Ports[tlsPort] = e.port
+		}
+	}
 	if !options.NoNativePort {
 		own := make([]uint32, len(endpoints))
 		for i, e := range endpoints {

@@ -119,6 +119,11 @@ func protocolOf(entry *networking.ServiceEntry) Protocol {
 	if len(entry.Ports) == 0 {
 		return ""
 	}
+	for _, port := range entry.Ports {
+		if port.Name == tlsPort { // the default port is what callers speak, not the instances
+			return Protocol(port.Protocol)
+		}
+	}
 	return Protocol(entry.Ports[0].Protocol)
 }
 

@@ -101,6 +101,10 @@ func (d *dice) options(o *mesh.Options) {
 	if d.yes() {
 		ruled(o)
 	}
+	if d.yes() {
+		callers := []mesh.Protocol{mesh.HTTP, mesh.GRPC, mesh.TCP}
+		o.TLSOrigination = []mesh.TLSOrigination{{Services: []string{"*"}, Force: d.yes(), Protocol: callers[d.below(len(callers))]}}
+	}
 }
 
 func (d *dice) instance() catalog.Instance {
