@@ -77,6 +77,7 @@ func newKubeOutput(c config.Config, placement mesh.Placement, log *slog.Logger, 
 	return kube.New(kube.Options{
 		REST:             restConfig,
 		Placement:        placement,
+		Sources:          sourceNames(c.Sources),
 		DestinationRules: len(c.Mesh.TLSOrigination) > 0,
 		WritesPerSecond:  c.Kubernetes.WritesPerSecond,
 		Writers:          c.Kubernetes.Writers,
@@ -117,9 +118,13 @@ func election(c config.Config) (*kube.Election, error) {
 
 // leaseName is the same for replicas, and another one for an isthmus that reads other registries.
 func leaseName(sources []config.Source) string {
+	return "isthmus-" + strings.Join(sourceNames(sources), ".")
+}
+
+func sourceNames(sources []config.Source) []string {
 	names := make([]string, len(sources))
 	for i, source := range sources {
 		names[i] = source.Name
 	}
-	return "isthmus-" + strings.Join(names, ".")
+	return names
 }

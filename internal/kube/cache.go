@@ -44,7 +44,7 @@ func newMapper() meta.RESTMapper {
 		}
 	}
 	mapper.Add(corev1.SchemeGroupVersion.WithKind("Namespace"), meta.RESTScopeRoot)
-	for _, kind := range []string{"ConfigMap", "ConfigMapList", "Event"} {
+	for _, kind := range []string{"ConfigMap", "ConfigMapList", "Event", "Service", "ServiceList"} {
 		mapper.Add(corev1.SchemeGroupVersion.WithKind(kind), meta.RESTScopeNamespace)
 	}
 	return mapper

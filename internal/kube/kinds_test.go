@@ -3,10 +3,12 @@ package kube
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 	"testing"
 
+	"github.com/prometheus/client_golang/prometheus"
 	networking "istio.io/api/networking/v1alpha3"
 	networkingv1 "istio.io/client-go/pkg/apis/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -65,7 +67,10 @@ func TestDestinationRules(t *testing.T) {
 func TestRightToWriteRules(t *testing.T) {
 	applyFile(t, "../../deploy/rbac.yaml")
 	b := newBoard("consul-services")
-	output, err := New(Options{REST: daemonREST(t), Placement: b.options.Placement, DestinationRules: true, Holds: "isthmus-consul"})
+	output, err := New(Options{
+		REST: daemonREST(t), Placement: b.options.Placement, DestinationRules: true, Holds: "isthmus-consul",
+		Log: slog.New(slog.DiscardHandler), Metrics: NewMetrics(prometheus.NewRegistry()),
+	})
 	if err != nil {
 		t.Fatal(err)
 	}

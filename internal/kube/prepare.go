@@ -31,6 +31,9 @@ func (o *Output) prepare(ctx context.Context) (namespaces []string, err error) {
 		if err == nil {
 			err = o.needRules(ctx, namespaces)
 		}
+		if err == nil {
+			err = o.lookAround(ctx)
+		}
 		switch {
 		case err == nil:
 			return true, nil
