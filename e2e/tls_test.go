@@ -13,15 +13,7 @@ import (
 // registers one, where the configuration says so: by the name that it expects. Callers who speak TLS go on doing so.
 func TestTLSOrigination(t *testing.T) {
 	w := sharedWorld(t)
-	provider := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		_, _ = w.Write([]byte("hello " + r.TLS.ServerName)) // the caller may have gone
-	}))
-	t.Cleanup(provider.Close)
-	address := provider.Listener.Addr().(*net.TCPAddr)
-	i := instance{
-		service: "tls-origination", id: "tls-origination", address: address.IP.String(), port: address.Port,
-		meta: map[string]string{"secure": "true"},
-	}
+	i := secureProvider(t)
 	w.register(t, i)
 	eventually(t, func(ctx context.Context) error {
 		return w.get(ctx, "http://"+i.host()+"/", "hello tls-origination.example.com")
@@ -35,4 +27,28 @@ func TestTLSOrigination(t *testing.T) {
 	w.register(t, other)
 	w.awaitEndpoints(t, "outbound|443||"+other.host(), "10.22.0.1:8443")
 	w.awaitEndpoints(t, other.cluster())
+}
+
+// TestTLSOriginationByXDS holds the same where istiod takes what isthmus makes by xDS.
+func TestTLSOriginationByXDS(t *testing.T) {
+	w := newXDSWorld(t, "--config", configFile(t, onLoopback))
+	i := secureProvider(t)
+	w.register(t, i)
+	eventually(t, func(ctx context.Context) error {
+		return w.get(ctx, "http://"+i.host()+"/", "hello tls-origination.example.com")
+	})
+}
+
+// secureProvider is an instance that answers by HTTPS only, with the name that it was asked for.
+func secureProvider(t *testing.T) instance {
+	t.Helper()
+	provider := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = w.Write([]byte("hello " + r.TLS.ServerName)) // the caller may have gone
+	}))
+	t.Cleanup(provider.Close)
+	address := provider.Listener.Addr().(*net.TCPAddr)
+	return instance{
+		service: "tls-origination", id: "tls-origination", address: address.IP.String(), port: address.Port,
+		meta: map[string]string{"secure": "true"},
+	}
 }

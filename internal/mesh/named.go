@@ -49,6 +49,9 @@ type namedPort struct {
 
 // namedPorts are the ports of an instance that have a name: Consul's own, and those of its meta and tags.
 func namedPorts(instance catalog.Instance, said map[string]string, options Options, report *report) map[string]namedPort {
+	if len(instance.Ports) == 0 && len(said) == 0 {
+		return nil
+	}
 	ports := map[string]namedPort{}
 	for _, port := range instance.Ports {
 		name := cleanPortName(port.Name)
@@ -95,55 +98,10 @@ func addPort(ports map[string]namedPort, name string, port namedPort, instance c
 	}
 }
 
-const portKey = "port"
+// maxPortName leaves room for what stands behind a name.
+const maxPortName = maxLabel - len(second)
 
-// key is what sayings calls an entry about a port.
-func key(name, what string) string { return folding.Replace(name) + "_" + what }
-
-// sayings are the meta entries and tags of the form key=value that may say something of a port, or that the instance
-// speaks TLS, by their keys in small letters with underscores. Meta goes before tags; of several that are the same by
-// that, the first in the alphabet goes before the others, and a tag before those behind it.
-func sayings(instance catalog.Instance) map[string]string {
-	said, from := map[string]string{}, map[string]string{}
-	for key, value := range instance.Meta {
-		folded, ok := saying(key)
-		if before, known := from[folded]; ok && (!known || key < before) {
-			said[folded], from[folded] = value, key
-		}
-	}
-	for _, tag := range instance.Tags[:min(len(instance.Tags), maxLooked)] {
-		at := strings.IndexAny(tag, "=|")
-		if at < 0 {
-			continue
-		}
-		folded, ok := saying(tag[:at])
-		if _, known := said[folded]; ok && !known {
-			said[folded] = tag[at+1:]
-		}
-	}
-	return said
-}
-
-// saying returns what sayings calls an entry; false for entries that say nothing of a port.
-func saying(key string) (string, bool) {
-	last := key[strings.LastIndexAny(key, "._-")+1:]
-	if len(key) > maxRaw || !slices.ContainsFunc([]string{portKey, protocolMeta, secureKey}, func(k string) bool { return strings.EqualFold(last, k) }) {
-		return "", false
-	}
-	return folding.Replace(strings.ToLower(key)), true
-}
-
-const (
-	// secureKey is the entry by which Spring Cloud says that an instance speaks HTTPS.
-	secureKey = "secure"
-	// maxPortName leaves room for what stands behind a name.
-	maxPortName = maxLabel - len(second)
-)
-
-var (
-	folding = strings.NewReplacer(".", "_", "-", "_")
-	dashing = strings.NewReplacer(".", "-", "_", "-")
-)
+var dashing = strings.NewReplacer(".", "-", "_", "-")
 
 // cleanPortName makes the name of a port of what a registry has.
 func cleanPortName(text string) string {
