@@ -14,9 +14,11 @@ import (
 type instance struct {
 	service, id, node, address string
 	port                       int
-	tags                       []string
-	meta                       map[string]string
-	weight                     int
+	// ports stand in place of port.
+	ports  api.ServicePorts
+	tags   []string
+	meta   map[string]string
+	weight int
 	// health is the status of its one check, an HTTP check; "passing" where empty.
 	health string
 }
@@ -50,7 +52,7 @@ func (i instance) registration() *api.CatalogRegistration {
 	return &api.CatalogRegistration{
 		Node: i.onNode(), Address: "10.0.0.1", SkipNodeUpdate: false,
 		Service: &api.AgentService{
-			ID: i.id, Service: i.service, Address: i.address, Port: i.port, Tags: i.tags, Meta: i.meta,
+			ID: i.id, Service: i.service, Address: i.address, Port: i.port, Ports: i.ports, Tags: i.tags, Meta: i.meta,
 			Weights: api.AgentWeights{Passing: weight, Warning: 1},
 		},
 		Checks: api.HealthChecks{{

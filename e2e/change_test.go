@@ -7,14 +7,15 @@ import (
 )
 
 // TestEachChange holds that every kind of change of one instance arrives in Envoy or in the object's labels by
-// itself, and costs one write.
+// itself, and costs one write. The ports are all different: callers don't know them.
 func TestEachChange(t *testing.T) {
 	w := sharedWorld(t)
 	const service = "each-change"
 	a := instance{service: service, id: "a", address: "10.1.0.1", port: 8081, meta: map[string]string{"version": "v1"}}
 	b := instance{service: service, id: "b", address: "10.1.0.2", port: 8082, meta: map[string]string{"version": "v1"}}
-	w.register(t, a, b)
-	w.awaitEndpoints(t, a.cluster(), "10.1.0.1:8081", "10.1.0.2:8082")
+	c := instance{service: service, id: "c", address: "10.1.0.3", port: 8083}
+	w.register(t, a, b, c)
+	w.awaitEndpoints(t, a.cluster(), "10.1.0.1:8081", "10.1.0.2:8082", "10.1.0.3:8083")
 	w.awaitLabels(t, a, "version=v1", "app=each-change", "service.istio.io/canonical-revision=v1")
 
 	for _, change := range []struct {
@@ -23,15 +24,15 @@ func TestEachChange(t *testing.T) {
 		endpoints []string
 		labels    []string
 	}{
-		{"address", func(i *instance) { i.address = "10.1.0.9" }, []string{"10.1.0.9:8081", "10.1.0.2:8082"}, nil},
-		{"port", func(i *instance) { i.port = 8089 }, []string{"10.1.0.9:8089", "10.1.0.2:8082"}, nil},
+		{"address", func(i *instance) { i.address = "10.1.0.9" }, []string{"10.1.0.9:8081", "10.1.0.2:8082", "10.1.0.3:8083"}, nil},
+		{"port", func(i *instance) { i.port = 8089 }, []string{"10.1.0.9:8089", "10.1.0.2:8082", "10.1.0.3:8083"}, nil},
 		{"tag", func(i *instance) { i.tags = []string{"track=canary"} }, nil, []string{"track=canary", "version=v1"}},
 		{"tag removed", func(i *instance) { i.tags = nil }, nil, []string{"-track", "version=v1"}},
 		{"meta", func(i *instance) { i.meta = map[string]string{"version": "v2"} }, nil, []string{"version=v2"}},
-		{"weight", func(i *instance) { i.weight = 7 }, []string{"10.1.0.9:8089 7", "10.1.0.2:8082"}, nil},
-		{"warning", func(i *instance) { i.health = api.HealthWarning }, []string{"10.1.0.9:8089", "10.1.0.2:8082"}, nil},
-		{"critical", func(i *instance) { i.health = api.HealthCritical }, []string{"10.1.0.2:8082"}, nil},
-		{"passing", func(i *instance) { i.health = api.HealthPassing }, []string{"10.1.0.9:8089 7", "10.1.0.2:8082"}, nil},
+		{"weight", func(i *instance) { i.weight = 7 }, []string{"10.1.0.9:8089 7", "10.1.0.2:8082", "10.1.0.3:8083"}, nil},
+		{"warning", func(i *instance) { i.health = api.HealthWarning }, []string{"10.1.0.9:8089", "10.1.0.2:8082", "10.1.0.3:8083"}, nil},
+		{"critical", func(i *instance) { i.health = api.HealthCritical }, []string{"10.1.0.2:8082", "10.1.0.3:8083"}, nil},
+		{"passing", func(i *instance) { i.health = api.HealthPassing }, []string{"10.1.0.9:8089 7", "10.1.0.2:8082", "10.1.0.3:8083"}, nil},
 	} {
 		t.Run(change.name, func(t *testing.T) {
 			before := w.settle(t)

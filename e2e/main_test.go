@@ -88,7 +88,7 @@ func (w *world) start(ctx context.Context) (err error) {
 	if w.istiod, err = w.run.StartIstiod(ctx, w.kube); err != nil {
 		return err
 	}
-	config, err := w.run.Config(testbed.OnLoopback)
+	config, err := w.run.Config(onLoopback)
 	if err != nil {
 		return err
 	}
@@ -101,6 +101,12 @@ func (w *world) start(ctx context.Context) (err error) {
 	w.envoy, err = w.run.StartEnvoy(ctx, w.istiod)
 	return err
 }
+
+// onLoopback is testbed.OnLoopback with what some tests need from the start.
+const onLoopback = `mesh:
+  addresses: {allow: [127.0.0.0/8, localhost.localdomain]}
+  tlsOrigination: [{services: [tls-origination], insecureSkipVerify: true, sni: tls-origination.example.com}]
+`
 
 // roomy lets two replicas and the test itself connect to Consul from one address, with a connection for each service.
 const roomy = `limits { http_max_conns_per_client = 1000 }`

@@ -70,8 +70,11 @@ func accepted(t *testing.T, c meshtest.Case) {
 		cfg := config.Config{Meta: config.Meta{Name: object.Name, Namespace: object.Namespace}, Spec: object.Spec}
 		validate := istio.ValidateWorkloadEntry
 		cfg.GroupVersionKind = gvk.WorkloadEntry
-		if _, ok := object.Spec.(*networking.ServiceEntry); ok {
+		switch object.Spec.(type) {
+		case *networking.ServiceEntry:
 			validate, cfg.GroupVersionKind = istio.ValidateServiceEntry, gvk.ServiceEntry
+		case *networking.DestinationRule:
+			validate, cfg.GroupVersionKind = istio.ValidateDestinationRule, gvk.DestinationRule
 		}
 		warning, err := validate(cfg)
 		if err != nil {

@@ -76,6 +76,9 @@ type Instance struct {
 	Address string
 	// Port is the port the instance listens on; 0 where it has none. It may be out of range.
 	Port int
+	// Ports are the ports that have a name (Consul's Ports), in the order of their registration. One of them may be
+	// the default, whose number is Port too.
+	Ports []Port
 	// Tags are in the order of their registration.
 	Tags     []string
 	Meta     map[string]string
@@ -86,6 +89,16 @@ type Instance struct {
 	// Checks are the kinds of the service's own health checks, sorted, each once ("http", "grpc", "tcp",
 	// "ttl"...). They hint at the protocol.
 	Checks []string
+}
+
+// Port is one of several ports of an instance.
+type Port struct {
+	// Name is any text.
+	Name string
+	// Number may be out of range.
+	Number int
+	// Default says that it is the one of who doesn't name one.
+	Default bool
 }
 
 // Locality is where an instance runs, as far as the registry knows.

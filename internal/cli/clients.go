@@ -75,15 +75,17 @@ func newKubeOutput(c config.Config, placement mesh.Placement, log *slog.Logger, 
 		return nil, err
 	}
 	return kube.New(kube.Options{
-		REST:            restConfig,
-		Placement:       placement,
-		WritesPerSecond: c.Kubernetes.WritesPerSecond,
-		Writers:         c.Kubernetes.Writers,
-		Grace:           c.Kubernetes.RemovalGrace.Std(),
-		Holds:           leaseName(c.Sources),
-		Election:        election,
-		Log:             log,
-		Metrics:         metrics,
+		REST:             restConfig,
+		Placement:        placement,
+		Sources:          sourceNames(c.Sources),
+		DestinationRules: len(c.Mesh.TLSOrigination) > 0,
+		WritesPerSecond:  c.Kubernetes.WritesPerSecond,
+		Writers:          c.Kubernetes.Writers,
+		Grace:            c.Kubernetes.RemovalGrace.Std(),
+		Holds:            leaseName(c.Sources),
+		Election:         election,
+		Log:              log,
+		Metrics:          metrics,
 	})
 }
 
@@ -116,9 +118,13 @@ func election(c config.Config) (*kube.Election, error) {
 
 // leaseName is the same for replicas, and another one for an isthmus that reads other registries.
 func leaseName(sources []config.Source) string {
+	return "isthmus-" + strings.Join(sourceNames(sources), ".")
+}
+
+func sourceNames(sources []config.Source) []string {
 	names := make([]string, len(sources))
 	for i, source := range sources {
 		names[i] = source.Name
 	}
-	return "isthmus-" + strings.Join(names, ".")
+	return names
 }

@@ -60,12 +60,15 @@ type TLS struct {
 
 // Mesh is how services are translated.
 type Mesh struct {
-	Domain          string   `json:"domain" reload:"restart" doc:"Domain of Consul's DNS. The first host of a service is NAME.service.DOMAIN; with several sources, NAME.service.DATACENTER.DOMAIN is one too."`
-	ClusterDomain   string   `json:"clusterDomain" doc:"Domain of the Kubernetes cluster. No host is ever taken under it."`
-	Hosts           []string `json:"hosts" doc:"Templates of further hosts: text with {{ .Name }}, once, and with {{ .Datacenter }} and {{ .Domain }}; \"{{ .Name }}\" gives the bare name."`
-	Endpoints       string   `json:"endpoints" doc:"workloadEntry: one WorkloadEntry for each instance. inline: all instances in the ServiceEntry, which costs the API server and istiod less in large catalogs. Empty: inline where the output is xds, else workloadEntry."`
-	DefaultProtocol string   `json:"defaultProtocol" doc:"Protocol of services whose meta (protocol) and checks tell none: tcp, tls, https, http, http2, grpc, grpc-web, mongo, mysql or redis."`
-	Health          string   `json:"health" doc:"Instances that take traffic: passingAndWarning or passing."`
+	Domain          string    `json:"domain" reload:"restart" doc:"Domain of Consul's DNS. The first host of a service is NAME.service.DOMAIN; with several sources, NAME.service.DATACENTER.DOMAIN is one too."`
+	ClusterDomain   string    `json:"clusterDomain" doc:"Domain of the Kubernetes cluster. No host is ever taken under it."`
+	Hosts           []string  `json:"hosts" doc:"Templates of further hosts: text with {{ .Name }}, once, and with {{ .Datacenter }} and {{ .Domain }}; \"{{ .Name }}\" gives the bare name."`
+	Endpoints       string    `json:"endpoints" doc:"workloadEntry: one WorkloadEntry for each instance. inline: all instances in the ServiceEntry, which costs the API server and istiod less in large catalogs. Empty: inline where the output is xds, else workloadEntry."`
+	DefaultProtocol string    `json:"defaultProtocol" doc:"Protocol of services whose meta (protocol) and checks tell none: tcp, tls, https, http, http2, grpc, grpc-web, mongo, mysql or redis."`
+	Ports           []Port    `json:"ports" doc:"Ports that instances have beside their own: NAME stands for the meta entries and tags NAME_port, NAME-port and NAME.port, in any case. By default those of gRPC servers and of Spring Boot's management: {name: grpc, protocol: grpc} and {name: management, protocol: http}, which what is said here replaces."`
+	NativePort      bool      `json:"nativePort" doc:"Let callers use the instances' own port too, beside 80. Say false where instances get their ports by chance."`
+	TLSOrigination  []TLSRule `json:"tlsOrigination" reload:"restart" doc:"Services to which Envoy speaks TLS for the callers, who say http://HOST/ without a port. Of several entries that fit a service the first counts. isthmus then writes DestinationRules too, and needs the right to."`
+	Health          string    `json:"health" doc:"Instances that take traffic: passingAndWarning or passing."`
 
 	ExportTo         []string `json:"exportTo" doc:"Namespaces that see the services: names of namespaces, or . for the service's own, * for all, ~ for none. Empty: what Istio's mesh configuration says, by default all."`
 	Rules            []Rule   `json:"rules" doc:"What holds for some services. Of the rules that fit a service, the first one that says namespace or exportTo counts for it. A namespace that was not named at the start needs a restart."`
@@ -74,6 +77,24 @@ type Mesh struct {
 	Addresses    Addresses `json:"addresses" doc:"Which addresses instances may have. An instance with another one is left out."`
 	Labels       Labels    `json:"labels" doc:"Which meta entries and tags become labels."`
 	MaxInstances int       `json:"maxInstances" doc:"Most instances of a service that take traffic, 4096 at most; more are left out, in the order of their IDs."`
+}
+
+// Port is a port that instances have beside their own.
+type Port struct {
+	Name     string `json:"name" doc:"Name of the port, a DNS label."`
+	Protocol string `json:"protocol" doc:"What it speaks where an instance doesn't say it by NAME_protocol. Empty: mesh.defaultProtocol."`
+	Number   int    `json:"number" doc:"Port for callers, whatever the instances' own. 0: the instances' own, while not more than two are shared."`
+}
+
+// TLSRule has Envoy speak TLS to some services.
+type TLSRule struct {
+	Services           []string `json:"services" doc:"Globs of service names as Consul has them."`
+	Force              bool     `json:"force" doc:"Take services for HTTPS that don't say so themselves, by secure or protocol in their meta."`
+	Protocol           string   `json:"protocol" doc:"What the callers speak: http, http2, grpc or tcp. Empty: http."`
+	SNI                string   `json:"sni" doc:"Name to ask for in the handshake; {{ .Name }} stands for the service's. Empty: the host."`
+	SubjectAltNames    []string `json:"subjectAltNames" doc:"Names of which the certificate must have one. Empty: the SNI."`
+	CACertificates     string   `json:"caCertificates" doc:"File with the authorities to trust, at the callers' proxies. Empty: those of the proxy's system."`
+	InsecureSkipVerify bool     `json:"insecureSkipVerify" doc:"Take any certificate. Not with subjectAltNames or caCertificates."`
 }
 
 // Addresses are rules on what instances may be registered with.
@@ -133,7 +154,8 @@ func Default() Config {
 		Sources: []Source{DefaultSource()},
 		Mesh: Mesh{
 			Domain: "consul", ClusterDomain: "cluster.local",
-			DefaultProtocol: "http", Health: passingAndWarning, MaxInstances: mesh.MaxInstances,
+			DefaultProtocol: "http", Health: passingAndWarning,
+			Ports: defaultPorts(), NativePort: true, MaxInstances: mesh.MaxInstances,
 		},
 		Guard: defaultGuard(),
 		Kubernetes: Kubernetes{

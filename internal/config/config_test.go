@@ -117,7 +117,7 @@ kubernetes: {namespace: base, shards: 2}
 		t.Fatal(err)
 	}
 	want := mesh.Options{
-		Domain: "consul", ClusterDomain: "cluster.local", Form: mesh.WorkloadEntryForm, DefaultProtocol: mesh.HTTP, PassingOnly: true,
+		Domain: "consul", ClusterDomain: "cluster.local", Form: mesh.WorkloadEntryForm, DefaultProtocol: mesh.HTTP, PassingOnly: true, Ports: mesh.DefaultPorts(),
 		Labels: mesh.Labels{Allow: []string{"istio.io/*"}, Deny: []string{"*"}}, MaxInstances: 100,
 		Addresses: mesh.Addresses{Allow: ranges(t, "127.0.0.0/8", "::1"), Deny: ranges(t, "*")},
 		Placement: mesh.Placement{

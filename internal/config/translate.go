@@ -17,10 +17,17 @@ func (c Config) MeshOptions() (mesh.Options, error) {
 		ClusterDomain:   c.Mesh.ClusterDomain,
 		Form:            cmp.Or(mesh.Form(c.Mesh.Endpoints), mesh.WorkloadEntryForm),
 		DefaultProtocol: protocol,
+		NoNativePort:    !c.Mesh.NativePort,
 		PassingOnly:     c.Mesh.Health == passing,
 		Labels:          mesh.Labels(c.Mesh.Labels),
 		MaxInstances:    c.Mesh.MaxInstances,
 		Placement:       c.placement(),
+	}
+	if options.Ports, err = c.Mesh.ports(); err != nil {
+		return mesh.Options{}, err
+	}
+	if options.TLSOrigination, err = c.Mesh.originations(); err != nil {
+		return mesh.Options{}, err
 	}
 	if options.Addresses, err = c.Mesh.Addresses.options(); err != nil {
 		return mesh.Options{}, err

@@ -147,6 +147,10 @@ func (m Mesh) validate(found *checks) {
 	if _, err := mesh.ParseProtocol(m.DefaultProtocol); err != nil {
 		found.fail("mesh.defaultProtocol", "%v", err)
 	}
+	m.validatePorts(found)
+	for i, rule := range m.TLSOrigination {
+		rule.validate(found, fmt.Sprintf("mesh.tlsOrigination[%d]", i))
+	}
 	found.oneOf("mesh.health", m.Health, passingAndWarning, passing)
 	if _, err := m.Addresses.options(); err != nil {
 		found.errs = append(found.errs, err)

@@ -74,6 +74,9 @@ func instanceOf(datacenter string, entry *api.ServiceEntry) catalog.Instance {
 	if len(service.Tags) != 0 {
 		instance.Tags = service.Tags
 	}
+	for _, port := range service.Ports {
+		instance.Ports = append(instance.Ports, catalog.Port{Name: port.Name, Number: port.Port, Default: port.Default})
+	}
 	if len(service.Meta) != 0 {
 		instance.Meta = service.Meta
 	}

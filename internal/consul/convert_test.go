@@ -42,7 +42,8 @@ func TestConvertWhole(t *testing.T) {
 	want := catalog.Service{Key: webKey, Datacenter: "dc9", Instances: []catalog.Instance{
 		{
 			ID:      catalog.InstanceID{Datacenter: "dc9", Node: "n1", ServiceID: "web-1"},
-			Address: "10.0.0.1", Port: 2, Locality: catalog.Locality{Region: "eu", Zone: "eu-1"}, Health: catalog.Passing,
+			Address: "10.0.0.1", Port: 2, Ports: []catalog.Port{{Name: "a", Number: 1}, {Name: "b", Number: 2, Default: true}},
+			Locality: catalog.Locality{Region: "eu", Zone: "eu-1"}, Health: catalog.Passing,
 		},
 		{
 			ID:      catalog.InstanceID{Datacenter: "dc9", Node: "n2", ServiceID: "web-2"},

@@ -38,13 +38,13 @@ func newScheme() *runtime.Scheme {
 
 func newMapper() meta.RESTMapper {
 	mapper := meta.NewDefaultRESTMapper(nil)
-	for _, kind := range []mesh.Kind{mesh.ServiceEntryKind, mesh.WorkloadEntryKind} {
+	for _, kind := range []mesh.Kind{mesh.ServiceEntryKind, mesh.WorkloadEntryKind, mesh.DestinationRuleKind} {
 		for _, suffix := range []string{"", "List"} { // the cache asks for lists by their own kind
 			mapper.Add(networkingv1.SchemeGroupVersion.WithKind(string(kind)+suffix), meta.RESTScopeNamespace)
 		}
 	}
 	mapper.Add(corev1.SchemeGroupVersion.WithKind("Namespace"), meta.RESTScopeRoot)
-	for _, kind := range []string{"ConfigMap", "ConfigMapList", "Event"} {
+	for _, kind := range []string{"ConfigMap", "ConfigMapList", "Event", "Service", "ServiceList"} {
 		mapper.Add(corev1.SchemeGroupVersion.WithKind(kind), meta.RESTScopeNamespace)
 	}
 	return mapper
@@ -53,7 +53,7 @@ func newMapper() meta.RESTMapper {
 // serviceIndex finds objects by the service they were written for, as their names say.
 const serviceIndex = "service"
 
-// newCache makes a cache of all ServiceEntries and WorkloadEntries of the namespaces, foreign ones too: a foreign
+// newCache makes a cache of all objects of our kinds in the namespaces, foreign ones too: a foreign
 // object that bears a name we want must be seen before we write. Of the ConfigMaps it holds the one that says what is held.
 func (o *Output) newCache(ctx context.Context, namespaces []string) (cache.Cache, error) {
 	watched := map[string]cache.Config{}
@@ -75,7 +75,7 @@ func (o *Output) newCache(ctx context.Context, namespaces []string) (cache.Cache
 	if err != nil {
 		return nil, err
 	}
-	for _, object := range []client.Object{&networkingv1.ServiceEntry{}, &networkingv1.WorkloadEntry{}} {
+	for _, object := range o.kinds() {
 		if err := c.IndexField(ctx, object, serviceIndex, indexByService); err != nil {
 			return nil, err
 		}
@@ -97,10 +97,14 @@ func serviceOf(object client.Object) (mesh.Name, bool) {
 }
 
 func kindOf(object client.Object) mesh.Kind {
-	if _, ok := object.(*networkingv1.ServiceEntry); ok {
+	switch object.(type) {
+	case *networkingv1.ServiceEntry:
 		return mesh.ServiceEntryKind
+	case *networkingv1.DestinationRule:
+		return mesh.DestinationRuleKind
+	default:
+		return mesh.WorkloadEntryKind
 	}
-	return mesh.WorkloadEntryKind
 }
 
 // keepOwnMark drops what the cache need not hold: who manages which field fills half an object. That we applied

@@ -7,6 +7,7 @@ import (
 
 	"github.com/go-logr/logr"
 	networkingv1 "istio.io/client-go/pkg/apis/networking/v1"
+	toolscache "k8s.io/client-go/tools/cache"
 	"k8s.io/client-go/util/workqueue"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
@@ -51,6 +52,9 @@ func (o *Output) newController(ctx context.Context) (controller.TypedController[
 		source.TypedKind(o.cache, &networkingv1.WorkloadEntry{}, objectHandler[*networkingv1.WorkloadEntry](o)),
 		source.TypedFunc[mesh.Name](o.connect),
 	}
+	if o.rules {
+		sources = append(sources, source.TypedKind(o.cache, &networkingv1.DestinationRule{}, objectHandler[*networkingv1.DestinationRule](o)))
+	}
 	for _, s := range sources {
 		if err := c.Watch(s); err != nil {
 			return nil, err
@@ -62,7 +66,10 @@ func (o *Output) newController(ctx context.Context) (controller.TypedController[
 // connect opens the way from Notify to the controller's queue.
 func (o *Output) connect(ctx context.Context, queue workqueue.TypedRateLimitingInterface[mesh.Name]) error {
 	go func() {
-		if o.cache.WaitForCacheSync(ctx) {
+		if o.cache.WaitForCacheSync(ctx) && toolscache.WaitForCacheSync(ctx.Done(), o.handled...) {
+			if err := o.readClaims(ctx); err != nil {
+				o.log.Error("can't read which hosts others have", "error", err)
+			}
 			o.queue.Store(&queue)
 			close(o.read)
 			o.lookAtAll()
@@ -73,21 +80,24 @@ func (o *Output) connect(ctx context.Context, queue workqueue.TypedRateLimitingI
 
 // objectHandler queues the service that an object was written for whenever the object changes.
 func objectHandler[T client.Object](o *Output) handler.TypedFuncs[T, mesh.Name] {
-	add := func(object client.Object, queue workqueue.TypedRateLimitingInterface[mesh.Name]) {
+	add := func(ctx context.Context, object client.Object, queue workqueue.TypedRateLimitingInterface[mesh.Name]) {
+		if kindOf(object) == mesh.ServiceEntryKind && !o.seesEntries {
+			o.readClaim(ctx, client.ObjectKeyFromObject(object))
+		}
 		if name, ok := serviceOf(object); ok {
 			queue.Add(name)
 		}
 	}
 	return handler.TypedFuncs[T, mesh.Name]{
-		CreateFunc: func(_ context.Context, e event.TypedCreateEvent[T], q workqueue.TypedRateLimitingInterface[mesh.Name]) {
-			add(e.Object, q)
+		CreateFunc: func(ctx context.Context, e event.TypedCreateEvent[T], q workqueue.TypedRateLimitingInterface[mesh.Name]) {
+			add(ctx, e.Object, q)
 		},
-		UpdateFunc: func(_ context.Context, e event.TypedUpdateEvent[T], q workqueue.TypedRateLimitingInterface[mesh.Name]) {
-			add(e.ObjectNew, q)
+		UpdateFunc: func(ctx context.Context, e event.TypedUpdateEvent[T], q workqueue.TypedRateLimitingInterface[mesh.Name]) {
+			add(ctx, e.ObjectNew, q)
 		},
-		DeleteFunc: func(_ context.Context, e event.TypedDeleteEvent[T], q workqueue.TypedRateLimitingInterface[mesh.Name]) {
+		DeleteFunc: func(ctx context.Context, e event.TypedDeleteEvent[T], q workqueue.TypedRateLimitingInterface[mesh.Name]) {
 			o.ledger.forget(e.Object)
-			add(e.Object, q)
+			add(ctx, e.Object, q)
 		},
 	}
 }

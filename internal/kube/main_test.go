@@ -174,7 +174,7 @@ func start(t *testing.T, b *board, change func(*Options)) *running {
 	t.Helper()
 	registry, log := prometheus.NewRegistry(), &logBuffer{}
 	options := Options{
-		REST: apiServer(t).REST, Placement: b.options.Placement, Writers: 4, Grace: time.Hour, Holds: "isthmus-consul",
+		REST: apiServer(t).REST, Placement: b.options.Placement, Writers: 4, Grace: time.Hour, Holds: "isthmus-consul", Sources: []string{"consul"},
 		Log: slog.New(slog.NewTextHandler(log, nil)), Metrics: NewMetrics(registry),
 	}
 	if change != nil {

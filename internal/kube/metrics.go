@@ -12,6 +12,7 @@ type Metrics struct {
 	writes      *prometheus.CounterVec
 	propagation prometheus.Histogram
 	leader      prometheus.Gauge
+	conflicts   *prometheus.GaugeVec
 	unanswered  prometheus.Gauge
 	unwritten   *prometheus.GaugeVec
 	rewrites    prometheus.Counter
@@ -33,6 +34,10 @@ func NewMetrics(registerer prometheus.Registerer) *Metrics {
 		leader: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "isthmus_leader", Help: "1 on the replica that writes, 0 on the others.",
 		}),
+		conflicts: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "isthmus_kubernetes_host_conflicts",
+			Help: "Hosts that a service and somebody else's ServiceEntry or Service would have, by outcome: left to who had it first, or kept.",
+		}, []string{"outcome"}),
 		unanswered: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "isthmus_kubernetes_unanswered", Help: "1 while the API server does not answer writes, else 0.",
 		}),
@@ -49,7 +54,7 @@ func NewMetrics(registerer prometheus.Registerer) *Metrics {
 			Help: "Failures to list or watch what stands in the mesh, by reason. Each is tried again.",
 		}, []string{"reason"}),
 	}
-	registerer.MustRegister(m.writes, m.propagation, m.leader, m.unanswered, m.unwritten, m.rewrites, m.watchErrors)
+	registerer.MustRegister(m.writes, m.propagation, m.leader, m.conflicts, m.unanswered, m.unwritten, m.rewrites, m.watchErrors)
 	return m
 }
 

@@ -17,6 +17,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 	"k8s.io/client-go/rest"
+	toolscache "k8s.io/client-go/tools/cache"
 	"k8s.io/client-go/util/flowcontrol"
 	"k8s.io/client-go/util/workqueue"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
@@ -34,6 +35,10 @@ type Options struct {
 	// REST is how to reach the API server. Its own limit of requests a second is replaced by WritesPerSecond.
 	REST      *rest.Config
 	Placement mesh.Placement
+	// DestinationRules says that there may be some to write. Without it, the right to is not needed.
+	DestinationRules bool
+	// Sources are the names of the registries that are ours: what isthmus wrote for others is somebody else's.
+	Sources []string
 	// WritesPerSecond bounds the requests to the API server; 0 leaves the bound to the server.
 	WritesPerSecond float64
 	// Writers is how many services are written at the same time.
@@ -63,6 +68,16 @@ type Output struct {
 	ledger ledger
 	links  links
 	memory *Memory
+	// everywhere watches what others have in the whole cluster, as far as that may be seen; handled tell whether all that
+	// is there is known.
+	everywhere                cache.Cache
+	seesEntries, seesServices bool
+	handled                   []toolscache.InformerSynced
+	neighbours                neighbours
+	// reading keeps readClaim's order.
+	reading sync.Mutex
+	// rules says that DestinationRules are watched.
+	rules bool
 	// read is closed once the API server's content is in the cache.
 	read chan struct{}
 	// renewed is when the lease was renewed last; nil without an election.
@@ -101,7 +116,7 @@ func New(options Options) (*Output, error) {
 	}
 	o := &Output{
 		options: options, log: options.Log, metrics: options.Metrics, http: httpClient,
-		read: make(chan struct{}),
+		read: make(chan struct{}), neighbours: newNeighbours(),
 		held: map[mesh.Name]string{}, crowd: map[string]int{}, departed: map[mesh.Name]time.Time{},
 		links:    links{log: options.Log, metrics: options.Metrics},
 		quarrels: quarrels{log: options.Log, rewrites: options.Metrics.rewrites},
@@ -157,6 +172,9 @@ func (o *Output) Run(ctx context.Context, state bridge.State) error {
 	if o.cache, err = o.newCache(ctx, namespaces); err != nil {
 		return fmt.Errorf("kubernetes cache: %w", err)
 	}
+	if err := o.watchNeighbours(ctx); err != nil {
+		return fmt.Errorf("kubernetes cache: %w", err)
+	}
 	controller, err := o.newController(ctx)
 	if err != nil {
 		return fmt.Errorf("kubernetes controller: %w", err)
@@ -167,6 +185,7 @@ func (o *Output) Run(ctx context.Context, state bridge.State) error {
 	var election errgroup.Group
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return o.cache.Start(ctx) })
+	group.Go(func() error { return o.everywhere.Start(ctx) })
 	group.Go(func() error { return controller.Start(ctx) })
 	election.Go(func() error { return o.lead(electing) })
 	err = group.Wait()

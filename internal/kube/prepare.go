@@ -28,6 +28,12 @@ func (o *Output) prepare(ctx context.Context) (namespaces []string, err error) {
 		if err == nil {
 			err = o.mayReadEach(ctx, namespaces[0])
 		}
+		if err == nil {
+			err = o.needRules(ctx, namespaces)
+		}
+		if err == nil {
+			err = o.lookAround(ctx)
+		}
 		switch {
 		case err == nil:
 			return true, nil
@@ -130,14 +136,18 @@ func (o *Output) mayReadEach(ctx context.Context, first string) error {
 
 // mayRead asks for what the watch will ask for, since the watch itself would only wait and try again.
 func (o *Output) mayRead(ctx context.Context, namespace string) error {
-	for _, list := range []client.ObjectList{&networkingv1.ServiceEntryList{}, &networkingv1.WorkloadEntryList{}} {
+	lists, resources := []client.ObjectList{&networkingv1.ServiceEntryList{}, &networkingv1.WorkloadEntryList{}}, "serviceentries and workloadentries"
+	if o.options.DestinationRules {
+		lists, resources = append(lists, &networkingv1.DestinationRuleList{}), "serviceentries, workloadentries and, for mesh.tlsOrigination, destinationrules"
+	}
+	for _, list := range lists {
 		err := o.client.List(ctx, list, client.InNamespace(namespace), client.Limit(1))
 		switch {
 		case apierrors.IsNotFound(err) || meta.IsNoMatchError(err):
 			return fmt.Errorf("the API server doesn't know Istio's %T: install Istio's CRDs (Helm chart istio/base)", list)
 		case apierrors.IsForbidden(err):
-			return fmt.Errorf("isthmus needs get, list, watch, create, patch, update and delete on serviceentries and "+
-				"workloadentries of networking.istio.io in namespace %s: %w", namespace, err)
+			return fmt.Errorf("isthmus needs get, list, watch, create, patch, update and delete on %s "+
+				"of networking.istio.io in namespace %s: %w", resources, namespace, err)
 		case err != nil:
 			return fmt.Errorf("list in namespace %s: %w", namespace, err)
 		}

@@ -18,6 +18,9 @@ import (
 // Reconcile makes the API server hold what the state says of one service.
 func (o *Output) Reconcile(ctx context.Context, name mesh.Name) (reconcile.Result, error) {
 	term := o.term.Load()
+	if o.queue.Load() == nil {
+		return reconcile.Result{}, nil // what others have isn't known yet; then everything is looked at
+	}
 	if term == nil {
 		return reconcile.Result{}, nil // another replica writes; a new term starts with a look at everything
 	}
@@ -38,10 +41,13 @@ func (o *Output) Reconcile(ctx context.Context, name mesh.Name) (reconcile.Resul
 	}
 	w := writer{Output: o, name: name, standing: standing, waiting: desired.Waiting}
 	var wait time.Duration
-	if len(desired.Objects) > 0 {
+	switch wanted := w.yield(desired.Objects); {
+	case len(wanted) > 0:
 		o.returned(name)
-		err = w.fill(ctx, desired.Objects)
-	} else {
+		err = w.fill(ctx, wanted)
+	case len(desired.Objects) > 0:
+		err = w.withhold(ctx)
+	default:
 		wait, err = w.empty(ctx)
 	}
 	switch {

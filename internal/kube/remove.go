@@ -23,23 +23,33 @@ func (w *writer) empty(ctx context.Context) (time.Duration, error) {
 	var (
 		errs    []error
 		entries []*networkingv1.ServiceEntry
+		rules   []client.Object
 	)
 	for _, object := range w.standing {
-		if entry, ok := object.(*networkingv1.ServiceEntry); ok {
-			entries = append(entries, entry)
-			continue
+		switch object := object.(type) {
+		case *networkingv1.ServiceEntry:
+			entries = append(entries, object)
+		case *networkingv1.DestinationRule:
+			rules = append(rules, object)
+		default:
+			errs = append(errs, w.remove(ctx, object))
 		}
-		errs = append(errs, w.remove(ctx, object))
 	}
 	entries = slices.DeleteFunc(entries, func(entry *networkingv1.ServiceEntry) bool {
 		_, ahead := w.ledger.ahead(referStanding(entry), entry)
 		return !ours(entry) || (ahead && w.isDeleted(entry))
 	})
+	var wait time.Duration
 	if len(entries) == 0 {
 		w.forgetDeparted()
-		return 0, errors.Join(errs...)
+	} else {
+		wait = w.graceLeft()
 	}
-	wait := w.graceLeft()
+	for _, rule := range rules { // they stay as long as the entry that they belong to
+		if wait <= 0 {
+			errs = append(errs, w.remove(ctx, rule))
+		}
+	}
 	for _, entry := range entries {
 		if wait <= 0 {
 			errs = append(errs, w.remove(ctx, entry))

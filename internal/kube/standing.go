@@ -38,8 +38,13 @@ func (o *Output) listed(ctx context.Context, options ...client.ListOption) (map[
 	var (
 		serviceEntries  networkingv1.ServiceEntryList
 		workloadEntries networkingv1.WorkloadEntryList
+		rules           networkingv1.DestinationRuleList
 	)
-	for _, list := range []client.ObjectList{&serviceEntries, &workloadEntries} {
+	lists := []client.ObjectList{&serviceEntries, &workloadEntries}
+	if o.rules {
+		lists = append(lists, &rules)
+	}
+	for _, list := range lists {
 		if err := o.cache.List(ctx, list, options...); err != nil {
 			return nil, fmt.Errorf("read the cache: %w", err)
 		}
@@ -49,6 +54,9 @@ func (o *Output) listed(ctx context.Context, options ...client.ListOption) (map[
 		objects[referStanding(object)] = object
 	}
 	for _, object := range workloadEntries.Items {
+		objects[referStanding(object)] = object
+	}
+	for _, object := range rules.Items {
 		objects[referStanding(object)] = object
 	}
 	return objects, nil
@@ -85,6 +93,8 @@ func specOf(object client.Object) proto.Message {
 	case *networkingv1.ServiceEntry:
 		return &object.Spec
 	case *networkingv1.WorkloadEntry:
+		return &object.Spec
+	case *networkingv1.DestinationRule:
 		return &object.Spec
 	default:
 		return nil

@@ -17,9 +17,12 @@ import (
 // the wire. The list is short so that no client can make more of a stream than go-control-plane has room for.
 var kinds = map[string]mesh.Kind{}
 
+// served are the kinds that we may have objects of.
+var served = []mesh.Kind{mesh.ServiceEntryKind, mesh.WorkloadEntryKind, mesh.DestinationRuleKind}
+
 func init() {
 	for _, version := range []string{"v1", "v1beta1", "v1alpha3"} {
-		for _, kind := range []mesh.Kind{mesh.ServiceEntryKind, mesh.WorkloadEntryKind} {
+		for _, kind := range served {
 			kinds["networking.istio.io/"+version+"/"+string(kind)] = kind
 		}
 	}
@@ -53,12 +56,11 @@ type watch struct {
 var _ cache.Cache = &store{}
 
 func newStore() *store {
-	return &store{
-		collections: map[mesh.Kind]*collection{
-			mesh.ServiceEntryKind: newCollection(), mesh.WorkloadEntryKind: newCollection(),
-		},
-		watches: map[*watch]struct{}{},
+	collections := map[mesh.Kind]*collection{}
+	for _, kind := range served {
+		collections[kind] = newCollection()
 	}
+	return &store{collections: collections, watches: map[*watch]struct{}{}}
 }
 
 // publish changes the collections, opens them, and answers those who wait for what changed. It returns how many bytes

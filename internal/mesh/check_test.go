@@ -3,6 +3,7 @@ package mesh_test
 import (
 	"encoding/json"
 	"net/netip"
+	"slices"
 	"testing"
 	"unicode/utf8"
 
@@ -24,6 +25,10 @@ func checkResources(t *testing.T, resources mesh.Resources) {
 				t.Errorf("object %d is a ServiceEntry of kind %s", i, object.Kind)
 			}
 			checkServiceEntry(t, spec)
+		case *networking.DestinationRule:
+			if i == 0 || object.Kind != mesh.DestinationRuleKind || !slices.Contains(resources.Objects[0].Spec.(*networking.ServiceEntry).Hosts, spec.Host) {
+				t.Errorf("object %d is a DestinationRule of kind %s for %s", i, object.Kind, spec.Host)
+			}
 		case *networking.WorkloadEntry:
 			if i == 0 || object.Kind != mesh.WorkloadEntryKind {
 				t.Errorf("object %d is a WorkloadEntry of kind %s", i, object.Kind)
@@ -39,8 +44,9 @@ func checkResources(t *testing.T, resources mesh.Resources) {
 func checkOrder(t *testing.T, objects []mesh.Object) {
 	t.Helper()
 	for i := 2; i < len(objects); i++ { // behind the ServiceEntry
-		if before, name := objects[i-1].Name, objects[i].Name; before >= name {
-			t.Errorf("WorkloadEntry %s comes before %s", before, name)
+		before, object := objects[i-1], objects[i]
+		if before.Kind == object.Kind && before.Name >= object.Name || before.Kind == mesh.WorkloadEntryKind && object.Kind == mesh.DestinationRuleKind {
+			t.Errorf("%s %s comes before %s %s", before.Kind, before.Name, object.Kind, object.Name)
 		}
 	}
 }

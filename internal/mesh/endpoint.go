@@ -15,6 +15,8 @@ type endpoint struct {
 	// port is the instance's own port, and protocol what it speaks there.
 	port     uint32
 	protocol Protocol
+	// named are the ports that it has besides, by their names.
+	named map[string]namedPort
 	// byName says that the address is a host name, not an IP address.
 	byName bool
 	// takesTraffic is false for instances that are registered but must not be called. They still count for
@@ -44,17 +46,19 @@ func usableEndpoint(instance *catalog.Instance, options Options, report *report)
 		return endpoint{}, false
 	}
 	weight, takesTraffic := trafficShare(*instance, options.PassingOnly)
-	port := uint32(instance.Port)
+	port, said := uint32(instance.Port), sayings(*instance)
+	named := namedPorts(*instance, said, options, report)
 	return endpoint{
 		instance: instance,
 		entry: &networking.WorkloadEntry{
 			Address:  address,
-			Ports:    map[string]uint32{defaultPort: port, nativePort: port},
+			Ports:    endpointPorts(port, named, options),
 			Locality: locality(*instance),
 			Weight:   weight,
 		},
 		port:         port,
-		protocol:     instanceProtocol(*instance, options.DefaultProtocol, report),
+		protocol:     instanceProtocol(*instance, said, options.DefaultProtocol, report),
+		named:        named,
 		byName:       byName,
 		takesTraffic: takesTraffic,
 	}, true

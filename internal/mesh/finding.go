@@ -17,8 +17,10 @@ const (
 	// ForbiddenAddress: the address is one that instances can't have, by itself or by the configuration; the instance
 	// is left out.
 	ForbiddenAddress Reason = "forbidden_address"
-	// BadPort: the port is not within 1 and 65535; the instance is left out.
+	// BadPort: the port is not within 1 and 65535; the instance is left out, or that port where it has a name.
 	BadPort Reason = "bad_port"
+	// LeftOutPort: a port with a name that not all instances have, or that can't stand beside the others; it is left out.
+	LeftOutPort Reason = "left_out_port"
 	// BadLabel: a meta entry or tag that can't be made a label; it is left out.
 	BadLabel Reason = "bad_label"
 	// ReservedLabel: a meta entry or tag with a name that Istio, Kubernetes or isthmus gives a meaning to, or that the
@@ -77,7 +79,9 @@ type report struct {
 }
 
 // service adds what is about the service itself, host about one of its hosts, instance about one of its instances.
-func (r *report) service(reason Reason, detail string)    { r.add(reason, "", detail) }
+func (r *report) service(reason Reason, detail string) { r.add(reason, "", detail) }
+
+func (r *report) port(name, detail string)                { r.add(LeftOutPort, "port "+name, detail) }
 func (r *report) host(reason Reason, host, detail string) { r.add(reason, clip(host), detail) }
 func (r *report) instance(reason Reason, instance catalog.Instance, detail string) {
 	if r.named[reason] < maxNamed {

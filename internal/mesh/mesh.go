@@ -41,6 +41,12 @@ type Options struct {
 	Form Form
 	// DefaultProtocol is taken where neither the meta nor the checks of a service tell its protocol.
 	DefaultProtocol Protocol
+	// Ports are those that instances may have beside their own, by their meta and tags.
+	Ports []NamedPort
+	// NoNativePort leaves out the instances' own port, for registries where each instance has another one.
+	NoNativePort bool
+	// TLSOrigination says where Envoy speaks TLS for the callers; the first that fits a service counts.
+	TLSOrigination []TLSOrigination
 	// PassingOnly leaves out the instances that are warning.
 	PassingOnly bool
 	// Addresses says which addresses instances may have.
@@ -66,7 +72,7 @@ type Registry struct {
 }
 
 // Resources are the objects that the mesh should hold for one service; none of them where Objects is empty.
-// The ServiceEntry comes first, then the WorkloadEntries in the order of their names.
+// The ServiceEntry comes first, then the DestinationRules and the WorkloadEntries, each in the order of their names.
 type Resources struct {
 	Objects []Object
 	// Broken says that nobody knows what they should be, by a mistake of isthmus: what stands in the mesh stays.
@@ -102,11 +108,10 @@ func translate(service catalog.Service, name Name, options Options, report *repo
 		return Resources{}
 	}
 	protocol := serviceProtocol(endpoints, report)
-	ports := servicePorts(endpoints, protocol)
+	origination := options.origination(service, protocol)
 	namespace := options.Placement.place(service, name, report)
 	entry := &networking.ServiceEntry{
-		Hosts:      hosts(service, name, protocol, options, report),
-		Ports:      ports,
+		Hosts:      hosts(service, name, origination.forCallers(protocol), options, report),
 		Location:   networking.ServiceEntry_MESH_INTERNAL,
 		Resolution: resolution(endpoints),
 		ExportTo:   options.Placement.exportTo(service, namespace),
@@ -115,10 +120,14 @@ func translate(service catalog.Service, name Name, options Options, report *repo
 		report.service(BadHost, "there is no host that it can have; the service is left out")
 		return Resources{}
 	}
+	entry.Ports = servicePorts(endpoints, protocol, origination, options, len(entry.Hosts) > 1, report)
 	resources := Resources{Objects: []Object{serviceEntryObject(service, name, namespace, entry)}}
+	if origination != nil {
+		resources.Objects = append(resources.Objects, origination.destinationRules(name, namespace, entry)...)
+	}
 	healthy := labelled(endpoints, name, options, report)
 	if options.Form == InlineForm {
-		entry.Endpoints = inlineEndpoints(healthy, ports)
+		entry.Endpoints = inlineEndpoints(healthy, entry.Ports)
 		if len(entry.Endpoints) == 0 {
 			// A DNS entry without endpoints would make Istio resolve the host itself.
 			entry.Resolution = networking.ServiceEntry_STATIC
@@ -126,10 +135,12 @@ func translate(service catalog.Service, name Name, options Options, report *repo
 		return resources
 	}
 	entry.WorkloadSelector = &networking.WorkloadSelector{Labels: identityLabels(name)}
-	for _, e := range healthy {
-		resources.Objects = append(resources.Objects, workloadEntryObject(name, namespace, e))
+	workloads := make([]Object, len(healthy))
+	for i, e := range healthy {
+		workloads[i] = workloadEntryObject(name, namespace, e)
 	}
-	slices.SortFunc(resources.Objects[1:], Object.compareName)
+	slices.SortFunc(workloads, Object.compareName)
+	resources.Objects = append(resources.Objects, workloads...)
 	return resources
 }
 

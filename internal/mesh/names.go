@@ -57,11 +57,16 @@ func (n Name) WorkloadEntry(id catalog.InstanceID) string {
 	return n.Label + "-" + hash + "." + n.Source
 }
 
+// DestinationRule returns the name of the DestinationRule of one of the service's hosts.
+func (n Name) DestinationRule(host string) string {
+	return n.Label + "-" + shortHash(idHashLength, host) + "." + n.Source
+}
+
 // ParseObjectName returns the name of the service that an object of ours was written for; false where
 // no object of that kind can have the name. A dot can't stand in a label, so nothing is ambiguous.
 func ParseObjectName(kind Kind, object string) (Name, bool) {
 	label, source, found := strings.Cut(object, ".")
-	if kind == WorkloadEntryKind {
+	if kind != ServiceEntryKind {
 		at := instanceHash.FindStringIndex(label)
 		if at == nil {
 			return Name{}, false

@@ -52,6 +52,8 @@ const (
 	ServiceEntryKind Kind = "ServiceEntry"
 	// WorkloadEntryKind is Istio's WorkloadEntry.
 	WorkloadEntryKind Kind = "WorkloadEntry"
+	// DestinationRuleKind is Istio's DestinationRule.
+	DestinationRuleKind Kind = "DestinationRule"
 )
 
 // Object is one resource of the mesh, in the form that every output can write. It is never changed after it
@@ -62,7 +64,7 @@ type Object struct {
 	Name        string
 	Labels      map[string]string
 	Annotations map[string]string
-	// Spec is a *networking.ServiceEntry or a *networking.WorkloadEntry, by Kind.
+	// Spec is a *networking.ServiceEntry, WorkloadEntry or DestinationRule, by Kind.
 	Spec proto.Message
 }
 

@@ -59,33 +59,52 @@ var families = [][]Protocol{{HTTP, GRPCWeb}, {HTTP2, GRPC}}
 // for: TCP where they share no more. HTTP would do for HTTP/1.1 and HTTP/2 both towards the caller, but Istio then
 // speaks HTTP/1.1 to the instance.
 func serviceProtocol(endpoints []endpoint, report *report) Protocol {
+	all := make([]Protocol, len(endpoints))
+	for i, e := range endpoints {
+		all[i] = e.protocol
+	}
+	return careful(all, "", report)
+}
+
+// careful returns the protocol that all of them can be taken for.
+func careful(all []Protocol, port string, report *report) Protocol {
 	var found []Protocol
-	for _, e := range endpoints {
-		if !slices.Contains(found, e.protocol) {
-			found = append(found, e.protocol)
+	for _, protocol := range all {
+		if !slices.Contains(found, protocol) {
+			found = append(found, protocol)
 		}
 	}
 	if len(found) == 1 {
 		return found[0]
 	}
 	slices.Sort(found)
-	careful := TCP
+	taken := TCP
 	for _, family := range families {
 		if !slices.ContainsFunc(found, func(p Protocol) bool { return !slices.Contains(family, p) }) {
-			careful = family[0]
+			taken = family[0]
 		}
 	}
-	report.service(MixedProtocols, fmt.Sprintf("instances disagree about the protocol %v; %s is taken", found, careful))
-	return careful
+	report.add(MixedProtocols, port, fmt.Sprintf("instances disagree about the protocol %v; %s is taken", found, taken))
+	return taken
 }
 
-func instanceProtocol(instance catalog.Instance, fallback Protocol, report *report) Protocol {
+// instanceProtocol is what an instance speaks at its own port: what its meta says; HTTPS, where it says that it is
+// secure; what the name of its default port says; what its checks speak; the fallback.
+func instanceProtocol(instance catalog.Instance, said map[string]string, fallback Protocol, report *report) Protocol {
 	if name := instance.Meta[protocolMeta]; name != "" {
 		protocol, err := ParseProtocol(name)
 		if err == nil {
 			return protocol
 		}
 		report.instance(UnknownProtocol, instance, fmt.Sprintf("meta: %v; the entry is passed over", err))
+	}
+	if strings.EqualFold(said[secureKey], "true") {
+		return HTTPS
+	}
+	for _, port := range instance.Ports {
+		if protocol, ok := protocolByName(cleanPortName(port.Name)); ok && port.Default {
+			return protocol
+		}
 	}
 	for _, hint := range byCheck {
 		if slices.Contains(instance.Checks, hint.check) {

@@ -74,7 +74,8 @@ func recallInstance(id catalog.InstanceID, endpoint *networking.WorkloadEntry, e
 	region, zone, _ := strings.Cut(endpoint.Locality, "/")
 	instance := catalog.Instance{
 		ID: id, Address: endpoint.Address,
-		Port:     int(cmp.Or(endpoint.Ports[nativePort], endpoint.Ports[defaultPort])),
+		Port:     int(endpoint.Ports[defaultPort]),
+		Ports:    recallPorts(endpoint),
 		Locality: catalog.Locality{Region: region, Zone: zone},
 		Weights:  catalog.Weights{Passing: int(endpoint.Weight), Warning: int(endpoint.Weight)},
 		Health:   catalog.Passing,
@@ -97,12 +98,31 @@ func recallInstance(id catalog.InstanceID, endpoint *networking.WorkloadEntry, e
 			instance.Checks = []string{hint.check}
 		}
 	}
+	if len(instance.Checks) == 0 && protocol != "" {
+		instance.Ports = append(instance.Ports, catalog.Port{Name: strings.ToLower(string(protocol)), Number: instance.Port, Default: true})
+	}
 	return instance
+}
+
+// recallPorts returns the named ports of an endpoint. What they speak is said by their names, or by the labels.
+func recallPorts(endpoint *networking.WorkloadEntry) []catalog.Port {
+	var ports []catalog.Port
+	for _, name := range slices.Sorted(maps.Keys(endpoint.Ports)) {
+		if CheckPortName(name) == nil {
+			ports = append(ports, catalog.Port{Name: name, Number: int(endpoint.Ports[name])})
+		}
+	}
+	return ports
 }
 
 func protocolOf(entry *networking.ServiceEntry) Protocol {
 	if len(entry.Ports) == 0 {
 		return ""
+	}
+	for _, port := range entry.Ports {
+		if port.Name == tlsPort { // the default port is what callers speak, not the instances
+			return Protocol(port.Protocol)
+		}
 	}
 	return Protocol(entry.Ports[0].Protocol)
 }

@@ -72,5 +72,5 @@ func endpoints(r mesh.Resources) int {
 }
 
 func withoutEntry(r mesh.Resources) []mesh.Object {
-	return slices.DeleteFunc(slices.Clone(r.Objects), func(o mesh.Object) bool { return o.Kind == mesh.ServiceEntryKind })
+	return slices.DeleteFunc(slices.Clone(r.Objects), func(o mesh.Object) bool { return o.Kind != mesh.WorkloadEntryKind })
 }

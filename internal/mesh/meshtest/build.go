@@ -22,6 +22,7 @@ func of(name string, service catalog.Service, changes ...func(*mesh.Options)) Ca
 		ClusterDomain:   "cluster.local",
 		Form:            mesh.WorkloadEntryForm,
 		DefaultProtocol: mesh.HTTP,
+		Ports:           mesh.DefaultPorts(),
 		Placement:       mesh.Placement{Base: "consul-services"},
 	}
 	for _, change := range changes {
@@ -92,6 +93,18 @@ func node(name string) change { return func(i *catalog.Instance) { i.ID.Node = n
 func address(text string) change { return func(i *catalog.Instance) { i.Address = text } }
 
 func port(number int) change { return func(i *catalog.Instance) { i.Port = number } }
+
+// namedPorts gives the instance these ports; the default is its own.
+func namedPorts(ports ...catalog.Port) change {
+	return func(i *catalog.Instance) {
+		i.Ports = ports
+		for _, port := range ports {
+			if port.Default {
+				i.Port = port.Number
+			}
+		}
+	}
+}
 
 func health(health catalog.Health) change { return func(i *catalog.Instance) { i.Health = health } }
 func tags(tags ...string) change          { return func(i *catalog.Instance) { i.Tags = tags } }

@@ -31,6 +31,7 @@ func Cases() []Case {
 		typical(),
 		ports(),
 		protocols(),
+		origination(),
 		labels(),
 		healths(),
 		addresses(),

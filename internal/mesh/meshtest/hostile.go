@@ -22,10 +22,10 @@ var (
 	hostileKeys = []string{
 		"version", "app", "protocol", "zone", "region", "isthmus-namespace", "team", "a b", "a-b", "security.istio.io/tlsMode",
 		"Service.Istio.io/canonical-name", "topology.istio.io/network", "networking.istio.io/x", "istio", "istio-locality", "k8s-app",
-		"kubernetes.io/x", "isthmus-mesh.github.io/service", "example.com/x", "/", "", strings.Repeat("k", 2000),
+		"gRPC_port", "grpc.port", "management-port", "grpc_protocol", "secure", "default", "native", "grpc--2", "http", "kubernetes.io/x", "isthmus-mesh.github.io/service", "example.com/x", "/", "", strings.Repeat("k", 2000),
 	}
 	hostileValues = []string{
-		"", "v1", "istio", "grpc", "MYSQL", "tls", "kube-system", "blue", "a/b", "*", "a,b", "\xff", "日本", strings.Repeat("v", 63), strings.Repeat("v", 64),
+		"", "true", "9090", "80", "8080", "v1", "istio", "grpc", "MYSQL", "tls", "kube-system", "blue", "a/b", "*", "a,b", "\xff", "日本", strings.Repeat("v", 63), strings.Repeat("v", 64),
 	}
 	hostilePorts  = []int{80, 8080, 443, 0, -1, 65535, 65536, 1 << 40}
 	hostileShares = []int{1, 0, -1, 10, 65536, 1 << 40}
@@ -101,6 +101,10 @@ func (d *dice) options(o *mesh.Options) {
 	if d.yes() {
 		ruled(o)
 	}
+	if d.yes() {
+		callers := []mesh.Protocol{mesh.HTTP, mesh.GRPC, mesh.TCP}
+		o.TLSOrigination = []mesh.TLSOrigination{{Services: []string{"*"}, Force: d.yes(), Protocol: callers[d.below(len(callers))]}}
+	}
 }
 
 func (d *dice) instance() catalog.Instance {
@@ -117,6 +121,7 @@ func (d *dice) instance() catalog.Instance {
 	}
 	for range d.below(8) {
 		i.Meta[d.text(hostileKeys)] = d.text(hostileValues)
+		i.Ports = append(i.Ports, catalog.Port{Name: d.text(hostileKeys), Number: hostilePorts[d.below(len(hostilePorts))], Default: d.yes()})
 		i.NodeMeta[d.text(hostileKeys)] = d.text(hostileValues)
 		i.Tags = append(i.Tags, d.text(hostileKeys)+"="+d.text(hostileValues))
 		i.Checks = append(i.Checks, hostileChecks[d.below(len(hostileChecks))])

@@ -9,6 +9,14 @@ func ports() []Case {
 	different := func() catalog.Service {
 		return service("web", instance("web-a", port(8081)), instance("web-b", port(8082)))
 	}
+	several := func() catalog.Service {
+		ports := namedPorts(
+			catalog.Port{Name: "grpc-api", Number: 9090, Default: true},
+			catalog.Port{Name: "http", Number: 8080},
+			catalog.Port{Name: "redis", Number: 6379},
+		)
+		return service("web", instance("web-a", ports), instance("web-b", ports))
+	}
 	return []Case{
 		of("ports-different", different()),
 		of("ports-different-inline", different(), inline),
@@ -19,6 +27,53 @@ func ports() []Case {
 			"web",
 			instance("web-a", port(8081)),
 			instance("web-b", port(8082), health(catalog.Critical)),
+		)),
+		// While a number changes, callers may use both. Those that one instance alone has came by chance.
+		of("ports-rolling", service("web", instance("web-a", port(8081)), instance("web-b", port(8081)), instance("web-c", port(8082)))),
+		of("ports-rolling-inline", service("web", instance("web-a", port(8081)), instance("web-b", port(8082))), inline),
+		of("ports-by-chance", service("web", instance("web-a", port(31001)), instance("web-b", port(31002)), instance("web-c", port(31003)))),
+		of("ports-native-off", service("web", instance("web-a", port(31001)), instance("web-b", port(31002))), func(o *mesh.Options) { o.NoNativePort = true }),
+		of("ports-several", several(), hostTemplates("{{ .Name }}")),
+		of("ports-several-inline", several(), inline),
+		of("ports-from-meta", service(
+			"web",
+			instance("new", meta("gRPC_port", "9090", "management-port", "9001"), checks("http")),
+			instance("old", tags("gRPC.port=9090", "management.port=9001"), checks("http")),
+			instance("other", meta("grpc-port", "9091", "management_port", "9001"), checks("http")),
+		)),
+		of("ports-from-meta-fixed", service(
+			"web",
+			instance("a", meta("gRPC_port", "41000")),
+			instance("b", meta("gRPC_port", "41001")),
+			instance("c", meta("gRPC_port", "41002")),
+		), func(o *mesh.Options) { o.Ports = []mesh.NamedPort{{Name: "grpc", Protocol: mesh.GRPC, Number: 9090}} }),
+		of("ports-from-meta-by-chance", service(
+			"web",
+			instance("a", meta("gRPC_port", "41000")),
+			instance("b", meta("gRPC_port", "41001")),
+			instance("c", meta("gRPC_port", "41002")),
+		)),
+		of("ports-not-on-all", service(
+			"web",
+			instance("a", meta("gRPC_port", "9090")),
+			instance("b", meta("gRPC_port", "none"), health(catalog.Critical)),
+		)),
+		of("ports-taken", service(
+			"web",
+			instance("web", namedPorts(
+				catalog.Port{Name: "http", Number: 8080, Default: true},
+				catalog.Port{Name: "admin", Number: 80},
+				catalog.Port{Name: "again", Number: 8080},
+				catalog.Port{Name: "default", Number: 8081},
+				catalog.Port{Name: "Odd__Name", Number: 8082},
+				catalog.Port{Name: "中文", Number: 8083},
+				catalog.Port{Name: "out", Number: 70000},
+			)),
+		)),
+		of("ports-disagree", service(
+			"web",
+			instance("a", meta("grpc_port", "9090", "management_port", "9001", "management_protocol", "tcp")),
+			instance("b", meta("grpc_port", "9090", "management_port", "9001", "grpc_protocol", "http2", "management_protocol", "what")),
 		)),
 		of("ports-out-of-range", service(
 			"web",
@@ -38,6 +93,10 @@ func protocols() []Case {
 		of("protocol-by-http-check", single(checks("http", "tcp")), fallback(mesh.TCP)),
 		of("protocol-by-tcp-check", single(checks("tcp"))),
 		of("protocol-default", single(checks("ttl"))),
+		of("protocol-secure", single(meta("secure", "true"), checks("http")), hostTemplates("{{ .Name }}")),
+		of("protocol-secure-tag", single(tags("secure=true"), checks("http"))),
+		of("protocol-secure-but-said", single(meta("secure", "true", "protocol", "http"))),
+		of("protocol-of-default-port", single(namedPorts(catalog.Port{Name: "mysql", Number: 8080, Default: true}), checks("tcp"))),
 		of("protocol-unknown", single(meta("protocol", "dubbo"), checks("tcp"))),
 		of("protocol-mixed-http-2", service(
 			"web",

@@ -1,0 +1,93 @@
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"testing"
+
+	"github.com/hashicorp/consul/api"
+)
+
+// TestRollingChangeOfThePort holds that while the instances of a service take another port one by one, callers reach all
+// of them by the old and by the new port, and that istiod sends more than endpoints for it twice: when the new port comes, and
+// when the old one goes.
+func TestRollingChangeOfThePort(t *testing.T) {
+	w := sharedWorld(t)
+	const service, size, oldPort, newPort = "rolling-port", 6, 8081, 8082
+	var instances []instance
+	for n := range size {
+		instances = append(instances, instance{service: service, id: fmt.Sprint("rolling-port-", n), address: fmt.Sprint("10.20.0.", n+1), port: oldPort})
+	}
+	endpoints := func() (all []string) {
+		for _, i := range instances {
+			all = append(all, fmt.Sprintf("%s:%d", i.address, i.port))
+		}
+		return all
+	}
+	cluster := func(port int) string { return fmt.Sprintf("outbound|%d||%s", port, instances[0].host()) }
+	w.register(t, instances...)
+	w.awaitEndpoints(t, cluster(oldPort), endpoints()...)
+	w.settle(t)
+	before := w.quietPushes(t)
+	for n := range instances {
+		instances[n].port = newPort
+		w.register(t, instances[n])
+		w.awaitEndpoints(t, cluster(80), endpoints()...)
+		w.awaitEndpoints(t, cluster(newPort), endpoints()...)
+		if n < size-1 {
+			w.awaitEndpoints(t, cluster(oldPort), endpoints()...)
+		}
+	}
+	w.awaitEndpoints(t, cluster(oldPort)) // it is gone
+	if pushes := w.quietPushes(t) - before; pushes != 2 {
+		t.Errorf("istiod sent clusters %d times", pushes)
+	}
+}
+
+// quietPushes counts istiod's pushes of clusters once no more come: what it calls a full push.
+func (w *world) quietPushes(t *testing.T) (count int) {
+	t.Helper()
+	last, same := -1, 0
+	eventually(t, func(ctx context.Context) error {
+		pushes, err := w.istiod.Metric(ctx, "pilot_xds_pushes", "type", "cds")
+		if err != nil {
+			return err
+		}
+		count = int(pushes)
+		if same++; count != last {
+			last, same = count, 0
+		}
+		if same < quiet {
+			return fmt.Errorf("there may be more pushes than %d", count)
+		}
+		return nil
+	})
+	return count
+}
+
+// quiet is how many looks in a row must find the same: they take longer than istiod's debounce of 100 ms.
+const quiet = 15
+
+// TestSeveralPorts holds that callers reach each of an instance's ports, by Consul's own Ports or by meta and tags, under
+// the number that it has, or that the configuration gives.
+func TestSeveralPorts(t *testing.T) {
+	w := sharedWorld(t)
+	own := instance{service: "several-ports", id: "several-ports", address: "10.21.0.1", ports: api.ServicePorts{
+		{Name: "http", Port: 8080, Default: true}, {Name: "grpc", Port: 9090},
+	}}
+	spring := instance{service: "spring-ports", id: "spring-ports", address: "10.21.0.2", port: 8080, meta: map[string]string{"gRPC_port": "9090"}, tags: []string{"management.port=9001"}}
+	w.register(t, own, spring)
+	for cluster, endpoint := range map[string]string{
+		"outbound|80||" + own.host():      "10.21.0.1:8080",
+		"outbound|8080||" + own.host():    "10.21.0.1:8080",
+		"outbound|9090||" + own.host():    "10.21.0.1:9090",
+		"outbound|80||" + spring.host():   "10.21.0.2:8080",
+		"outbound|9090||" + spring.host(): "10.21.0.2:9090",
+		"outbound|9001||" + spring.host(): "10.21.0.2:9001",
+	} {
+		w.awaitEndpoints(t, cluster, endpoint)
+	}
+	own.ports[1].Port = 9091
+	w.register(t, own)
+	w.awaitEndpoints(t, "outbound|9091||"+own.host(), "10.21.0.1:9091")
+}

@@ -1,0 +1,123 @@
+package kube
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"slices"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+	networking "istio.io/api/networking/v1alpha3"
+	networkingv1 "istio.io/client-go/pkg/apis/networking/v1"
+
+	"github.com/isthmus-mesh/isthmus/internal/mesh"
+)
+
+// dispute is a host that a service of ours and somebody else's object would have.
+type dispute struct {
+	host  string
+	claim string
+	// lost says that it is left to the other one.
+	lost bool
+}
+
+// yield returns a service's objects without the hosts that somebody else had first; none where no host is left.
+//
+// A host is ours where a ServiceEntry of ours stands that has it and is older: that is whom istiod sends callers to
+// (SortServicesByCreationTime in Istio's pilot/pkg/model). So what is left to others stays left to them, and what we
+// have isn't lost to a newcomer: nothing is decided anew but when one of the two goes.
+func (w *writer) yield(objects []mesh.Object) []mesh.Object {
+	if len(objects) == 0 {
+		w.neighbours.want(w.name, nil)
+		w.disputed(w.name, nil)
+		return nil
+	}
+	entry := objects[0].Spec.(*networking.ServiceEntry)
+	claims := w.neighbours.want(w.name, entry.Hosts)
+	var disputes []dispute
+	lost := map[string]bool{}
+	for _, host := range entry.Hosts {
+		for _, c := range claims[host] {
+			if c.concerns(host, objects[0].Namespace, entry) {
+				d := dispute{host: host, claim: c.String(), lost: !w.had(host, c.since)}
+				lost[host] = lost[host] || d.lost
+				disputes = append(disputes, d)
+			}
+		}
+	}
+	w.disputed(w.name, disputes)
+	return without(objects, lost)
+}
+
+// had tells whether a ServiceEntry of ours that has the host was there before.
+func (w *writer) had(host string, since time.Time) bool {
+	for _, object := range w.standing {
+		entry, ok := object.(*networkingv1.ServiceEntry)
+		if ok && ours(entry) && slices.Contains(entry.Spec.Hosts, host) && entry.CreationTimestamp.Time.Before(since) {
+			return true
+		}
+	}
+	return false
+}
+
+// without returns a service's objects without some of its hosts.
+func without(objects []mesh.Object, lost map[string]bool) []mesh.Object {
+	if !slices.Contains(slices.Collect(maps.Values(lost)), true) {
+		return objects
+	}
+	left := func(host string) bool { return lost[host] }
+	entry := proto.Clone(objects[0].Spec).(*networking.ServiceEntry)
+	if entry.Hosts = slices.DeleteFunc(entry.Hosts, left); len(entry.Hosts) == 0 {
+		return nil
+	}
+	kept := slices.DeleteFunc(slices.Clone(objects), func(object mesh.Object) bool {
+		rule, ok := object.Spec.(*networking.DestinationRule)
+		return ok && left(rule.Host)
+	})
+	kept[0].Spec = entry
+	return kept
+}
+
+// disputed tells of what began and what ended.
+func (o *Output) disputed(name mesh.Name, now []dispute) {
+	o.neighbours.mu.Lock()
+	before := o.neighbours.disputes[name]
+	if o.neighbours.disputes[name] = now; len(now) == 0 {
+		delete(o.neighbours.disputes, name)
+	}
+	o.neighbours.mu.Unlock()
+	for _, d := range now {
+		o.metrics.conflicts.WithLabelValues(d.outcome()).Inc()
+		switch {
+		case slices.Contains(before, d):
+		case d.lost:
+			o.log.Warn("a host is somebody else's, who had it first; it is left out until it is free", "service", name, "host", d.host, "of", d.claim)
+		default:
+			o.log.Warn("somebody else would have a host that a service has; callers may reach either", "service", name, "host", d.host, "of", d.claim)
+		}
+	}
+	for _, d := range before {
+		o.metrics.conflicts.WithLabelValues(d.outcome()).Dec()
+		if !slices.ContainsFunc(now, func(n dispute) bool { return n.host == d.host && n.claim == d.claim }) {
+			o.log.Info("a host is no longer in dispute", "service", name, "host", d.host, "of", d.claim)
+		}
+	}
+}
+
+func (d dispute) outcome() string {
+	if d.lost {
+		return "left"
+	}
+	return "kept"
+}
+
+// withhold takes everything of ours away for a service that has no host left: at once, because what stands would go on
+// claiming the host.
+func (w *writer) withhold(ctx context.Context) error {
+	var errs []error
+	for _, object := range w.standing {
+		errs = append(errs, w.remove(ctx, object))
+	}
+	return errors.Join(errs...)
+}

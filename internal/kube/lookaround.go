@@ -1,0 +1,136 @@
+package kube
+
+import (
+	"context"
+	"fmt"
+
+	networkingv1 "istio.io/client-go/pkg/apis/networking/v1"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	toolscache "k8s.io/client-go/tools/cache"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+)
+
+// watchNeighbours watches the ServiceEntries and Services of the whole cluster, where that is allowed, else the
+// ServiceEntries of the namespaces that are ours to write, which are watched already.
+func (o *Output) watchNeighbours(ctx context.Context) error {
+	everywhere, err := cache.New(o.options.REST, cache.Options{
+		HTTPClient: o.http, Scheme: scheme, Mapper: mapper, DefaultTransform: keepClaim,
+	})
+	if err != nil {
+		return err
+	}
+	if o.seesEntries {
+		if err := o.watchClaims(ctx, everywhere, &networkingv1.ServiceEntry{}); err != nil {
+			return err
+		}
+	}
+	if o.seesServices {
+		if err := o.watchClaims(ctx, everywhere, &corev1.Service{}); err != nil {
+			return err
+		}
+	}
+	o.everywhere = everywhere
+	return nil
+}
+
+func (o *Output) watchClaims(ctx context.Context, from cache.Cache, object client.Object) error {
+	informer, err := from.GetInformer(ctx, object, cache.BlockUntilSynced(false))
+	if err != nil {
+		return err
+	}
+	registration, err := informer.AddEventHandler(toolscache.ResourceEventHandlerFuncs{
+		AddFunc:    func(object any) { o.claimed(object, false) },
+		UpdateFunc: func(_, object any) { o.claimed(object, false) },
+		DeleteFunc: func(object any) { o.claimed(object, true) },
+	})
+	if err == nil {
+		o.handled = append(o.handled, registration.HasSynced)
+	}
+	return err
+}
+
+// readClaims reads what the ServiceEntries of our own namespaces claim, where no others may be seen.
+func (o *Output) readClaims(ctx context.Context) error {
+	if o.seesEntries {
+		return nil
+	}
+	var entries networkingv1.ServiceEntryList
+	if err := o.cache.List(ctx, &entries, client.UnsafeDisableDeepCopy); err != nil {
+		return fmt.Errorf("read the cache: %w", err)
+	}
+	for _, entry := range entries.Items {
+		o.readClaim(ctx, client.ObjectKeyFromObject(entry))
+	}
+	return nil
+}
+
+// readClaim reads what one of them claims, one after the other, so that the newest state is what is known last.
+func (o *Output) readClaim(ctx context.Context, at client.ObjectKey) {
+	o.reading.Lock()
+	defer o.reading.Unlock()
+	var entry networkingv1.ServiceEntry
+	err := o.cache.Get(ctx, at, &entry)
+	if apierrors.IsNotFound(err) {
+		entry.Namespace, entry.Name = at.Namespace, at.Name
+	} else if err != nil {
+		return // isthmus stops
+	}
+	o.claimed(&entry, err != nil)
+}
+
+// lookAround finds out what of the cluster may be seen, and says once what may not.
+func (o *Output) lookAround(ctx context.Context) error {
+	for _, kind := range []struct {
+		list  client.ObjectList
+		seen  *bool
+		blind string
+	}{
+		{&networkingv1.ServiceEntryList{}, &o.seesEntries, "ServiceEntries of other namespaces (list and watch serviceentries in all namespaces)"},
+		{&corev1.ServiceList{}, &o.seesServices, "Services (list and watch services in all namespaces)"},
+	} {
+		err := o.client.List(ctx, kind.list, client.Limit(1))
+		switch {
+		case apierrors.IsForbidden(err):
+			o.log.Info("a right is missing to see which hosts others have, so conflicts with them aren't found", "of", kind.blind)
+		case err != nil:
+			return fmt.Errorf("list in all namespaces: %w", err)
+		}
+		*kind.seen = err == nil
+	}
+	return nil
+}
+
+// claimed takes an object that came, changed or went.
+func (o *Output) claimed(object any, gone bool) {
+	if last, ok := object.(toolscache.DeletedFinalStateUnknown); ok {
+		object = last.Obj
+	}
+	known, ok := object.(client.Object)
+	if !ok {
+		return
+	}
+	c, foreign := o.claimOf(known)
+	if gone || !foreign {
+		c.hosts = nil
+	}
+	for _, name := range o.neighbours.put(c) {
+		o.Notify(name)
+	}
+}
+
+// keepClaim drops all of an object but what claimOf reads.
+func keepClaim(object any) (any, error) {
+	marked, err := keepOwnMark(object)
+	switch object := marked.(type) {
+	case *networkingv1.ServiceEntry:
+		hosts, exportTo := object.Spec.Hosts, object.Spec.ExportTo
+		object.Spec.Reset()
+		object.Status.Reset()
+		object.Labels, object.Annotations, object.Spec.Hosts, object.Spec.ExportTo = nil, nil, hosts, exportTo
+	case *corev1.Service:
+		object.Labels, object.Annotations, object.Spec, object.Status = nil, nil, corev1.ServiceSpec{}, corev1.ServiceStatus{}
+	}
+	return marked, err
+}
