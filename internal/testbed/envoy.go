@@ -146,6 +146,23 @@ func (e *Envoy) Endpoints(ctx context.Context, cluster string) ([]Endpoint, erro
 	return endpoints, nil
 }
 
+// Listeners returns the names of the listeners; Istio's for a service with an address is ADDRESS_PORT.
+func (e *Envoy) Listeners(ctx context.Context) (map[string]bool, error) {
+	var page struct {
+		Listeners []struct {
+			Name string `json:"name"`
+		} `json:"listener_statuses"`
+	}
+	if err := e.getJSON(ctx, "/listeners?format=json", &page); err != nil {
+		return nil, err
+	}
+	names := map[string]bool{}
+	for _, listener := range page.Listeners {
+		names[listener.Name] = true
+	}
+	return names, nil
+}
+
 func (e *Envoy) getJSON(ctx context.Context, page string, into any) error {
 	body, err := get(ctx, e.Admin+page)
 	if err != nil {
