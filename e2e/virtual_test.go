@@ -112,6 +112,23 @@ func (w *world) nameTable(t *testing.T) *nds.NameTable {
 	return table
 }
 
+// TestTCPByAddress holds that TCP services are told apart by their addresses, though all have port 80, and are reached at
+// their native ports too.
+func TestTCPByAddress(t *testing.T) {
+	w := sharedWorld(t)
+	for _, name := range []string{"tcp-one", "tcp-two"} {
+		s := newServer(t, name)
+		i := instance{service: name, id: name, address: s.address, port: s.port, meta: map[string]string{"protocol": "tcp"}}
+		w.register(t, i)
+		address := w.address(t, i)
+		for _, port := range []int{80, s.port} {
+			eventually(t, func(ctx context.Context) error {
+				return w.get(ctx, fmt.Sprintf("http://%s:%d/", address, port), name)
+			})
+		}
+	}
+}
+
 // TestIstioDNSProxyAnswersTheSame holds that a sidecar's DNS proxy is told the addresses that isthmus gave, and that a TCP
 // service has a listener of its own at its address.
 func TestIstioDNSProxyAnswersTheSame(t *testing.T) {

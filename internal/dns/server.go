@@ -123,7 +123,8 @@ func (s *Server) Ready() error {
 func (s *Server) Run(ctx context.Context, state bridge.State) error {
 	servers := []*dns.Server{
 		{PacketConn: s.packets, Handler: s},
-		{Listener: netutil.LimitListener(s.streams, maxConnections), Handler: s},
+		// A resolver keeps its connection; one that is idle is closed after 8 s.
+		{Listener: netutil.LimitListener(s.streams, maxConnections), Handler: s, MaxTCPQueries: -1},
 	}
 	s.options.Log.Info("answering DNS", "address", s.Address(), "domains", s.options.Domains)
 	group, ctx := errgroup.WithContext(ctx)

@@ -79,16 +79,19 @@ func (e *Envoy) Client() *http.Client {
 const anyAddress = "240.240.0.1"
 
 func (e *Envoy) dial(ctx context.Context, network, destination string) (net.Conn, error) {
-	_, port, err := net.SplitHostPort(destination)
+	host, port, err := net.SplitHostPort(destination)
 	if err != nil {
 		return nil, err
+	}
+	if net.ParseIP(host).To4() == nil {
+		host = anyAddress
 	}
 	connection, err := (&net.Dialer{}).DialContext(ctx, network, e.capture)
 	if err != nil {
 		return nil, err
 	}
 	own := connection.LocalAddr().(*net.TCPAddr).Port
-	if _, err := fmt.Fprintf(connection, "PROXY TCP4 127.0.0.1 %s %d %s\r\n", anyAddress, own, port); err != nil {
+	if _, err := fmt.Fprintf(connection, "PROXY TCP4 127.0.0.1 %s %d %s\r\n", host, own, port); err != nil {
 		connection.Close()
 		return nil, err
 	}
