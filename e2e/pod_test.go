@@ -29,6 +29,9 @@ type podWorld struct {
 	config string
 }
 
+// gateway stands for this machine's address as the pod sees it, in arguments that are made before there is a pod.
+const gateway = "GATEWAY"
+
 func newPodWorld(t *testing.T, options testbed.PodOptions, isthmus ...string) *podWorld {
 	t.Helper()
 	testbed.RequirePod(t, "curl", "redis-server", "redis-cli")
@@ -53,7 +56,10 @@ func (w *podWorld) startPod(ctx context.Context, options testbed.PodOptions, ist
 	if w.config, err = w.run.Config(`mesh: {hosts: ["{{ .Name }}"]}` + "\n"); err != nil {
 		return err
 	}
-	args := append([]string{"--namespace", namespace, "--config", w.config}, isthmus...)
+	args := []string{"--namespace", namespace, "--config", w.config}
+	for _, arg := range isthmus {
+		args = append(args, strings.ReplaceAll(arg, gateway, w.pod.Gateway))
+	}
 	if w.isthmus, err = w.run.StartIsthmus(w.consul, w.kube, args...); err != nil {
 		return err
 	}

@@ -13,6 +13,8 @@ import (
 	"google.golang.org/protobuf/types/known/structpb"
 	nds "istio.io/istio/pkg/dns/proto"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/isthmus-mesh/isthmus/internal/testbed"
 )
 
 // address waits until a service has a virtual address, and returns it.
@@ -157,4 +159,13 @@ func TestIstioDNSProxyAnswersTheSame(t *testing.T) {
 			return err
 		})
 	}
+}
+
+// TestSidecarWithOurDNS holds that a program in a pod whose sidecar's DNS proxy is off reaches HTTP and TCP services by their
+// names, with isthmus as its name server.
+func TestSidecarWithOurDNS(t *testing.T) {
+	w := newPodWorld(t, testbed.PodOptions{Search: []string{"service.consul"}}, "--dns-addr", gateway+":53")
+	w.testCalls(t)
+	w.testTCP(t)
+	t.Run("a split by version is obeyed", w.testSplit)
 }
