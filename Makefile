@@ -72,8 +72,9 @@ BENCH_SIZE ?= 1000x3 10000x10
 XDS_BENCH_SIZE ?= 100x3 2000x5 10000x10 2000x5:workloadEntry
 
 .PHONY: bench
-bench: tools ## Measure what following a large Consul costs, by BENCH_SIZE, with the naive ways beside it; then bench-xds
+bench: tools ## Measure following a large Consul, by BENCH_SIZE, with the naive ways beside it, and answering DNS; then bench-xds
 	@BENCH=1 BENCH_SIZE="$(BENCH_SIZE)" go test ./internal/consul -run '^TestBench$$' -count 1 -v -timeout 40m
+	@BENCH=1 go test ./internal/dns -run '^TestBench$$' -count 1 -v -timeout 5m
 	@$(MAKE) --no-print-directory bench-xds
 
 .PHONY: bench-xds

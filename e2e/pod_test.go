@@ -29,18 +29,21 @@ type podWorld struct {
 	config string
 }
 
-func newPodWorld(t *testing.T, options testbed.PodOptions) *podWorld {
+// gateway stands for this machine's address as the pod sees it, in arguments that are made before there is a pod.
+const gateway = "GATEWAY"
+
+func newPodWorld(t *testing.T, options testbed.PodOptions, isthmus ...string) *podWorld {
 	t.Helper()
 	testbed.RequirePod(t, "curl", "redis-server", "redis-cli")
 	requireAll(t, testbed.StudentBinary)
 	w := &podWorld{world: newWorld(t)}
-	if err := w.startPod(t.Context(), options); err != nil {
+	if err := w.startPod(t.Context(), options, isthmus); err != nil {
 		t.Fatal(err)
 	}
 	return w
 }
 
-func (w *podWorld) startPod(ctx context.Context, options testbed.PodOptions) (err error) {
+func (w *podWorld) startPod(ctx context.Context, options testbed.PodOptions, isthmus []string) (err error) {
 	if w.pod, err = w.run.StartPod(ctx, options); err != nil {
 		return err
 	}
@@ -53,7 +56,11 @@ func (w *podWorld) startPod(ctx context.Context, options testbed.PodOptions) (er
 	if w.config, err = w.run.Config(`mesh: {hosts: ["{{ .Name }}"]}` + "\n"); err != nil {
 		return err
 	}
-	if w.isthmus, err = w.run.StartIsthmus(w.consul, w.kube, "--namespace", namespace, "--config", w.config); err != nil {
+	args := []string{"--namespace", namespace, "--config", w.config}
+	for _, arg := range isthmus {
+		args = append(args, strings.ReplaceAll(arg, gateway, w.pod.Gateway))
+	}
+	if w.isthmus, err = w.run.StartIsthmus(w.consul, w.kube, args...); err != nil {
 		return err
 	}
 	if err = w.isthmus.Wait(ctx); err != nil {

@@ -2,7 +2,7 @@
 # Builds the real servers that the tests and the demo run, and gets Envoy, into .build/. What is there and
 # current is left alone. Without a cache the whole takes about a quarter of an hour on two cores.
 #
-# Usage: tools/build.sh [NAME...]   (consul etcd kube-apiserver pilot-discovery pilot-agent istio-files envoy; all by default)
+# Usage: tools/build.sh [NAME...]   (consul etcd kube-apiserver pilot-discovery pilot-agent istio-files coredns envoy; all by default)
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -85,6 +85,7 @@ for name in "${@:-all}"; do
 	pilot-discovery) go_tool pilot-discovery istiod istio.io/istio/pilot/cmd/pilot-discovery ;;
 	pilot-agent) go_tool pilot-agent istiod istio.io/istio/pilot/cmd/pilot-agent ;;
 	istio-files) istio_files ;;
+	coredns) go_tool coredns coredns github.com/coredns/coredns ;;
 	envoy) envoy ;;
 	all)
 		go_tool consul consul github.com/hashicorp/consul
@@ -93,6 +94,7 @@ for name in "${@:-all}"; do
 		go_tool pilot-discovery istiod istio.io/istio/pilot/cmd/pilot-discovery
 		go_tool pilot-agent istiod istio.io/istio/pilot/cmd/pilot-agent
 		istio_files
+		go_tool coredns coredns github.com/coredns/coredns
 		envoy
 		;;
 	*)

@@ -16,6 +16,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/isthmus-mesh/isthmus/internal/address"
 	"github.com/isthmus-mesh/isthmus/internal/catalog"
 	"github.com/isthmus-mesh/isthmus/internal/guard"
 	"github.com/isthmus-mesh/isthmus/internal/mesh"
@@ -87,6 +88,8 @@ type Options struct {
 	Rules
 	// Groups names the group of each source that is merged with others.
 	Groups map[string]string
+	// Addresses says which virtual addresses services get.
+	Addresses address.Options
 	// Memory outlives the process; nil for none.
 	Memory  Memory
 	Log     *slog.Logger
@@ -115,7 +118,9 @@ type Bridge struct {
 	reported map[catalog.Key]int
 	services map[catalog.Key]service
 	names    mesh.Names
-	desired  map[mesh.Name]Desired
+	// addresses are used by the loop alone.
+	addresses *address.Pool
+	desired   map[mesh.Name]Desired
 	// broken are the names of services whose resources aren't known by a mistake of ours, and whose they are.
 	broken map[mesh.Name]catalog.Key
 	// synced are the sources whose content is known, reportedAll those that reported it in this run, recalled those
@@ -139,15 +144,16 @@ func New(options Options, sources []Source, outputs []Output) *Bridge {
 	}
 	b := &Bridge{
 		options: options, rules: options.Rules, sources: sources, outputs: outputs, log: options.Log, metrics: options.Metrics,
-		inbox:    newInbox(),
-		guards:   map[string]*guard.Guard{},
-		now:      time.Now,
-		merger:   newMerger(options.Groups),
-		reported: map[catalog.Key]int{},
-		services: map[catalog.Key]service{},
-		desired:  map[mesh.Name]Desired{},
-		broken:   map[mesh.Name]catalog.Key{},
-		synced:   map[string]bool{}, reportedAll: map[string]bool{}, recalled: map[string]bool{},
+		inbox:     newInbox(),
+		guards:    map[string]*guard.Guard{},
+		now:       time.Now,
+		merger:    newMerger(options.Groups),
+		addresses: address.New(options.Addresses),
+		reported:  map[catalog.Key]int{},
+		services:  map[catalog.Key]service{},
+		desired:   map[mesh.Name]Desired{},
+		broken:    map[mesh.Name]catalog.Key{},
+		synced:    map[string]bool{}, reportedAll: map[string]bool{}, recalled: map[string]bool{},
 		holds: map[string]guard.Hold{},
 	}
 	for _, source := range sources {

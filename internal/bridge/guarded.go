@@ -36,6 +36,7 @@ func (b *Bridge) takeRelease(source string) {
 // tick lets go what is due, and returns when more will be; the zero time where only a report can end what is held.
 func (b *Bridge) tick() (next time.Time) {
 	now := b.now()
+	next = b.expireAddresses(now)
 	for _, source := range slices.Sorted(maps.Keys(b.guards)) {
 		released, again := b.guards[source].Tick(now)
 		if len(released) > 0 {

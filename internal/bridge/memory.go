@@ -4,10 +4,12 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"net/netip"
 	"time"
 
 	"github.com/isthmus-mesh/isthmus/internal/catalog"
 	"github.com/isthmus-mesh/isthmus/internal/guard"
+	"github.com/isthmus-mesh/isthmus/internal/mesh"
 )
 
 // A Memory outlives the process: it knows what the mesh held and which disappearances are held back.
@@ -31,6 +33,8 @@ type Recollection struct {
 	Whole []string
 	// Holds are the holds in force, by source.
 	Holds map[string]guard.Hold
+	// Addresses are the virtual addresses that services have, or had before they left.
+	Addresses map[mesh.Name][]netip.Addr
 	// Changed is when the newest of it was written.
 	Changed time.Time
 }
@@ -43,6 +47,8 @@ type Change struct {
 	Synced string
 	// Holds are all holds in force; nil where they didn't change.
 	Holds map[string]guard.Hold
+	// Addresses are the virtual addresses that services took; none for a service whose addresses were given back.
+	Addresses map[mesh.Name][]netip.Addr
 }
 
 // forgetful is the memory of a run that has none.
@@ -58,6 +64,7 @@ func (b *Bridge) recall(ctx context.Context) error {
 	if err != nil || ctx.Err() != nil {
 		return err
 	}
+	b.recallAddresses(recollection.Addresses)
 	bySource := map[string][]catalog.Service{}
 	for _, service := range recollection.Services {
 		bySource[service.Source] = append(bySource[service.Source], service)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"net/netip"
 	"slices"
 	"sync"
 	"testing"
@@ -15,27 +16,29 @@ import (
 
 	"github.com/isthmus-mesh/isthmus/internal/catalog"
 	"github.com/isthmus-mesh/isthmus/internal/guard"
+	"github.com/isthmus-mesh/isthmus/internal/mesh"
 )
 
 // diary is a memory that lives as long as a test.
 type diary struct {
-	mu       sync.Mutex
-	services map[catalog.Key]catalog.Service
-	synced   map[string]bool
-	holds    map[string]guard.Hold
+	mu        sync.Mutex
+	services  map[catalog.Key]catalog.Service
+	synced    map[string]bool
+	holds     map[string]guard.Hold
+	addresses map[mesh.Name][]netip.Addr
 	// partly says that what is recalled is only to compare with.
 	partly   bool
 	released chan string
 }
 
 func newDiary() *diary {
-	return &diary{services: map[catalog.Key]catalog.Service{}, synced: map[string]bool{}, released: make(chan string, 1)}
+	return &diary{services: map[catalog.Key]catalog.Service{}, synced: map[string]bool{}, addresses: map[mesh.Name][]netip.Addr{}, released: make(chan string, 1)}
 }
 
 func (d *diary) Recall(context.Context) (Recollection, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	r := Recollection{Services: slices.Collect(maps.Values(d.services)), Holds: d.holds, Changed: time.Unix(1, 0)}
+	r := Recollection{Services: slices.Collect(maps.Values(d.services)), Holds: d.holds, Addresses: maps.Clone(d.addresses), Changed: time.Unix(1, 0)}
 	if !d.partly {
 		r.Whole = slices.Sorted(maps.Keys(d.synced))
 	}
@@ -54,6 +57,11 @@ func (d *diary) Remember(change Change) {
 	}
 	if change.Synced != "" {
 		d.synced[change.Synced] = true
+	}
+	for name, addresses := range change.Addresses {
+		if d.addresses[name] = addresses; len(addresses) == 0 {
+			delete(d.addresses, name)
+		}
 	}
 	if change.Holds != nil {
 		d.holds = change.Holds

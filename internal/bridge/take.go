@@ -94,10 +94,12 @@ func (b *Bridge) retranslate(newest catalog.Service, observed time.Time) (change
 	var (
 		resources mesh.Resources
 		made      = service{Service: newest}
+		displaced []mesh.Name
 	)
 	if len(newest.Instances) > 0 {
 		made.name = b.names.Of(newest.Key)
 		resources, made.findings = mesh.Translate(newest, made.name, b.rules.Mesh)
+		displaced = b.giveAddresses(&made, resources)
 	}
 	b.reportFindings(newest.Key, known.findings, made.findings)
 	if wasKnown && known.name != made.name && b.vacate(known.name, newest.Key, observed) {
@@ -123,7 +125,7 @@ func (b *Bridge) retranslate(newest catalog.Service, observed time.Time) (change
 	if !resources.Broken && b.setDesired(made.name, newest.Key, resources, observed) {
 		changed = append(changed, made.name)
 	}
-	return changed
+	return append(changed, b.moveAway(displaced, observed)...)
 }
 
 // mended forgets that a service's resources under a name are not known. It returns whether that was so.
@@ -152,6 +154,7 @@ func (b *Bridge) setDesired(name mesh.Name, owner catalog.Key, resources mesh.Re
 	b.revision++
 	if len(resources.Objects) == 0 {
 		delete(b.desired, name)
+		b.addresses.Release(name, b.now())
 		return true
 	}
 	since := old.since
@@ -214,6 +217,7 @@ func (b *Bridge) complete(source string) {
 			}
 		}
 	}
+	b.settleAddresses(source)
 	b.mu.Unlock()
 	b.notify(merged)
 	for _, output := range b.outputs {

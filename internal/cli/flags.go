@@ -19,6 +19,7 @@ type flags struct {
 	adminAddr  string
 	output     string
 	stateFile  string
+	dnsAddr    string
 	logLevel   string
 	logFormat  string
 	profiles   bool
@@ -35,6 +36,7 @@ func (f *flags) register(set *pflag.FlagSet) {
 	set.StringVar(&f.output, "output", outputKube, "where the objects go: kube, stdout (YAML of everything, then one document for each "+
 		"change), dir=`PATH` (one file for each service) or xds=ADDRESS (istiod takes them from there, by MCP over xDS)")
 	set.BoolVar(&f.xdsPlaintext, "xds-plaintext", false, "serve --output xds without TLS")
+	set.StringVar(&f.dnsAddr, "dns-addr", "", "`ADDRESS` to answer DNS at, by UDP and TCP, like :53; empty for none")
 	set.StringVar(&f.logLevel, "log-level", defaults.Log.Level, "debug, info, warn or error")
 	set.StringVar(&f.logFormat, "log-format", defaults.Log.Format, "text or json")
 	set.BoolVar(&f.profiles, "pprof", false, "serve /debug/pprof/ at the admin address")
@@ -74,6 +76,7 @@ func (f *flags) parse(set *pflag.FlagSet, content []byte) (config.Config, error)
 		"namespace":   &c.Kubernetes.Namespace,
 		"state-file":  &c.State.File,
 		"admin-addr":  &c.Admin.Address,
+		"dns-addr":    &c.DNS.Address,
 		"log-level":   &c.Log.Level,
 		"log-format":  &c.Log.Format,
 	} {

@@ -91,9 +91,19 @@ func newDaemon(c config.Config, output string, stdout, stderr io.Writer) (*daemo
 	for i, source := range sources {
 		read[i] = source
 	}
+	outputs := []bridge.Output{out}
+	if names, err := newDNS(c, log, registry); err != nil {
+		return nil, err
+	} else if names != nil {
+		outputs = append(outputs, names)
+	}
+	addresses, err := c.AddressOptions()
+	if err != nil {
+		return nil, err
+	}
 	b := bridge.New(bridge.Options{
-		Rules: rules, Groups: c.Groups(), Memory: memory, Log: log, Metrics: bridge.NewMetrics(registry),
-	}, read, []bridge.Output{out})
+		Rules: rules, Groups: c.Groups(), Addresses: addresses, Memory: memory, Log: log, Metrics: bridge.NewMetrics(registry),
+	}, read, outputs)
 	server, err := admin.Listen(admin.Options{
 		Address: c.Admin.Address, Metrics: registry, Ready: b.Ready, Profiles: c.Admin.Profiles,
 		Status: func() any { return status{Sources: b.Status()} },

@@ -17,14 +17,16 @@ import (
 
 // Config is the whole configuration.
 type Config struct {
-	Sources    []Source   `json:"sources" doc:"The registries: one entry for each Consul datacenter. Each is read by itself; trouble with one delays no other. A host without a datacenter belongs to the first of them."`
-	Mesh       Mesh       `json:"mesh" reload:"now" doc:"How services are translated."`
-	Guard      Guard      `json:"guard" reload:"now" doc:"When a disappearance is believed. What exceeds these bounds is held: the mesh keeps the endpoints that Consul reported last, until Consul brings them back or somebody runs isthmus release."`
-	State      State      `json:"state" doc:"What survives a restart, where the output isn't kube: there the objects themselves do."`
-	Kubernetes Kubernetes `json:"kubernetes" doc:"The Kubernetes API that is written to, where the output is kube."`
-	XDS        XDS        `json:"xds" doc:"MCP over xDS, where the output is xds. The base of the namespaces is kubernetes.namespace."`
-	Admin      Admin      `json:"admin" doc:"The server for metrics, health and readiness. It changes nothing, and needs no authentication."`
-	Log        Log        `json:"log" doc:"The log, on standard error."`
+	Sources          []Source         `json:"sources" doc:"The registries: one entry for each Consul datacenter. Each is read by itself; trouble with one delays no other. A host without a datacenter belongs to the first of them."`
+	Mesh             Mesh             `json:"mesh" reload:"now" doc:"How services are translated."`
+	VirtualAddresses VirtualAddresses `json:"virtualAddresses" doc:"Addresses that services are called at: one of each range for each service, in its ServiceEntry. Needed by TCP services, and by the DNS server."`
+	DNS              DNS              `json:"dns" doc:"The DNS server."`
+	Guard            Guard            `json:"guard" reload:"now" doc:"When a disappearance is believed. What exceeds these bounds is held: the mesh keeps the endpoints that Consul reported last, until Consul brings them back or somebody runs isthmus release."`
+	State            State            `json:"state" doc:"What survives a restart, where the output isn't kube: there the objects themselves do."`
+	Kubernetes       Kubernetes       `json:"kubernetes" doc:"The Kubernetes API that is written to, where the output is kube."`
+	XDS              XDS              `json:"xds" doc:"MCP over xDS, where the output is xds. The base of the namespaces is kubernetes.namespace."`
+	Admin            Admin            `json:"admin" doc:"The server for metrics, health and readiness. It changes nothing, and needs no authentication."`
+	Log              Log              `json:"log" doc:"The log, on standard error."`
 }
 
 // Source is one Consul datacenter.
@@ -157,7 +159,9 @@ func Default() Config {
 			DefaultProtocol: "http", Health: passingAndWarning,
 			Ports: defaultPorts(), NativePort: true, MaxInstances: mesh.MaxInstances,
 		},
-		Guard: defaultGuard(),
+		VirtualAddresses: VirtualAddresses{IPv4: "244.0.0.0/6", Keep: Duration(24 * time.Hour)},
+		DNS:              DNS{Answer: AnswerVirtual, TTL: Duration(5 * time.Second), NegativeTTL: Duration(5 * time.Second)},
+		Guard:            defaultGuard(),
 		Kubernetes: Kubernetes{
 			Namespace: "consul-services", Writers: 16, RemovalGrace: Duration(time.Minute),
 			LeaderElection: LeaderElection{

@@ -25,6 +25,8 @@ func (c Config) Validate() error {
 	var found checks
 	c.validateSources(&found)
 	c.Mesh.validate(&found)
+	c.VirtualAddresses.validate(&found)
+	c.validateDNS(&found)
 	c.Guard.validate(&found)
 	c.Kubernetes.validate(&found)
 	c.XDS.validate(&found)

@@ -3,6 +3,7 @@ package kube
 import (
 	"context"
 	"maps"
+	"net/netip"
 	"sync"
 	"time"
 
@@ -77,7 +78,11 @@ func (o *Output) recall(ctx context.Context) (bridge.Recollection, error) {
 			r.Changed = at
 		}
 	}
+	r.Addresses = map[mesh.Name][]netip.Addr{}
 	for name, objects := range byName {
+		if addresses := mesh.AddressesOf(objects); len(addresses) > 0 {
+			r.Addresses[name] = addresses
+		}
 		r.Services = append(r.Services, mesh.Recall(name, objects)...)
 	}
 	return r, nil

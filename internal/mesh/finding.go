@@ -45,6 +45,10 @@ const (
 	TooManyLabels Reason = "too_many_labels"
 	// LongName: the service's name is longer than any that can be called; the service is left out.
 	LongName Reason = "long_name"
+	// NoVirtualAddress: the range of virtual addresses is full; the service has none.
+	NoVirtualAddress Reason = "no_virtual_address"
+	// AddressClash: an instance is registered with an address of the range of virtual addresses; it is taken as it is.
+	AddressClash Reason = "address_clash"
 	// Untranslatable: a mistake of isthmus; what stands of the service in the mesh stays.
 	Untranslatable Reason = "untranslatable"
 )

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -19,6 +20,7 @@ import (
 	"github.com/isthmus-mesh/isthmus/internal/bridge"
 	"github.com/isthmus-mesh/isthmus/internal/catalog"
 	"github.com/isthmus-mesh/isthmus/internal/guard"
+	"github.com/isthmus-mesh/isthmus/internal/mesh"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -76,21 +78,26 @@ func recalled(t *testing.T, path string) bridge.Recollection {
 func TestWhatIsRememberedIsRecalled(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "deep", "state")
 	since := time.Date(2026, 1, 2, 3, 4, 5, 6, time.UTC)
+	web, gone := mesh.Name{Source: "consul", Label: "web"}, mesh.Name{Source: "consul", Label: "gone"}
+	addresses := []netip.Addr{netip.MustParseAddr("244.1.2.3"), netip.MustParseAddr("fd00::1")}
 	for i := range 3 { // each run goes on from the one before
 		f, stop := diaryOf(t, path, quiet(), nil)
 		f.Remember(bridge.Change{Services: []catalog.Service{service("web", "1", "2"), service(fmt.Sprint("s", i), "1"), service("gone", "1")}})
 		f.Remember(bridge.Change{Synced: "consul"})
 		f.Remember(bridge.Change{Services: []catalog.Service{service("web", "2"), service("gone")}})
 		f.Remember(bridge.Change{Holds: map[string]guard.Hold{"consul": {Since: since, Reason: "r", Instances: i}}})
+		f.Remember(bridge.Change{Addresses: map[mesh.Name][]netip.Addr{web: addresses, gone: addresses}})
+		f.Remember(bridge.Change{Addresses: map[mesh.Name][]netip.Addr{gone: nil}})
 		stop()
 	}
 	want := bridge.Recollection{
-		Services: []catalog.Service{service("s0", "1"), service("s1", "1"), service("s2", "1"), service("web", "2")},
-		Whole:    []string{"consul"},
-		Holds:    map[string]guard.Hold{"consul": {Since: since, Reason: "r", Instances: 2}},
+		Addresses: map[mesh.Name][]netip.Addr{web: addresses},
+		Services:  []catalog.Service{service("s0", "1"), service("s1", "1"), service("s2", "1"), service("web", "2")},
+		Whole:     []string{"consul"},
+		Holds:     map[string]guard.Hold{"consul": {Since: since, Reason: "r", Instances: 2}},
 	}
 	got := recalled(t, path)
-	if diff := cmp.Diff(want, got, cmpopts.IgnoreFields(bridge.Recollection{}, "Changed")); diff != "" {
+	if diff := cmp.Diff(want, got, cmpopts.EquateComparable(netip.Addr{}), cmpopts.IgnoreFields(bridge.Recollection{}, "Changed")); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 	if age := time.Since(got.Changed); age < 0 || age > time.Minute {

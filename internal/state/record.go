@@ -9,12 +9,14 @@ import (
 	"hash/crc32"
 	"io"
 	"maps"
+	"net/netip"
 	"slices"
 	"time"
 
 	"github.com/isthmus-mesh/isthmus/internal/bridge"
 	"github.com/isthmus-mesh/isthmus/internal/catalog"
 	"github.com/isthmus-mesh/isthmus/internal/guard"
+	"github.com/isthmus-mesh/isthmus/internal/mesh"
 )
 
 // version is that of the format; another one can't be read.
@@ -30,7 +32,10 @@ type record struct {
 	Synced string `json:"synced,omitempty"`
 	// Holds are all holds in force.
 	Holds *map[string]guard.Hold `json:"holds,omitempty"`
-	At    time.Time              `json:"at"`
+	// Addressed is a service that took the Addresses, or gave them back where there are none.
+	Addressed *mesh.Name   `json:"addressed,omitempty"`
+	Addresses []netip.Addr `json:"addresses,omitempty"`
+	At        time.Time    `json:"at"`
 }
 
 func recordsOf(change bridge.Change, now time.Time) []record {
@@ -44,6 +49,9 @@ func recordsOf(change bridge.Change, now time.Time) []record {
 	if change.Holds != nil {
 		records = append(records, record{Holds: &change.Holds, At: now})
 	}
+	for name, addresses := range change.Addresses {
+		records = append(records, record{Addressed: &name, Addresses: addresses, At: now})
+	}
 	return records
 }
 
@@ -52,11 +60,15 @@ type content struct {
 	services map[catalog.Key]catalog.Service
 	synced   map[string]bool
 	holds    map[string]guard.Hold
-	changed  time.Time
+	// addresses are the virtual addresses that services took.
+	addresses map[mesh.Name][]netip.Addr
+	changed   time.Time
 }
 
 func newContent() content {
-	return content{services: map[catalog.Key]catalog.Service{}, synced: map[string]bool{}, holds: map[string]guard.Hold{}}
+	return content{
+		services: map[catalog.Key]catalog.Service{}, synced: map[string]bool{}, holds: map[string]guard.Hold{},
+	}
 }
 
 func (c *content) apply(r record) {
@@ -69,6 +81,13 @@ func (c *content) apply(r record) {
 		c.synced[r.Synced] = true
 	case r.Holds != nil:
 		c.holds = *r.Holds
+	case r.Addressed != nil && len(r.Addresses) == 0:
+		delete(c.addresses, *r.Addressed)
+	case r.Addressed != nil:
+		if c.addresses == nil {
+			c.addresses = map[mesh.Name][]netip.Addr{}
+		}
+		c.addresses[*r.Addressed] = r.Addresses
 	}
 	if r.At.After(c.changed) {
 		c.changed = r.At
@@ -77,10 +96,11 @@ func (c *content) apply(r record) {
 
 func (c *content) recollection() bridge.Recollection {
 	return bridge.Recollection{
-		Services: slices.SortedFunc(maps.Values(c.services), func(a, b catalog.Service) int { return a.Key.Compare(b.Key) }),
-		Whole:    slices.Sorted(maps.Keys(c.synced)),
-		Holds:    maps.Clone(c.holds),
-		Changed:  c.changed,
+		Services:  slices.SortedFunc(maps.Values(c.services), func(a, b catalog.Service) int { return a.Key.Compare(b.Key) }),
+		Whole:     slices.Sorted(maps.Keys(c.synced)),
+		Holds:     maps.Clone(c.holds),
+		Addresses: maps.Clone(c.addresses),
+		Changed:   c.changed,
 	}
 }
 
@@ -93,6 +113,9 @@ func (c *content) records() []record {
 	}
 	for _, source := range recollection.Whole {
 		records = append(records, record{Synced: source, At: c.changed})
+	}
+	for _, name := range slices.SortedFunc(maps.Keys(c.addresses), mesh.Name.Compare) {
+		records = append(records, record{Addressed: &name, Addresses: c.addresses[name], At: c.changed})
 	}
 	return append(records, record{Holds: &recollection.Holds, At: c.changed})
 }

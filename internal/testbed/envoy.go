@@ -79,16 +79,19 @@ func (e *Envoy) Client() *http.Client {
 const anyAddress = "240.240.0.1"
 
 func (e *Envoy) dial(ctx context.Context, network, destination string) (net.Conn, error) {
-	_, port, err := net.SplitHostPort(destination)
+	host, port, err := net.SplitHostPort(destination)
 	if err != nil {
 		return nil, err
+	}
+	if net.ParseIP(host).To4() == nil {
+		host = anyAddress
 	}
 	connection, err := (&net.Dialer{}).DialContext(ctx, network, e.capture)
 	if err != nil {
 		return nil, err
 	}
 	own := connection.LocalAddr().(*net.TCPAddr).Port
-	if _, err := fmt.Fprintf(connection, "PROXY TCP4 127.0.0.1 %s %d %s\r\n", anyAddress, own, port); err != nil {
+	if _, err := fmt.Fprintf(connection, "PROXY TCP4 127.0.0.1 %s %d %s\r\n", host, own, port); err != nil {
 		connection.Close()
 		return nil, err
 	}
@@ -144,6 +147,23 @@ func (e *Envoy) Endpoints(ctx context.Context, cluster string) ([]Endpoint, erro
 		return strings.Compare(a.Address+" "+strconv.Itoa(a.Port), b.Address+" "+strconv.Itoa(b.Port))
 	})
 	return endpoints, nil
+}
+
+// Listeners returns the names of the listeners; Istio's for a service with an address is ADDRESS_PORT.
+func (e *Envoy) Listeners(ctx context.Context) (map[string]bool, error) {
+	var page struct {
+		Listeners []struct {
+			Name string `json:"name"`
+		} `json:"listener_statuses"`
+	}
+	if err := e.getJSON(ctx, "/listeners?format=json", &page); err != nil {
+		return nil, err
+	}
+	names := map[string]bool{}
+	for _, listener := range page.Listeners {
+		names[listener.Name] = true
+	}
+	return names, nil
 }
 
 func (e *Envoy) getJSON(ctx context.Context, page string, into any) error {

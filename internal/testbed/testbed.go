@@ -21,6 +21,7 @@ const (
 	IstiodBinary    = "pilot-discovery"
 	AgentBinary     = "pilot-agent"
 	EnvoyBinary     = "envoy"
+	CoreDNSBinary   = "coredns"
 	IsthmusBinary   = "isthmus"
 	StudentBinary   = "student-service"
 	DemoBinary      = "demo"

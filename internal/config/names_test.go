@@ -1,0 +1,33 @@
+package config
+
+import (
+	"strings"
+	"testing"
+)
+
+func TestNamesAndAddresses(t *testing.T) {
+	for content, want := range map[string]string{
+		"virtualAddresses: {ipv4: '', ipv6: 'fd12:3456:789a:1::/64', keep: 1m}\ndns: {address: ':53', ttl: 0s, forward: ['127.0.0.1:8600'], domains: [shop.example]}": "",
+		"virtualAddresses: {ipv4: '', ipv6: ''}\ndns: {address: ':53', answer: instances}":                                                                            "",
+		"virtualAddresses: {ipv4: '', ipv6: ''}\ndns: {address: ':53'}":                                                                                               "dns.answer: there are no virtual addresses to answer",
+		"virtualAddresses: {ipv4: 'fd00::/64'}":                                                                                                                       "virtualAddresses.ipv4: \"fd00::/64\" is no range",
+		"virtualAddresses: {ipv6: '10.0.0.0/8'}":                                                                                                                      "virtualAddresses.ipv6: \"10.0.0.0/8\" is no range",
+		"virtualAddresses: {ipv4: '10.0.0.1/8'}":                                                                                                                      "virtualAddresses.ipv4: 10.0.0.1/8 is not where a range begins; 10.0.0.0/8 is",
+		"virtualAddresses: {ipv4: '127.0.0.0/8'}":                                                                                                                     "virtualAddresses.ipv4: 127.0.0.0/8 has addresses that mean something else",
+		"virtualAddresses: {keep: 59s}":                                                                                                                               "virtualAddresses.keep: 59s is less than 1m",
+		"dns: {address: '53'}":                                                                                                                                        "dns.address: \"53\" is not host:port",
+		"dns: {answer: all}":                                                                                                                                          "dns.answer: \"all\" is not one of virtual, instances",
+		"dns: {ttl: 1500ms}":                                                                                                                                          "dns.ttl: 1.5s is not within",
+		"dns: {negativeTTL: 25h}":                                                                                                                                     "dns.negativeTTL: 25h is not within",
+		"dns: {domains: [svc.cluster.local]}":                                                                                                                         "dns.domains[0]: \"svc.cluster.local\" is under the cluster's own domain",
+		"dns: {forward: [consul]}":                                                                                                                                    "dns.forward[0]: \"consul\" is not host:port",
+	} {
+		_, err := Parse([]byte(content))
+		switch {
+		case want == "" && err != nil:
+			t.Errorf("%s: %v", content, err)
+		case want != "" && (err == nil || !strings.Contains(err.Error(), want)):
+			t.Errorf("%s: %v, want %s", content, err, want)
+		}
+	}
+}
