@@ -67,10 +67,7 @@ func (o *Output) newCache(ctx context.Context, namespaces []string) (cache.Cache
 			Namespaces: map[string]cache.Config{o.memory.at.Namespace: {}},
 			Field:      fields.OneTermEqualSelector("metadata.name", o.memory.at.Name),
 		}},
-		DefaultWatchErrorHandler: func(ctx context.Context, reflector *toolscache.Reflector, err error) {
-			o.links.watchFailed(err)
-			toolscache.DefaultWatchErrorHandler(ctx, reflector, err)
-		},
+		DefaultWatchErrorHandler: o.watchFailed,
 	})
 	if err != nil {
 		return nil, err
@@ -81,6 +78,12 @@ func (o *Output) newCache(ctx context.Context, namespaces []string) (cache.Cache
 		}
 	}
 	return c, nil
+}
+
+// watchFailed reports what goes wrong with a list or a watch, which is tried again.
+func (o *Output) watchFailed(ctx context.Context, reflector *toolscache.Reflector, err error) {
+	o.links.watchFailed(err)
+	toolscache.DefaultWatchErrorHandler(ctx, reflector, err)
 }
 
 func indexByService(object client.Object) []string {

@@ -43,6 +43,7 @@ func TestDestinationRules(t *testing.T) {
 	}
 	b.set("db", nil)
 	eventually(t, []string{"theirs ", "web.service.consul web.service.consul"}, standing)
+	eventually(t, []string{"web.service.consul"}, hosts(t, c, ns)) // nothing is left to remove
 	if err := r.stop(); err != nil {
 		t.Fatal(err)
 	}

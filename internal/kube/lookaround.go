@@ -16,7 +16,7 @@ import (
 // ServiceEntries of the namespaces that are ours to write, which are watched already.
 func (o *Output) watchNeighbours(ctx context.Context) error {
 	everywhere, err := cache.New(o.options.REST, cache.Options{
-		HTTPClient: o.http, Scheme: scheme, Mapper: mapper, DefaultTransform: keepClaim,
+		HTTPClient: o.http, Scheme: scheme, Mapper: mapper, DefaultTransform: keepClaim, DefaultWatchErrorHandler: o.watchFailed,
 	})
 	if err != nil {
 		return err

@@ -11,6 +11,7 @@ import (
 	networking "istio.io/api/networking/v1alpha3"
 	networkingv1 "istio.io/client-go/pkg/apis/networking/v1"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -83,6 +84,13 @@ func TestMayNotCreateTheNamespace(t *testing.T) {
 	config := rest.CopyConfig(apiServer(t).REST)
 	config.Impersonate = rest.ImpersonationConfig{UserName: "viewer", Groups: []string{"system:authenticated"}}
 	grantView(t, newClient(t))
+	viewer, err := client.New(config, client.Options{Scheme: scheme, Mapper: mapper})
+	if err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, false, func() bool { // the API server learns of a new right by a watch of its own
+		return apierrors.IsForbidden(viewer.Get(t.Context(), client.ObjectKey{Name: "no-such-namespace"}, &corev1.Namespace{}))
+	})
 	output, err := New(Options{
 		REST: config, Placement: b.options.Placement, Writers: 1,
 		Log: slog.New(slog.DiscardHandler), Metrics: NewMetrics(prometheus.NewRegistry()),
