@@ -101,6 +101,9 @@ func (t *table) set(name mesh.Name, objects []mesh.Object) {
 
 // forget takes out what a service had before and has no more.
 func (t *table) forget(before, after *service) {
+	if len(before.hosts) == 0 {
+		return // another service had them
+	}
 	for _, host := range before.hosts {
 		t.count(host, -1)
 		if after == nil || !slices.Contains(after.hosts, host) {
