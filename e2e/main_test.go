@@ -123,10 +123,12 @@ func (w *world) startBase(ctx context.Context) (err error) {
 	return err
 }
 
-// newWorld returns a Consul and a Kubernetes API of the test's own, which it may stop.
+// newWorld returns a Consul and a Kubernetes API of the test's own, which it may stop. Such tests run side by side: they
+// wait most of the time.
 func newWorld(t *testing.T) *world {
 	t.Helper()
 	requireAll(t)
+	t.Parallel()
 	w := &world{run: testbed.ForTest(t)}
 	if err := w.startBase(t.Context()); err != nil {
 		t.Fatal(err)

@@ -21,7 +21,7 @@ func TestLateWrites(t *testing.T) {
 		method string
 		want   int
 	}{
-		{"a change", map[string]string{"1": "v2"}, http.MethodPatch, http.StatusConflict},
+		{"a change", map[string]string{"1": "v2", "2": "v1"}, http.MethodPatch, http.StatusConflict},
 		{"a removal", map[string]string{"2": "v1"}, http.MethodDelete, http.StatusConflict},
 	} {
 		t.Run(c.name, func(t *testing.T) {

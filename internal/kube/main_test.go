@@ -17,6 +17,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/goleak"
 	klog "k8s.io/klog/v2"
+	ctrllog "sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/isthmus-mesh/isthmus/internal/bridge"
 	"github.com/isthmus-mesh/isthmus/internal/catalog"
@@ -34,6 +35,7 @@ var shared struct {
 
 func TestMain(m *testing.M) {
 	klog.SetLogger(logr.Discard())
+	ctrllog.SetLogger(logr.Discard())
 	flag.Parse()
 	if err := flag.Set("test.parallel", "8"); err != nil { // they wait more than they compute
 		panic(err)
