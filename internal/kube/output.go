@@ -183,12 +183,14 @@ func (o *Output) Run(ctx context.Context, state bridge.State) error {
 	electing, stopElecting := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopElecting()
 	var election errgroup.Group
-	group, ctx := errgroup.WithContext(ctx)
-	group.Go(func() error { return o.cache.Start(ctx) })
-	group.Go(func() error { return o.everywhere.Start(ctx) })
-	group.Go(func() error { return controller.Start(ctx) })
+	group, running := errgroup.WithContext(ctx)
+	group.Go(func() error { return o.cache.Start(running) })
+	group.Go(func() error { return o.everywhere.Start(running) })
+	group.Go(func() error { return controller.Start(running) })
 	election.Go(func() error { return o.lead(electing) })
-	err = group.Wait()
+	if err = group.Wait(); ctx.Err() != nil {
+		err = nil // who is stopped in the middle of a start has not failed
+	}
 	stopElecting()
 	if electionErr := election.Wait(); err == nil {
 		err = electionErr
