@@ -9,8 +9,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"maps"
-	"slices"
 	"sync"
 	"time"
 
@@ -21,59 +19,6 @@ import (
 	"github.com/isthmus-mesh/isthmus/internal/guard"
 	"github.com/isthmus-mesh/isthmus/internal/mesh"
 )
-
-// A Source reports a registry's whole content first, then every change, until ctx ends. An error is never a
-// deletion: trouble with the registry is the source's to report and to retry.
-type Source interface {
-	Name() string
-	Run(ctx context.Context, sink catalog.Sink) error
-}
-
-// An Output makes the mesh hold exactly the resources that the state has for a service, and nothing else of
-// ours. Trouble with one service is the output's to report and to retry, and delays no other service.
-type Output interface {
-	// Notify says that the resources of a service may have changed. It returns at once.
-	Notify(name mesh.Name)
-	// Synced says that one more source has reported its whole content: what stands in the mesh and isn't
-	// desired is now known to be gone. It returns at once.
-	Synced()
-	// Run writes until ctx ends.
-	Run(ctx context.Context, state State) error
-	// Ready returns nil once everything that was known when the sources had reported is written.
-	Ready() error
-}
-
-// State is what outputs read.
-type State interface {
-	// Desired returns what the mesh should hold for a service now.
-	Desired(name mesh.Name) Desired
-	// Names returns all services that have resources, sorted.
-	Names() []mesh.Name
-	// Complete tells whether the whole content of every source is known: it has reported it, or the last known good
-	// stands for it.
-	Complete() bool
-	// Written says that an output holds a revision of a service. It returns since when the output was behind;
-	// the zero time where it was not.
-	Written(name mesh.Name, revision uint64) (since time.Time)
-}
-
-// Desired is what the mesh should hold for one service.
-type Desired struct {
-	mesh.Resources
-	// Known is false while the absence of the service says nothing: its source has not reported everything,
-	// or it is no source of ours. What stands in the mesh then stays.
-	Known bool
-	// Waiting are the sources, of those that the service is merged of, that have not reported everything: what
-	// stands in the mesh of their instances stays.
-	Waiting []string
-	// Revision grows with every change of the resources.
-	Revision uint64
-
-	// owner is the service of the registry that the resources were made of.
-	owner catalog.Key
-	// since is when the registry's first answer came that isn't written yet.
-	since time.Time
-}
 
 // Rules are what may change while the bridge runs.
 type Rules struct {
@@ -232,63 +177,4 @@ func (b *Bridge) Ready() error {
 		}
 	}
 	return nil
-}
-
-// Desired implements State.
-func (b *Bridge) Desired(name mesh.Name) Desired {
-	b.mu.RLock()
-	defer b.mu.RUnlock()
-	waiting := b.waiting(name.Source)
-	desired, ok := b.desired[name]
-	if !ok {
-		_, broken := b.broken[name]
-		return Desired{Known: waiting != nil && len(waiting) == 0 && !broken}
-	}
-	if b.merger.merges(name.Source) {
-		desired.Waiting = waiting
-	}
-	return desired
-}
-
-// waiting returns which of the sources that a name may have been made of have not reported everything; nil where
-// there is no such source.
-func (b *Bridge) waiting(source string) []string {
-	if _, ok := b.synced[source]; !ok {
-		return nil
-	}
-	waiting := []string{}
-	for _, member := range b.merger.members(source) {
-		if !b.synced[member] {
-			waiting = append(waiting, member)
-		}
-	}
-	return waiting
-}
-
-// Names implements State.
-func (b *Bridge) Names() []mesh.Name {
-	b.mu.RLock()
-	defer b.mu.RUnlock()
-	return slices.SortedFunc(maps.Keys(b.desired), mesh.Name.Compare)
-}
-
-// Complete implements State.
-func (b *Bridge) Complete() bool {
-	b.mu.RLock()
-	defer b.mu.RUnlock()
-	return !slices.Contains(slices.Collect(maps.Values(b.synced)), false)
-}
-
-// Written implements State.
-func (b *Bridge) Written(name mesh.Name, revision uint64) time.Time {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	desired, ok := b.desired[name]
-	if !ok || desired.Revision != revision {
-		return time.Time{}
-	}
-	since := desired.since
-	desired.since = time.Time{}
-	b.desired[name] = desired
-	return since
 }

@@ -1,0 +1,68 @@
+package bridge
+
+import (
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/isthmus-mesh/isthmus/internal/mesh"
+)
+
+// Desired implements State.
+func (b *Bridge) Desired(name mesh.Name) Desired {
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	waiting := b.waiting(name.Source)
+	desired, ok := b.desired[name]
+	if !ok {
+		_, broken := b.broken[name]
+		return Desired{Known: waiting != nil && len(waiting) == 0 && !broken}
+	}
+	if b.merger.merges(name.Source) {
+		desired.Waiting = waiting
+	}
+	return desired
+}
+
+// waiting returns which of the sources that a name may have been made of have not reported everything; nil where
+// there is no such source.
+func (b *Bridge) waiting(source string) []string {
+	if _, ok := b.synced[source]; !ok {
+		return nil
+	}
+	waiting := []string{}
+	for _, member := range b.merger.members(source) {
+		if !b.synced[member] {
+			waiting = append(waiting, member)
+		}
+	}
+	return waiting
+}
+
+// Names implements State.
+func (b *Bridge) Names() []mesh.Name {
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	return slices.SortedFunc(maps.Keys(b.desired), mesh.Name.Compare)
+}
+
+// Complete implements State.
+func (b *Bridge) Complete() bool {
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	return !slices.Contains(slices.Collect(maps.Values(b.synced)), false)
+}
+
+// Written implements State.
+func (b *Bridge) Written(name mesh.Name, revision uint64) time.Time {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	desired, ok := b.desired[name]
+	if !ok || desired.Revision != revision {
+		return time.Time{}
+	}
+	since := desired.since
+	desired.since = time.Time{}
+	b.desired[name] = desired
+	return since
+}
