@@ -3,6 +3,7 @@ package e2e
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"os"
 	"sync"
@@ -39,6 +40,10 @@ var shared struct {
 
 func TestMain(m *testing.M) {
 	klog.SetLogger(logr.Discard()) // the clients' own noise
+	flag.Parse()
+	if err := flag.Set("test.parallel", "4"); err != nil { // they wait more than they compute
+		panic(err)
+	}
 	dir, err := os.MkdirTemp("", "isthmus-e2e")
 	if err != nil {
 		panic(err)
