@@ -9,8 +9,8 @@ import (
 
 // inbox holds the newest unread report of each service. It is the catalog.Sink of all sources.
 type inbox struct {
-	// wake holds a value while there is something to read.
-	wake chan struct{}
+	// wake rings when there is something to read.
+	wake Bell
 
 	mu     sync.Mutex
 	unread letters
@@ -33,7 +33,7 @@ type update struct {
 }
 
 func newInbox() inbox {
-	return inbox{wake: make(chan struct{}, 1), unread: letters{updates: map[catalog.Key]update{}}}
+	return inbox{wake: NewBell(), unread: letters{updates: map[catalog.Key]update{}}}
 }
 
 // Update implements catalog.Sink.
@@ -44,7 +44,7 @@ func (i *inbox) Update(service catalog.Service, observed time.Time) {
 	}
 	i.unread.updates[service.Key] = update{service: service, observed: observed}
 	i.mu.Unlock()
-	i.ring()
+	i.wake.Ring()
 }
 
 // Synced implements catalog.Sink.
@@ -52,28 +52,21 @@ func (i *inbox) Synced(source string) {
 	i.mu.Lock()
 	i.unread.synced = append(i.unread.synced, source)
 	i.mu.Unlock()
-	i.ring()
+	i.wake.Ring()
 }
 
 func (i *inbox) release(source string) {
 	i.mu.Lock()
 	i.unread.released = append(i.unread.released, source)
 	i.mu.Unlock()
-	i.ring()
+	i.wake.Ring()
 }
 
 func (i *inbox) change(rules Rules) {
 	i.mu.Lock()
 	i.unread.rules = &rules
 	i.mu.Unlock()
-	i.ring()
-}
-
-func (i *inbox) ring() {
-	select {
-	case i.wake <- struct{}{}:
-	default:
-	}
+	i.wake.Ring()
 }
 
 // empty returns what is unread and leaves nothing.

@@ -11,7 +11,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -21,7 +20,6 @@ import (
 
 	"github.com/isthmus-mesh/isthmus/internal/address"
 	"github.com/isthmus-mesh/isthmus/internal/bridge"
-	"github.com/isthmus-mesh/isthmus/internal/mesh"
 )
 
 // maxConnections bounds the TCP connections at a time. A resolver needs one for each answer that is too long for UDP.
@@ -48,6 +46,8 @@ type Options struct {
 
 // Server is a bridge.Output that answers DNS. Make one with Listen.
 type Server struct {
+	bridge.Pending
+
 	options Options
 	zones   []zone
 	packets net.PacketConn
@@ -58,11 +58,6 @@ type Server struct {
 	// complete says that the whole content is known; serial grows with each change of the table.
 	complete atomic.Bool
 	serial   atomic.Uint32
-
-	// wake holds a value while there is something to take over.
-	wake    chan struct{}
-	mu      sync.Mutex
-	changed map[mesh.Name]bool
 }
 
 // Listen opens the port for UDP and TCP, so that an address in use shows before anything else starts.
@@ -87,29 +82,12 @@ func Listen(options Options) (*Server, error) {
 
 func newServer(options Options) *Server {
 	return &Server{
-		options: options, zones: zonesOf(options), table: newTable(), forward: newForwarder(options),
-		wake: make(chan struct{}, 1), changed: map[mesh.Name]bool{},
+		Pending: bridge.NewPending(), options: options, zones: zonesOf(options), table: newTable(), forward: newForwarder(options),
 	}
 }
 
 // Address returns host:port that is answered at.
 func (s *Server) Address() string { return s.packets.LocalAddr().String() }
-
-// Notify implements bridge.Output.
-func (s *Server) Notify(name mesh.Name) {
-	s.mu.Lock()
-	s.changed[name] = true
-	s.mu.Unlock()
-	s.Synced()
-}
-
-// Synced implements bridge.Output.
-func (s *Server) Synced() {
-	select {
-	case s.wake <- struct{}{}:
-	default:
-	}
-}
 
 // Ready implements bridge.Output.
 func (s *Server) Ready() error {
@@ -166,7 +144,7 @@ func (s *Server) follow(ctx context.Context, state bridge.State) {
 		select {
 		case <-ctx.Done():
 			return
-		case <-s.wake:
+		case <-s.Wake:
 		}
 	}
 }
@@ -174,11 +152,8 @@ func (s *Server) follow(ctx context.Context, state bridge.State) {
 func (s *Server) takeOver(state bridge.State) {
 	// First: all that is known when the state is complete has been told of by then.
 	complete := state.Complete()
-	s.mu.Lock()
-	changed := s.changed
-	s.changed = map[mesh.Name]bool{}
-	s.mu.Unlock()
-	for name := range changed {
+	changed := s.Take()
+	for _, name := range changed {
 		if desired := state.Desired(name); desired.Known || len(desired.Objects) > 0 {
 			s.table.set(name, desired.Objects)
 		}

@@ -44,15 +44,14 @@ func NewFolder(root string, log *slog.Logger) (*Folder, error) {
 // Run implements bridge.Output. It fails when the folder can't be written from the start on; later it goes on with what can
 // be written, and tries the rest again.
 func (f *Folder) Run(ctx context.Context, state bridge.State) error {
-	retry := time.NewTimer(0)
-	defer retry.Stop()
+	var retry <-chan time.Time
 	failing := false
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-f.wake:
-		case <-retry.C:
+		case <-f.Wake:
+		case <-retry:
 		}
 		err := f.catchUp(state)
 		switch {
@@ -64,7 +63,7 @@ func (f *Folder) Run(ctx context.Context, state bridge.State) error {
 			f.log.Info("the output folder can be written again", "folder", f.root)
 		}
 		if failing = err != nil; failing {
-			retry.Reset(retryAfter)
+			retry = time.After(retryAfter)
 		}
 	}
 }
@@ -82,9 +81,9 @@ func (f *Folder) catchUp(state bridge.State) error {
 	}
 	defer root.Close()
 	var first error
-	for _, name := range f.take() {
+	for _, name := range f.Take() {
 		if err := f.write(root, name, state); err != nil {
-			f.keep(name)
+			f.Keep(name)
 			first = cmp.Or(first, err)
 		}
 	}

@@ -32,6 +32,7 @@ func TestFolderThatIsFull(t *testing.T) {
 	f.Notify(web)
 	f.Synced()
 	ready(t, f)
+	eventually(t, "the service is written", func() bool { return w.holds(web) })
 	before := files(t, dir)
 	filler := filepath.Join(dir, "filler")
 	if err := os.WriteFile(filler, make([]byte, 100<<10), 0o600); err == nil {

@@ -98,7 +98,7 @@ func TestFolderRemovesWhatLeftWhileItWasAway(t *testing.T) {
 	runs(t, f, w)
 	w.want(web, serviceEntry("ns", web, "web.example"))
 	f.Notify(web)
-	eventually(t, "it looked", func() bool { return len(f.wake) == 0 })
+	eventually(t, "it looked", func() bool { return len(f.Wake) == 0 })
 	if got := len(files(t, dir)); got != 4 {
 		t.Fatalf("%d files, before the source has reported", got)
 	}

@@ -30,12 +30,12 @@ func (s *Stream) Run(ctx context.Context, state bridge.State) error {
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-s.wake:
+		case <-s.Wake:
 		}
 		if !state.Complete() {
 			continue
 		}
-		for _, name := range s.take() {
+		for _, name := range s.Take() {
 			if err := s.show(name, state); err != nil {
 				return err
 			}

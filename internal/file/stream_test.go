@@ -72,7 +72,7 @@ func TestStreamWritesNothingBeforeEverySourceHasReported(t *testing.T) {
 	w.want(named("web"), serviceEntry("ns", named("web"), "web.example"), workloadEntry("ns", "web-1.dc1", "10.0.0.1"))
 	s.Notify(named("web"))
 	// The output has looked when it has taken the wake; it is still held back then.
-	eventually(t, "it looked", func() bool { return len(s.wake) == 0 })
+	eventually(t, "it looked", func() bool { return len(s.Wake) == 0 })
 	if s.Ready() == nil || p.String() != "" {
 		t.Fatalf("it is ready (%v) or wrote %q", s.Ready(), p)
 	}

@@ -75,9 +75,9 @@ func (m *Memory) watch(ctx context.Context) error {
 		return err
 	}
 	_, err = informer.AddEventHandler(toolscache.ResourceEventHandlerFuncs{
-		AddFunc:    func(any) { m.ring() },
-		UpdateFunc: func(any, any) { m.ring() },
-		DeleteFunc: func(any) { m.ring() },
+		AddFunc:    func(any) { m.wake.Ring() },
+		UpdateFunc: func(any, any) { m.wake.Ring() },
+		DeleteFunc: func(any) { m.wake.Ring() },
 	})
 	return err
 }

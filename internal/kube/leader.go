@@ -93,7 +93,7 @@ func (o *Output) startTerm(ctx context.Context) {
 	o.quarrels.clear()
 	o.term.Store(&ctx)
 	o.metrics.leader.Set(1)
-	o.memory.ring()
+	o.memory.wake.Ring()
 	if o.queue.Load() != nil {
 		o.lookAtAll()
 	}

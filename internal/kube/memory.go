@@ -20,8 +20,8 @@ import (
 type Memory struct {
 	output *Output
 	at     client.ObjectKey
-	// wake holds a value while the ConfigMap may differ from what it should say.
-	wake chan struct{}
+	// wake rings when the ConfigMap may differ from what it should say.
+	wake bridge.Bell
 	// failing says that the log was told of a trouble, failures counts the looks since the last that succeeded.
 	failing  bool
 	failures int
@@ -52,7 +52,7 @@ func (m *Memory) Recall(ctx context.Context) (bridge.Recollection, error) {
 	m.mu.Lock()
 	m.holds = status.Holds
 	m.mu.Unlock()
-	m.ring()
+	m.wake.Ring()
 	recollection.Holds = maps.Clone(status.Holds)
 	return recollection, nil
 }
@@ -96,14 +96,7 @@ func (m *Memory) Remember(change bridge.Change) {
 	m.mu.Lock()
 	m.holds = change.Holds
 	m.mu.Unlock()
-	m.ring()
-}
-
-func (m *Memory) ring() {
-	select {
-	case m.wake <- struct{}{}:
-	default:
-	}
+	m.wake.Ring()
 }
 
 const (
@@ -147,7 +140,7 @@ func (m *Memory) report(err error) time.Duration {
 		m.failing, m.failures = false, 0
 		return holdsPause
 	}
-	m.ring()
+	m.wake.Ring()
 	m.failures++
 	if (apierrors.IsConflict(err) || apierrors.IsAlreadyExists(err)) && m.failures < tolerated {
 		return holdsPause

@@ -122,7 +122,7 @@ func New(options Options) (*Output, error) {
 		quarrels: quarrels{log: options.Log, rewrites: options.Metrics.rewrites},
 	}
 	o.memory = &Memory{
-		output: o, wake: make(chan struct{}, 1),
+		output: o, wake: bridge.NewBell(),
 		at: client.ObjectKey{Namespace: options.Placement.Namespaces()[0], Name: options.Holds},
 	}
 	o.client, err = client.New(config, client.Options{HTTPClient: httpClient, Scheme: scheme, Mapper: mapper})

@@ -11,6 +11,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -37,17 +38,15 @@ type Options struct {
 
 // Output is a bridge.Output that serves by MCP over xDS. Make one with New.
 type Output struct {
+	bridge.Pending
+
 	store   *store
 	server  *server
 	shelf   *shelf
 	log     *slog.Logger
 	metrics *Metrics
 
-	// wake holds a value while there is something to look at.
-	wake chan struct{}
-
 	mu      sync.Mutex
-	dirty   map[mesh.Name]bool
 	unready error
 }
 
@@ -59,8 +58,8 @@ var (
 // New opens the port and reads the files of TLS, so that what is wrong with them shows before anything else starts.
 func New(options Options) (*Output, error) {
 	o := &Output{
-		store: newStore(), shelf: newShelf(options.Grace), log: options.Log, metrics: options.Metrics,
-		wake: make(chan struct{}, 1), dirty: map[mesh.Name]bool{}, unready: errNotWhole,
+		Pending: bridge.NewPending(), store: newStore(), shelf: newShelf(options.Grace),
+		log: options.Log, metrics: options.Metrics, unready: errNotWhole,
 	}
 	var err error
 	o.server, err = listen(options, o.store)
@@ -69,24 +68,6 @@ func New(options Options) (*Output, error) {
 
 // Address returns the address that the server listens on.
 func (o *Output) Address() string { return o.server.listener.Addr().String() }
-
-// Notify implements bridge.Output.
-func (o *Output) Notify(name mesh.Name) {
-	o.mu.Lock()
-	o.dirty[name] = true
-	o.mu.Unlock()
-	o.ring()
-}
-
-// Synced implements bridge.Output.
-func (o *Output) Synced() { o.ring() }
-
-func (o *Output) ring() {
-	select {
-	case o.wake <- struct{}{}:
-	default:
-	}
-}
 
 // Ready implements bridge.Output. A server that stops isn't ready, so that istiods that connect anew go elsewhere.
 func (o *Output) Ready() error {
@@ -120,15 +101,11 @@ func (o *Output) follow(ctx context.Context, state bridge.State) {
 			return
 		}
 	}
-	first := o.take()
-	for _, name := range state.Names() {
-		first[name] = true
-	}
-	o.push(first, state)
+	o.push(append(o.Take(), state.Names()...), state)
 	o.setReady(nil)
 	for o.awaken(ctx) {
 		o.gather(ctx)
-		sleep(ctx, pause(o.push(o.take(), state)))
+		sleep(ctx, pause(o.push(o.Take(), state)))
 	}
 }
 
@@ -143,31 +120,21 @@ func (o *Output) awaken(ctx context.Context) bool {
 	select {
 	case <-ctx.Done():
 		return false
-	case <-o.wake:
+	case <-o.Wake:
 		return true
 	case <-due:
 		return true
 	}
 }
 
-// take returns the services that may have changed, and leaves none.
-func (o *Output) take() map[mesh.Name]bool {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	taken := o.dirty
-	o.dirty = map[mesh.Name]bool{}
-	return taken
-}
-
 // push brings services up to date for all clients at once. It returns how many bytes that sends.
-func (o *Output) push(names map[mesh.Name]bool, state bridge.State) (bytes int) {
+func (o *Output) push(names []mesh.Name, state bridge.State) (bytes int) {
 	var set, remove []*resource
 	revisions := make(map[mesh.Name]uint64, len(names))
 	now := time.Now()
-	for _, name := range o.shelf.expired(now) {
-		names[name] = true
-	}
-	for name := range names {
+	names = append(names, o.shelf.expired(now)...)
+	slices.SortFunc(names, mesh.Name.Compare)
+	for _, name := range slices.Compact(names) {
 		desired := state.Desired(name)
 		added, gone, err := o.shelf.replace(name, desired.Objects, now)
 		if err != nil {

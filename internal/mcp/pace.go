@@ -26,7 +26,7 @@ func (o *Output) gather(ctx context.Context) {
 	for {
 		still := time.NewTimer(quiet)
 		select {
-		case <-o.wake:
+		case <-o.Wake:
 			still.Stop()
 		case <-still.C:
 			return

@@ -35,8 +35,8 @@ const (
 type File struct {
 	path string
 	log  *slog.Logger
-	// wake holds a value while there is something to write.
-	wake chan struct{}
+	// wake rings when there is something to write.
+	wake bridge.Bell
 	lock *flock.Flock
 
 	mu      sync.Mutex
@@ -53,7 +53,7 @@ type File struct {
 // Open reads a state file and takes it for this process. A file that isn't there is an empty one. It fails where the
 // file can't be trusted: what it says would be served.
 func Open(path string, log *slog.Logger) (*File, error) {
-	f := &File{path: path, log: log, wake: make(chan struct{}, 1), content: newContent()}
+	f := &File{path: path, log: log, wake: bridge.NewBell(), content: newContent()}
 	err := f.acquire()
 	if err == nil {
 		if err = f.read(); err != nil {
@@ -140,7 +140,7 @@ func (f *File) Remember(change bridge.Change) {
 	}
 	f.unwritten = append(f.unwritten, records...)
 	f.mu.Unlock()
-	f.ring()
+	f.wake.Ring()
 }
 
 // Run implements bridge.Memory.
@@ -161,19 +161,12 @@ func (f *File) Run(ctx context.Context, release func(source string)) error {
 			pause := gather
 			if !f.save() {
 				pause = retryAfter
-				f.ring()
+				f.wake.Ring()
 			}
 			select {
 			case <-ctx.Done():
 			case <-time.After(pause):
 			}
 		}
-	}
-}
-
-func (f *File) ring() {
-	select {
-	case f.wake <- struct{}{}:
-	default:
 	}
 }
