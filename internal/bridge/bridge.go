@@ -44,7 +44,6 @@ type Options struct {
 // Bridge is the one place where state changes. Make one with New.
 type Bridge struct {
 	options Options
-	rules   Rules
 	sources []Source
 	outputs []Output
 	log     *slog.Logger
@@ -88,7 +87,7 @@ func New(options Options, sources []Source, outputs []Output) *Bridge {
 		options.Memory = forgetful{}
 	}
 	b := &Bridge{
-		options: options, rules: options.Rules, sources: sources, outputs: outputs, log: options.Log, metrics: options.Metrics,
+		options: options, sources: sources, outputs: outputs, log: options.Log, metrics: options.Metrics,
 		inbox:     newInbox(),
 		guards:    map[string]*guard.Guard{},
 		now:       time.Now,
@@ -103,7 +102,7 @@ func New(options Options, sources []Source, outputs []Output) *Bridge {
 	}
 	for _, source := range sources {
 		b.synced[source.Name()] = false
-		b.guards[source.Name()] = guard.New(b.rules.guard())
+		b.guards[source.Name()] = guard.New(b.options.Rules.guard())
 	}
 	return b
 }

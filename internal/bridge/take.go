@@ -52,7 +52,7 @@ func (b *Bridge) notify(changed []mesh.Name) {
 
 // takeRules judges by new rules and translates every service anew. What comes out as before is no change.
 func (b *Bridge) takeRules(rules Rules) {
-	b.rules = rules
+	b.options.Rules = rules
 	now := time.Now()
 	for source, g := range b.guards {
 		b.ending = "the guard was switched off"
@@ -98,7 +98,7 @@ func (b *Bridge) retranslate(newest catalog.Service, observed time.Time) (change
 	)
 	if len(newest.Instances) > 0 {
 		made.name = b.names.Of(newest.Key)
-		resources, made.findings = mesh.Translate(newest, made.name, b.rules.Mesh)
+		resources, made.findings = mesh.Translate(newest, made.name, b.options.Mesh)
 		displaced = b.giveAddresses(&made, resources)
 	}
 	b.reportFindings(newest.Key, known.findings, made.findings)

@@ -84,6 +84,16 @@ func noArgs(cmd *cobra.Command, args []string) error {
 	return usageError{fmt.Errorf("unknown command %q; there are %s", args[0], strings.Join(names, ", "))}
 }
 
+// one refuses any number of arguments but one, which is what.
+func one(what string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) != 1 {
+			return usageError{fmt.Errorf("%s takes %s, got %d", cmd.CommandPath(), what, len(args))}
+		}
+		return nil
+	}
+}
+
 func newVersion() *cobra.Command {
 	return &cobra.Command{
 		Use:   "version",
@@ -107,12 +117,7 @@ func newConfig() *cobra.Command {
 		Use:   "check FILE",
 		Short: "Check a configuration file",
 		Long:  "Check a configuration file. Exits with 2, and says what is wrong where, if it can't be used.",
-		Args: func(cmd *cobra.Command, args []string) error {
-			if len(args) != 1 {
-				return usageError{fmt.Errorf("%s takes one file, got %d", cmd.CommandPath(), len(args))}
-			}
-			return nil
-		},
+		Args:  one("one file"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if _, err := config.Load(args[0]); err != nil {
 				return usageError{err}

@@ -29,12 +29,7 @@ Name the same configuration file or flags as for isthmus run.`,
 		Example: `  isthmus release consul
   isthmus release consul --config isthmus.yaml
   isthmus release consul --state-file /var/lib/isthmus/state`,
-		Args: func(cmd *cobra.Command, args []string) error {
-			if len(args) != 1 {
-				return usageError{fmt.Errorf("%s takes the name of one source, got %d", cmd.CommandPath(), len(args))}
-			}
-			return nil
-		},
+		Args: one("the name of one source"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, _, err := f.load(cmd.Flags())
 			if err != nil {

@@ -1,7 +1,6 @@
 package consul
 
 import (
-	"bytes"
 	"context"
 	"log/slog"
 	"net/http"
@@ -16,6 +15,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/isthmus-mesh/isthmus/internal/catalog"
+	"github.com/isthmus-mesh/isthmus/internal/testbed"
 )
 
 // A recorder is a sink that keeps what it was told, as text.
@@ -57,30 +57,12 @@ func (r *recorder) all() []string {
 	return slices.Clone(r.told)
 }
 
-// A buffer is a log that may be read while it is written.
-type buffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (b *buffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.Write(p)
-}
-
-func (b *buffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.String()
-}
-
 // A play is a source and what it told, logged and counted.
 type play struct {
 	t        *testing.T
 	source   *Source
 	sink     *recorder
-	log      *buffer
+	log      *testbed.Log
 	registry *prometheus.Registry
 }
 
@@ -106,7 +88,7 @@ func (s *script) run(d time.Duration, opts Options) *play {
 }
 
 func newPlay(t *testing.T) *play {
-	return &play{t: t, sink: &recorder{}, log: &buffer{}, registry: prometheus.NewRegistry()}
+	return &play{t: t, sink: &recorder{}, log: &testbed.Log{}, registry: prometheus.NewRegistry()}
 }
 
 // open makes the source, with a log and metrics of its own.

@@ -2,11 +2,12 @@ package file
 
 import (
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/isthmus-mesh/isthmus/internal/testbed"
 )
 
 // TestFolderThatIsFull holds that a full disk costs no file, that it is said once, and that what waits is written when
@@ -14,17 +15,7 @@ import (
 func TestFolderThatIsFull(t *testing.T) {
 	quickRetries(t)
 	dir, w, web := t.TempDir(), newWorld(), named("web")
-	if out, err := exec.Command("mount", "-t", "tmpfs", "-o", "size=64k,mode=700", "tmpfs", dir).CombinedOutput(); err != nil {
-		if os.Getenv("CI") != "" {
-			t.Fatalf("needs Linux and root: %v: %s", err, out)
-		}
-		t.Skipf("needs Linux and root: %v: %s", err, out)
-	}
-	t.Cleanup(func() {
-		if out, err := exec.Command("umount", dir).CombinedOutput(); err != nil {
-			t.Errorf("%v: %s", err, out)
-		}
-	})
+	testbed.SmallDisk(t, dir)
 	log := &paper{}
 	f := newFolder(t, dir, log)
 	runs(t, f, w)

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/isthmus-mesh/isthmus/internal/catalog"
+	"github.com/isthmus-mesh/isthmus/internal/duration"
 )
 
 // Options say how much may disappear.
@@ -107,7 +108,7 @@ func (g *Guard) Report(now time.Time, report catalog.Service) []catalog.Service 
 	g.compare(now, s, report)
 	var changed []catalog.Service
 	if g.synced {
-		changed = g.judge(now, "within "+short(g.options.Window))
+		changed = g.judge(now, "within "+duration.Text(g.options.Window))
 		g.keepIfHeld(s)
 	}
 	changed = append(changed, g.view(s))

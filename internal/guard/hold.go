@@ -3,7 +3,6 @@ package guard
 import (
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/isthmus-mesh/isthmus/internal/catalog"
@@ -121,18 +120,6 @@ func (g *Guard) calm() time.Time {
 func (g *Guard) reason(when string) string {
 	return fmt.Sprintf("%d of %d instances went %s, %d of %d services with all of theirs",
 		g.lost, g.serving+g.lost, when, g.emptied, g.full+g.emptied)
-}
-
-// short leaves out the zeros that Go ends a duration with.
-func short(d time.Duration) string {
-	text := d.String()
-	if strings.HasSuffix(text, "m0s") {
-		text = strings.TrimSuffix(text, "0s")
-	}
-	if strings.HasSuffix(text, "h0m") {
-		text = strings.TrimSuffix(text, "0m")
-	}
-	return text
 }
 
 func (g *Guard) losers() []*service {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/isthmus-mesh/isthmus/internal/bridge"
 	"github.com/isthmus-mesh/isthmus/internal/mesh"
+	"github.com/isthmus-mesh/isthmus/internal/testbed"
 )
 
 // TestCrowding holds that more services in a namespace than istiod bears are told of once, with the mend; and not
@@ -30,7 +31,7 @@ func TestCrowding(t *testing.T) {
 		{"inline", crowded * 2, 0, true, 0},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			log := &logBuffer{}
+			log := &testbed.Log{}
 			o := &Output{
 				log: slog.New(slog.NewTextHandler(log, nil)), metrics: NewMetrics(prometheus.NewRegistry()),
 				options: Options{Placement: mesh.Placement{Base: "ns", Shards: c.shards}},

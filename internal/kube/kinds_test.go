@@ -69,7 +69,7 @@ func TestRightToWriteRules(t *testing.T) {
 	applyFile(t, "../../deploy/rbac.yaml")
 	b := newBoard("consul-services")
 	output, err := New(Options{
-		REST: daemonREST(t), Placement: b.options.Placement, DestinationRules: true, Holds: "isthmus-consul",
+		REST: daemonREST(t), Placement: b.options.Placement, DestinationRules: true, Holds: holdsOf(b),
 		Log: slog.New(slog.DiscardHandler), Metrics: NewMetrics(prometheus.NewRegistry()),
 	})
 	if err != nil {

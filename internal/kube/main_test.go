@@ -17,6 +17,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/goleak"
 	klog "k8s.io/klog/v2"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 	ctrllog "sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/isthmus-mesh/isthmus/internal/bridge"
@@ -163,20 +164,25 @@ func (b *board) setComplete(complete bool) {
 	}
 }
 
+// holdsOf is where a board's output keeps what is held.
+func holdsOf(b *board) client.ObjectKey {
+	return client.ObjectKey{Namespace: b.options.Placement.Namespaces()[0], Name: "isthmus-consul"}
+}
+
 // running is an output at work.
 type running struct {
 	*Output
 	registry *prometheus.Registry
-	log      *logBuffer
+	log      *testbed.Log
 	stop     func() error
 }
 
 // start runs an output on a board until the test ends or stop is called.
 func start(t *testing.T, b *board, change func(*Options)) *running {
 	t.Helper()
-	registry, log := prometheus.NewRegistry(), &logBuffer{}
+	registry, log := prometheus.NewRegistry(), &testbed.Log{}
 	options := Options{
-		REST: apiServer(t).REST, Placement: b.options.Placement, Writers: 4, Grace: time.Hour, Holds: "isthmus-consul", Sources: []string{"consul"},
+		REST: apiServer(t).REST, Placement: b.options.Placement, Writers: 4, Grace: time.Hour, Holds: holdsOf(b), Sources: []string{"consul"},
 		Log: slog.New(slog.NewTextHandler(log, nil)), Metrics: NewMetrics(registry),
 	}
 	if change != nil {

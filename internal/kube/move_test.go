@@ -80,7 +80,7 @@ func TestNamedNamespaceOfOthers(t *testing.T) {
 	b := newBoard("consul-services")
 	b.options.Placement.Choices = []string{"default"}
 	output, err := New(Options{
-		REST: daemonREST(t), Placement: b.options.Placement, Writers: 1, Log: slog.New(slog.DiscardHandler), Metrics: NewMetrics(prometheus.NewRegistry()),
+		REST: daemonREST(t), Placement: b.options.Placement, Writers: 1, Holds: holdsOf(b), Log: slog.New(slog.DiscardHandler), Metrics: NewMetrics(prometheus.NewRegistry()),
 	})
 	if err != nil {
 		t.Fatal(err)

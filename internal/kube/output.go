@@ -45,8 +45,8 @@ type Options struct {
 	Writers int
 	// Grace is how long the ServiceEntry of a service that left stays, without endpoints.
 	Grace time.Duration
-	// Holds is the name of the ConfigMap, in the first namespace of the Placement, that says which removals are held.
-	Holds string
+	// Holds is the ConfigMap that says which removals are held.
+	Holds client.ObjectKey
 	// Election is how replicas agree which of them writes; nil where there is only one.
 	Election *Election
 	Log      *slog.Logger
@@ -121,10 +121,7 @@ func New(options Options) (*Output, error) {
 		links:    links{log: options.Log, metrics: options.Metrics},
 		quarrels: quarrels{log: options.Log, rewrites: options.Metrics.rewrites},
 	}
-	o.memory = &Memory{
-		output: o, wake: bridge.NewBell(),
-		at: client.ObjectKey{Namespace: options.Placement.Namespaces()[0], Name: options.Holds},
-	}
+	o.memory = &Memory{output: o, wake: bridge.NewBell(), at: options.Holds}
 	o.client, err = client.New(config, client.Options{HTTPClient: httpClient, Scheme: scheme, Mapper: mapper})
 	if err != nil {
 		return nil, fmt.Errorf("kubernetes client: %w", err)

@@ -92,7 +92,7 @@ func TestMayNotCreateTheNamespace(t *testing.T) {
 		return apierrors.IsForbidden(viewer.Get(t.Context(), client.ObjectKey{Name: "no-such-namespace"}, &corev1.Namespace{}))
 	})
 	output, err := New(Options{
-		REST: config, Placement: b.options.Placement, Writers: 1,
+		REST: config, Placement: b.options.Placement, Writers: 1, Holds: holdsOf(b),
 		Log: slog.New(slog.DiscardHandler), Metrics: NewMetrics(prometheus.NewRegistry()),
 	})
 	if err != nil {

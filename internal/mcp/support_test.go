@@ -103,32 +103,14 @@ func (s *script) finish() {
 type serving struct {
 	*Output
 	*script
-	log  *logged
+	log  *testbed.Log
 	stop func()
-}
-
-// logged is a log that a test reads.
-type logged struct {
-	mu   sync.Mutex
-	text strings.Builder
-}
-
-func (l *logged) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(p)
-}
-
-func (l *logged) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.String()
 }
 
 // serve runs an output on a free port until the test ends.
 func serve(t *testing.T, state *script, options Options) *serving {
 	t.Helper()
-	s := &serving{script: state, log: &logged{}}
+	s := &serving{script: state, log: &testbed.Log{}}
 	options.Log = slog.New(slog.NewTextHandler(s.log, nil))
 	options.Metrics = NewMetrics(prometheus.NewRegistry())
 	if options.Address == "" {

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"log/slog"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -15,13 +14,14 @@ import (
 	"github.com/isthmus-mesh/isthmus/internal/bridge"
 	"github.com/isthmus-mesh/isthmus/internal/catalog"
 	"github.com/isthmus-mesh/isthmus/internal/guard"
+	"github.com/isthmus-mesh/isthmus/internal/testbed"
 )
 
 // TestDiskFull holds that a full disk is said, that the file still holds what it held before, and that it is written
 // once there is room.
 func TestDiskFull(t *testing.T) {
 	folder := t.TempDir()
-	mount(t, folder)
+	testbed.SmallDisk(t, folder)
 	path := filepath.Join(folder, "state")
 	var log bytes.Buffer
 	f, err := Open(path, slog.New(slog.NewTextHandler(&log, nil)))
@@ -60,22 +60,6 @@ func TestDiskFull(t *testing.T) {
 	if web := c.services[catalog.Key{Source: "consul", Name: "web"}]; err != nil || len(web.Instances) != 2 {
 		t.Errorf("the file holds %v, %v", web, err)
 	}
-}
-
-// mount puts a disk of 64 KiB at a folder.
-func mount(t *testing.T, folder string) {
-	t.Helper()
-	if out, err := exec.Command("mount", "-t", "tmpfs", "-o", "size=64k,mode=700", "tmpfs", folder).CombinedOutput(); err != nil {
-		if os.Getenv("CI") != "" {
-			t.Fatalf("needs Linux and root: %v: %s", err, out)
-		}
-		t.Skipf("needs Linux and root: %v: %s", err, out)
-	}
-	t.Cleanup(func() {
-		if out, err := exec.Command("umount", folder).CombinedOutput(); err != nil {
-			t.Errorf("%v: %s", err, out)
-		}
-	})
 }
 
 // TestFolderGone holds that a run goes on without its file, and writes it once it can.
