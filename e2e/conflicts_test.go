@@ -62,7 +62,7 @@ func TestHostOfSomebodyElse(t *testing.T) {
 	})
 	create()
 	w.settle(t)
-	w.quietPushes(t) // istiod has told all that it knows
+	w.settledPushes(t) // istiod has told all that it knows
 	reaches("ours")
 }
 

@@ -90,6 +90,11 @@ func (w *world) start(ctx context.Context) (err error) {
 	if err = w.startBase(ctx); err != nil {
 		return err
 	}
+	return w.startMesh(ctx)
+}
+
+// startMesh starts istiod, isthmus and Envoy.
+func (w *world) startMesh(ctx context.Context) (err error) {
 	if w.istiod, err = w.run.StartIstiod(ctx, w.kube); err != nil {
 		return err
 	}

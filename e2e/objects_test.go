@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -125,3 +126,25 @@ func (w *world) settle(t *testing.T) int {
 
 // sentinels is how many services settle has registered; tests run one after the other.
 var sentinels int
+
+// settledPushes returns how many responses of the labels, given as name and value by turns, istiod has sent to proxies,
+// once it has stopped sending any.
+func (w *world) settledPushes(t *testing.T, labels ...string) (pushes float64) {
+	t.Helper()
+	all, since := -1.0, time.Now()
+	eventually(t, func(ctx context.Context) error {
+		now, err := w.istiod.Metric(ctx, "pilot_xds_pushes")
+		if err != nil {
+			return err
+		}
+		if now != all {
+			all, since = now, time.Now()
+		}
+		if still := time.Since(since); still < 3*time.Second { // well above istiod's debounce
+			return fmt.Errorf("the last push was %s ago", still)
+		}
+		pushes, err = w.istiod.Metric(ctx, "pilot_xds_pushes", labels...)
+		return err
+	})
+	return pushes
+}

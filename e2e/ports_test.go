@@ -1,18 +1,23 @@
 package e2e
 
 import (
-	"context"
 	"fmt"
 	"testing"
 
 	"github.com/hashicorp/consul/api"
+
+	"github.com/isthmus-mesh/isthmus/internal/testbed"
 )
 
 // TestRollingChangeOfThePort holds that while the instances of a service take another port one by one, callers reach all
 // of them by the old and by the new port, and that istiod sends more than endpoints for it twice: when the new port comes, and
-// when the old one goes.
+// when the old one goes. Its servers are its own: what other tests leave behind is removed later, and costs pushes too.
 func TestRollingChangeOfThePort(t *testing.T) {
-	w := sharedWorld(t)
+	requireAll(t, testbed.IstiodBinary, testbed.EnvoyBinary)
+	w := newWorld(t)
+	if err := w.startMesh(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 	const service, size, oldPort, newPort = "rolling-port", 6, 8081, 8082
 	var instances []instance
 	for n := range size {
@@ -27,8 +32,7 @@ func TestRollingChangeOfThePort(t *testing.T) {
 	cluster := func(port int) string { return fmt.Sprintf("outbound|%d||%s", port, instances[0].host()) }
 	w.register(t, instances...)
 	w.awaitEndpoints(t, cluster(oldPort), endpoints()...)
-	w.settle(t)
-	before := w.quietPushes(t)
+	before := w.settledPushes(t, "type", "cds")
 	for n := range instances {
 		instances[n].port = newPort
 		w.register(t, instances[n])
@@ -39,34 +43,10 @@ func TestRollingChangeOfThePort(t *testing.T) {
 		}
 	}
 	w.awaitEndpoints(t, cluster(oldPort)) // it is gone
-	if pushes := w.quietPushes(t) - before; pushes != 2 {
-		t.Errorf("istiod sent clusters %d times", pushes)
+	if pushes := w.settledPushes(t, "type", "cds") - before; pushes != 2 {
+		t.Errorf("istiod sent clusters %v times", pushes)
 	}
 }
-
-// quietPushes counts istiod's pushes of clusters once no more come: what it calls a full push.
-func (w *world) quietPushes(t *testing.T) (count int) {
-	t.Helper()
-	last, same := -1, 0
-	eventually(t, func(ctx context.Context) error {
-		pushes, err := w.istiod.Metric(ctx, "pilot_xds_pushes", "type", "cds")
-		if err != nil {
-			return err
-		}
-		count = int(pushes)
-		if same++; count != last {
-			last, same = count, 0
-		}
-		if same < quiet {
-			return fmt.Errorf("there may be more pushes than %d", count)
-		}
-		return nil
-	})
-	return count
-}
-
-// quiet is how many looks in a row must find the same: they take longer than istiod's debounce of 100 ms.
-const quiet = 15
 
 // TestSeveralPorts holds that callers reach each of an instance's ports, by Consul's own Ports or by meta and tags, under
 // the number that it has, or that the configuration gives.

@@ -8,7 +8,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/isthmus-mesh/isthmus/internal/testbed"
 )
@@ -48,27 +47,6 @@ func TestXDSReplicas(t *testing.T) {
 	i.address = "10.1.0.2"
 	w.register(t, i)
 	w.awaitEndpoints(t, i.cluster(), "10.1.0.2:8081")
-}
-
-// settledPushes returns how many responses istiod has sent to proxies, once it has stopped sending.
-func (w *world) settledPushes(t *testing.T) float64 {
-	t.Helper()
-	pushes := -1.0
-	since := time.Now()
-	eventually(t, func(ctx context.Context) error {
-		now, err := w.istiod.Metric(ctx, "pilot_xds_pushes")
-		if err != nil {
-			return err
-		}
-		if now != pushes {
-			pushes, since = now, time.Now()
-		}
-		if still := time.Since(since); still < 3*time.Second { // well above istiod's debounce
-			return fmt.Errorf("the last push was %s ago", still)
-		}
-		return nil
-	})
-	return pushes
 }
 
 // balancer passes connections on to one of several servers, as a Service of Kubernetes does.
