@@ -18,7 +18,7 @@ type server struct {
 
 // start is step 1.
 func (s *story) start(ctx context.Context) error {
-	servers := []server{{"Consul", s.startConsul}, {"Kubernetes API", s.startKube}}
+	servers := []server{{"Consumer's pod", s.startPod}, {"Consul", s.startConsul}, {"Kubernetes API", s.startKube}}
 	if s.xds != "" { // istiod ends where it finds nobody there
 		servers = append(servers, server{"isthmus", s.startIsthmus}, server{"istiod", s.startIstiod})
 	} else {
@@ -37,6 +37,21 @@ func (s *story) start(ctx context.Context) error {
 		say("%-15s %-24s ready after %d ms", part.name, where, time.Since(began).Milliseconds())
 	}
 	return nil
+}
+
+func (s *story) startPod(ctx context.Context) (_ string, err error) {
+	if _, err := testbed.Binary(testbed.EnvoyBinary); err != nil {
+		s.noPod = err
+		return "", nil
+	}
+	if s.noPod = testbed.PodPossible(ctx, "curl", "getent", "redis-server", "redis-cli"); s.noPod != nil {
+		return "", nil
+	}
+	s.pod, err = s.run.StartPod(ctx, testbed.PodOptions{Search: []string{"service.consul"}})
+	if err != nil {
+		return "", err
+	}
+	return s.pod.Address, nil
 }
 
 func (s *story) startConsul(ctx context.Context) (_ string, err error) {
@@ -58,6 +73,9 @@ func (s *story) startIstiod(ctx context.Context) (_ string, err error) {
 	if s.xds != "" {
 		options.ConfigSources = []string{fmt.Sprintf("{address: \"xds://%s\"}", s.xds)}
 	}
+	if s.pod != nil {
+		options.Address = s.pod.Gateway
+	}
 	if s.istiod, err = s.run.StartIstiodWith(ctx, s.kube, options); err != nil {
 		return "", err
 	}
@@ -65,11 +83,14 @@ func (s *story) startIstiod(ctx context.Context) (_ string, err error) {
 }
 
 func (s *story) startIsthmus(ctx context.Context) (_ string, err error) {
-	config, err := s.run.Config(testbed.OnLoopback)
+	config, err := s.run.Config(settings)
 	if err != nil {
 		return "", err
 	}
 	args := []string{"--namespace", namespace, "--config", config}
+	if s.pod != nil {
+		args = append(args, "--dns-addr", s.pod.Gateway+":53")
+	}
 	if s.xds != "" {
 		args = append(args, "--output", "xds="+s.xds, "--xds-plaintext")
 	}
@@ -79,15 +100,27 @@ func (s *story) startIsthmus(ctx context.Context) (_ string, err error) {
 	return s.isthmus.Admin, s.isthmus.Wait(ctx)
 }
 
+// settings are isthmus's: a service's bare name is a host too, and loopback, where this machine's services may be, is
+// no mistake.
+const settings = `mesh:
+  hosts: ["{{ .Name }}"]
+  addresses: {allow: [127.0.0.0/8, localhost.localdomain]}
+`
+
 func (s *story) startEnvoy(ctx context.Context) (_ string, err error) {
 	if _, s.noEnvoy = testbed.Binary(testbed.EnvoyBinary); s.noEnvoy != nil {
 		return "", nil
 	}
-	if s.envoy, err = s.run.StartEnvoy(ctx, s.istiod); err != nil {
+	if s.pod != nil {
+		s.envoy, err = s.pod.StartEnvoy(ctx, s.istiod)
+	} else {
+		s.envoy, err = s.run.StartEnvoy(ctx, s.istiod)
+	}
+	if err != nil {
 		return "", err
 	}
 	s.caller = newCaller(s.envoy)
-	return s.envoy.Proxy.String(), nil
+	return s.envoy.Admin, nil
 }
 
 // register is step 2.
@@ -115,9 +148,13 @@ func (s *story) register(ctx context.Context) error {
 	return s.waitHealth(ctx, "passing", "passing")
 }
 
-// places finds an address and a port for each of the two instances: one port for both where the machine has a
-// second loopback address, as Linux does, and two ports elsewhere.
+// places finds an address and a port for each of the two instances: one port for both where the pod, or Linux's
+// loopback, reaches this machine at a second address, and two ports elsewhere.
 func (s *story) places() (hosts [2]string, ports [2]int, err error) {
+	if s.pod != nil {
+		s.native = 9098
+		return [2]string(s.pod.Machines), [2]int{s.native, s.native}, nil
+	}
 	for i := range ports {
 		hosts[i] = "127.0.0.1"
 		if ports[i], err = s.run.FreePort(); err != nil {

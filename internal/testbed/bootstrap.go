@@ -8,8 +8,8 @@ import (
 
 type object map[string]any
 
-// bootstrap is what Envoy starts with: who it is, and where istiod is. The rest comes from istiod.
-func bootstrap(xds string, admin, proxy, capture int) ([]byte, error) {
+// bootstrap is what Envoy starts with: who it is, at which address, and where istiod is. The rest comes from istiod.
+func bootstrap(xds, address string, admin, proxy, capture int) ([]byte, error) {
 	host, port, err := net.SplitHostPort(xds)
 	if err != nil {
 		return nil, err
@@ -21,14 +21,14 @@ func bootstrap(xds string, admin, proxy, capture int) ([]byte, error) {
 	ads := object{"ads": object{}, "resource_api_version": "V3"}
 	return json.Marshal(object{
 		"node": object{
-			"id":      "sidecar~127.0.0.1~consumer." + consumerNamespace + "~" + consumerNamespace + ".svc.cluster.local",
+			"id":      "sidecar~" + address + "~consumer." + consumerNamespace + "~" + consumerNamespace + ".svc.cluster.local",
 			"cluster": "consumer." + consumerNamespace,
 			"metadata": object{
 				"NAMESPACE": consumerNamespace, "LABELS": object{"app": "consumer"}, "CLUSTER_ID": "Kubernetes",
 				"ISTIO_VERSION": "1.31.0", "INTERCEPTION_MODE": "REDIRECT", "HTTP_PROXY_PORT": strconv.Itoa(proxy),
 			},
 		},
-		"admin": object{"address": socket("127.0.0.1", admin)},
+		"admin": object{"address": socket(address, admin)},
 		"dynamic_resources": object{
 			"ads_config": object{
 				"api_type": "DELTA_GRPC", "transport_api_version": "V3", "set_node_on_first_message_only": true,
@@ -38,7 +38,7 @@ func bootstrap(xds string, admin, proxy, capture int) ([]byte, error) {
 		},
 		"static_resources": object{
 			"clusters":  []any{istiodCluster(host, xdsPort), object{"name": nowhere, "type": "STATIC"}},
-			"listeners": []any{captureListener(capture)},
+			"listeners": []any{captureListener(address, capture)},
 		},
 	})
 }
@@ -66,9 +66,9 @@ func istiodCluster(host string, port int) object {
 
 // captureListener does what iptables and Istio's own virtual listener do in a pod, without root: it hands a
 // connection to the listener of its original destination, which the PROXY protocol says.
-func captureListener(port int) object {
+func captureListener(address string, port int) object {
 	return object{
-		"name": "capture", "address": socket("127.0.0.1", port), "use_original_dst": true,
+		"name": "capture", "address": socket(address, port), "use_original_dst": true,
 		"listener_filters": []any{object{
 			"name": "envoy.filters.listener.proxy_protocol",
 			"typed_config": object{

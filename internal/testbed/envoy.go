@@ -18,13 +18,16 @@ import (
 type Envoy struct {
 	*Process
 	// Proxy is the URL of its forward proxy, for curl -x. Istio's routes of a forward proxy are not quite those of a
-	// captured connection: a VirtualService must name the port of a service that has several.
+	// captured connection: a VirtualService must name the port of a service that has several. In a pod only the pod's
+	// programs reach it.
 	Proxy *url.URL
 	// Admin is the URL of its admin pages.
 	Admin string
 
 	// capture is where connections come in that a pod's iptables would have redirected.
 	capture string
+	// pod is where it is, if in one: there the kernel redirects what the pod's programs send.
+	pod *Pod
 }
 
 // consumerNamespace is where the consumer lives, as Istio sees it.
@@ -37,11 +40,7 @@ func (r *Run) StartEnvoy(ctx context.Context, istiod *Istiod) (*Envoy, error) {
 	if err != nil {
 		return nil, err
 	}
-	var admin, proxy, capture int
-	if err := r.ports.fill(&admin, &proxy, &capture); err != nil {
-		return nil, err
-	}
-	config, err := bootstrap(istiod.XDS, admin, proxy, capture)
+	e, config, err := r.newEnvoy(istiod, "127.0.0.1")
 	if err != nil {
 		return nil, err
 	}
@@ -49,13 +48,8 @@ func (r *Run) StartEnvoy(ctx context.Context, istiod *Istiod) (*Envoy, error) {
 	if err := os.WriteFile(file, config, 0o600); err != nil {
 		return nil, err
 	}
-	process, err := r.Start("envoy", path, nil, "-c", file, "--use-dynamic-base-id", "--concurrency", "1", "-l", "warning")
-	if err != nil {
+	if e.Process, err = r.Start("envoy", path, nil, envoyArguments(file)...); err != nil {
 		return nil, err
-	}
-	e := &Envoy{
-		Process: process, Admin: "http://" + loopback(admin),
-		Proxy: &url.URL{Scheme: "http", Host: loopback(proxy)}, capture: loopback(capture),
 	}
 	return e, e.ready(ctx, func(ctx context.Context) error {
 		if err := getOK(ctx, e.Admin+"/ready"); err != nil {
@@ -69,8 +63,25 @@ func (r *Run) StartEnvoy(ctx context.Context, istiod *Istiod) (*Envoy, error) {
 	})
 }
 
-// Client returns a client whose requests go through Envoy as if iptables had captured them, each on a connection
-// of its own.
+// newEnvoy returns an Envoy that is to be at an address, and its configuration.
+func (r *Run) newEnvoy(istiod *Istiod, address string) (*Envoy, []byte, error) {
+	var admin, proxy, capture int
+	if err := r.ports.fill(&admin, &proxy, &capture); err != nil {
+		return nil, nil, err
+	}
+	config, err := bootstrap(istiod.XDS, address, admin, proxy, capture)
+	at := func(port int) string { return net.JoinHostPort(address, strconv.Itoa(port)) }
+	return &Envoy{
+		Admin: "http://" + at(admin), Proxy: &url.URL{Scheme: "http", Host: loopback(proxy)}, capture: at(capture),
+	}, config, err
+}
+
+func envoyArguments(file string) []string {
+	return []string{"-c", file, "--use-dynamic-base-id", "--concurrency", "1", "-l", "warning"}
+}
+
+// Client returns a client whose requests go through Envoy as if iptables had captured them, which in a pod they have,
+// each on a connection of its own.
 func (e *Envoy) Client() *http.Client {
 	return &http.Client{Transport: &http.Transport{DialContext: e.dial, DisableKeepAlives: true}}
 }
@@ -85,6 +96,9 @@ func (e *Envoy) dial(ctx context.Context, network, destination string) (net.Conn
 	}
 	if net.ParseIP(host).To4() == nil {
 		host = anyAddress
+	}
+	if e.pod != nil {
+		return e.pod.dial(ctx, network, net.JoinHostPort(host, port))
 	}
 	connection, err := (&net.Dialer{}).DialContext(ctx, network, e.capture)
 	if err != nil {
@@ -105,6 +119,8 @@ type Endpoint struct {
 	Weight  int
 	Region  string
 	Zone    string
+	// Connections is how many Envoy has opened to it.
+	Connections int
 }
 
 // Endpoints returns the endpoints of a cluster, sorted by address and port; none where Envoy doesn't know it. The
@@ -120,7 +136,11 @@ func (e *Envoy) Endpoints(ctx context.Context, cluster string) ([]Endpoint, erro
 						Port    int    `json:"port_value"`
 					} `json:"socket_address"`
 				} `json:"address"`
-				Weight   int `json:"weight"`
+				Weight int `json:"weight"`
+				Stats  []struct {
+					Name  string `json:"name"`
+					Value string `json:"value"`
+				} `json:"stats"`
 				Locality struct {
 					Region string `json:"region"`
 					Zone   string `json:"zone"`
@@ -137,9 +157,15 @@ func (e *Envoy) Endpoints(ctx context.Context, cluster string) ([]Endpoint, erro
 			continue
 		}
 		for _, h := range c.Hosts {
+			connections := 0
+			for _, stat := range h.Stats {
+				if stat.Name == "cx_total" {
+					connections, _ = strconv.Atoi(stat.Value) // it says nothing for 0
+				}
+			}
 			endpoints = append(endpoints, Endpoint{
 				Address: h.Address.Socket.Address, Port: h.Address.Socket.Port, Weight: h.Weight,
-				Region: h.Locality.Region, Zone: h.Locality.Zone,
+				Region: h.Locality.Region, Zone: h.Locality.Zone, Connections: connections,
 			})
 		}
 	}

@@ -1,6 +1,7 @@
 package testbed
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -43,6 +44,8 @@ type IstiodOptions struct {
 	ConfigSources []string
 	// Pod is one whose sidecar is a whole one: istiod issues certificates, and mutual TLS is automatic.
 	Pod *Pod
+	// Address is where it serves plain gRPC; loopback where empty.
+	Address string
 }
 
 // StartIstiod starts a real istiod that reads a Kubernetes API, and waits until it is ready. It is set up for an
@@ -79,7 +82,8 @@ func (r *Run) StartIstiodWith(ctx context.Context, kube *Kube, options IstiodOpt
 	if err := os.WriteFile(meshFile, []byte(mesh), 0o600); err != nil {
 		return nil, err
 	}
-	i.XDS, i.HTTP, i.Monitoring = loopback(xds), "http://"+loopback(web), "http://"+loopback(monitoring)
+	i.XDS = net.JoinHostPort(cmp.Or(options.Address, "127.0.0.1"), strconv.Itoa(xds))
+	i.HTTP, i.Monitoring = "http://"+loopback(web), "http://"+loopback(monitoring)
 	i.Process, err = r.Start("istiod", path, []string{
 		"POD_NAMESPACE=" + systemNamespace, "POD_NAME=istiod-0",
 		"PILOT_ENABLE_METADATA_EXCHANGE=false", "PILOT_ENABLE_ALPN_FILTER=false",

@@ -31,7 +31,7 @@ func (p *Pod) connect(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	inside := append([]string{"nsenter"}, p.enter()...)
+	inside := p.Enter()
 	return errors.Join(
 		command(ctx, append(inside, "ip", "address", "add", p.Address+"/29", "dev", podInterface)...),
 		command(ctx, append(inside, "ip", "link", "set", podInterface, "up")...),

@@ -50,7 +50,7 @@ var podPrograms = []string{"ip", "iptables", "unshare", "nsenter", "setpriv", "m
 func RequirePod(t testing.TB, programs ...string) {
 	t.Helper()
 	Require(t, IstiodBinary, AgentBinary, EnvoyBinary)
-	if err := podsPossible(t.Context(), programs); err != nil {
+	if err := PodPossible(t.Context(), programs...); err != nil {
 		if os.Getenv("CI") == "true" {
 			t.Fatal(err)
 		}
@@ -58,7 +58,8 @@ func RequirePod(t testing.TB, programs ...string) {
 	}
 }
 
-func podsPossible(ctx context.Context, programs []string) error {
+// PodPossible returns nil where a pod can be made, and there are the programs that it needs beside; or what that takes.
+func PodPossible(ctx context.Context, programs ...string) error {
 	needs := "a pod needs Linux, root, and the programs " + strings.Join(slices.Concat(podPrograms, programs), ", ")
 	if runtime.GOOS != "linux" || os.Geteuid() != 0 {
 		return errors.New(needs)
@@ -172,14 +173,15 @@ func (p *Pod) write(name, content string) error {
 
 // Command returns a command that runs in the pod, with an environment that says nothing.
 func (p *Pod) Command(ctx context.Context, name string, args ...string) *exec.Cmd {
-	c := exec.CommandContext(ctx, "nsenter", append(p.enter(), append([]string{name}, args...)...)...)
+	line := append(p.Enter(), append([]string{name}, args...)...)
+	c := exec.CommandContext(ctx, line[0], line[1:]...)
 	c.Env = []string{"PATH=" + os.Getenv("PATH")}
 	return c
 }
 
-// enter returns the arguments of nsenter.
-func (p *Pod) enter() []string {
-	return []string{"--target", strconv.Itoa(p.holder.PID()), "--net", "--mount", "--"}
+// Enter returns what stands before a command that is to run in the pod.
+func (p *Pod) Enter() []string {
+	return []string{"nsenter", "--target", strconv.Itoa(p.holder.PID()), "--net", "--mount", "--"}
 }
 
 // Link is the name of this machine's end of the pod's network, as "ip link" shows it.

@@ -42,22 +42,15 @@ func (p *Pod) StartSidecar(ctx context.Context, kube *Kube, istiod *Istiod) (*Pr
 	if err := p.furnish(ctx, kube); err != nil {
 		return nil, fmt.Errorf("sidecar: %w", err)
 	}
-	if err := p.redirect(ctx); err != nil {
+	if err := p.redirect(ctx, istiod, "*"); err != nil {
 		return nil, fmt.Errorf("sidecar: %w", err)
 	}
 	env, err := p.environment()
 	if err != nil {
 		return nil, err
 	}
-	nsenter, err := exec.LookPath("nsenter")
-	if err != nil {
-		return nil, err
-	}
-	// A change of user takes back that a program ends with its parent, so that comes after it.
-	args := append(p.enter(), "setpriv", "--reuid", sidecarUser, "--regid", sidecarUser, "--clear-groups", "--pdeathsig", "KILL",
-		"env", "--chdir", p.dir, "./"+agentFile, "proxy", "sidecar",
+	agent, err := p.startAsSidecar(agentFile, env, "proxy", "sidecar",
 		"--domain", consumerNamespace+".svc.cluster.local", "--templateFile", bootstrapFile)
-	agent, err := p.run.Start(agentFile, nsenter, env, args...)
 	if err != nil {
 		return nil, err
 	}
@@ -79,11 +72,45 @@ func (p *Pod) environment() ([]string, error) {
 	}, err
 }
 
-// redirect does what Istio's init container does in a pod, with the arguments of its template.
-func (p *Pod) redirect(ctx context.Context) error {
-	return command(ctx, append(append([]string{"nsenter"}, p.enter()...), filepath.Join(p.dir, agentFile), "istio-iptables",
-		"-p", "15001", "-z", "15006", "-u", sidecarUser, "-m", "REDIRECT", "-i", "*", "-x", "", "-b", "*", "-d", "15090,15021,15020",
-		"--redirect-dns="+strconv.FormatBool(p.options.DNSCapture))...)
+// StartEnvoy is Run.StartEnvoy in the pod: Envoy without Istio's agent. What the pod's programs send goes there, by
+// Istio's own rules; who calls from outside reaches it as ever. Istiod must serve at the pod's gateway.
+func (p *Pod) StartEnvoy(ctx context.Context, istiod *Istiod) (*Envoy, error) {
+	e, config, err := p.run.newEnvoy(istiod, p.Address)
+	if err != nil {
+		return nil, err
+	}
+	e.pod = p
+	const file = "envoy.json"
+	if err := p.write(file, string(config)); err != nil {
+		return nil, err
+	}
+	if err := p.redirect(ctx, istiod, ""); err != nil {
+		return nil, fmt.Errorf("sidecar: %w", err)
+	}
+	if e.Process, err = p.startAsSidecar(envoyFile, nil, envoyArguments(file)...); err != nil {
+		return nil, err
+	}
+	return e, e.ready(ctx, func(ctx context.Context) error { return getOK(ctx, e.Admin+"/ready") })
+}
+
+// startAsSidecar starts a program of the pod's folder there, as the user whose connections aren't redirected.
+func (p *Pod) startAsSidecar(name string, env []string, args ...string) (*Process, error) {
+	// A change of user takes back that a program ends with its parent, so that comes after it.
+	line := append(p.Enter(), "setpriv", "--reuid", sidecarUser, "--regid", sidecarUser, "--clear-groups", "--pdeathsig", "KILL",
+		"env", "--chdir", p.dir, "./"+name)
+	nsenter, err := exec.LookPath(line[0])
+	if err != nil {
+		return nil, err
+	}
+	return p.run.Start(name, nsenter, env, append(line[1:], args...)...)
+}
+
+// redirect does what Istio's init container does in a pod, with the arguments of its template; for the inbound ports
+// that are named, or all by a star.
+func (p *Pod) redirect(ctx context.Context, istiod *Istiod, inbound string) error {
+	return command(ctx, append(p.Enter(), filepath.Join(p.dir, agentFile), "istio-iptables",
+		"-p", strconv.Itoa(istiod.Outbound), "-z", strconv.Itoa(istiod.Inbound), "-u", sidecarUser, "-m", "REDIRECT",
+		"-i", "*", "-x", "", "-b", inbound, "-d", "15090,15021,15020", "--redirect-dns="+strconv.FormatBool(p.options.DNSCapture))...)
 }
 
 // furnish writes what Kubernetes would mount in a pod.

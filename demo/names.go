@@ -1,0 +1,105 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os/exec"
+	"strings"
+	"time"
+
+	"github.com/hashicorp/consul/api"
+
+	"github.com/isthmus-mesh/isthmus/internal/testbed"
+)
+
+const (
+	redis     = "redis"
+	redisHost = redis + ".service.consul"
+	redisPort = 6379
+)
+
+// callByNames is step 4: a program that has never heard of a mesh finds a service by its bare name, and a TCP service by
+// its name and by its virtual address. Its name server is isthmus, and what it sends is Envoy's.
+func (s *story) callByNames(ctx context.Context) error {
+	if s.noPod != nil {
+		say("left out: %v", s.noPod)
+		return nil
+	}
+	if err := s.startRedis(ctx); err != nil {
+		return err
+	}
+	if _, err := s.enter(ctx, `"version"`, "curl", "--no-progress-meter", "http://"+service+page); err != nil {
+		return err
+	}
+	said, err := s.enter(ctx, redisHost, "getent", "hosts", redisHost)
+	if err != nil {
+		return err
+	}
+	address := strings.Fields(said)[0]
+	for _, where := range []string{redisHost, address} {
+		if _, err := s.enter(ctx, "PONG", "redis-cli", "-h", where, "PING"); err != nil {
+			return err
+		}
+	}
+	return s.sawRedis(ctx, address)
+}
+
+// startRedis starts a Redis beside the pod and registers it in Consul.
+func (s *story) startRedis(context.Context) error {
+	path, err := exec.LookPath("redis-server")
+	if err != nil {
+		return err
+	}
+	address := s.pod.Machines[2]
+	_, err = s.run.Start(redis, path, nil, "--bind", address, "--port", fmt.Sprint(redisPort), "--protected-mode", "no", "--save", "")
+	if err != nil {
+		return err
+	}
+	err = s.consul.Client().Agent().ServiceRegister(&api.AgentServiceRegistration{
+		Name: redis, Address: address, Port: redisPort, Meta: map[string]string{"protocol": "tcp"},
+		Check: &api.AgentServiceCheck{TCP: fmt.Sprintf("%s:%d", address, redisPort), Interval: "1s"},
+	})
+	if err != nil {
+		return err
+	}
+	say("a real Redis at %s:%d is registered in Consul", address, redisPort)
+	return nil
+}
+
+// enter shows a command and what it says in the pod, as soon as that has a text in it.
+func (s *story) enter(ctx context.Context, want string, line ...string) (said string, err error) {
+	err = testbed.Poll(ctx, time.Minute, func(ctx context.Context) error {
+		output, err := s.pod.Command(ctx, line[0], line[1:]...).CombinedOutput()
+		said = strings.TrimSpace(string(output))
+		if err == nil && !strings.Contains(said, want) {
+			err = fmt.Errorf("there is no %s in it", want)
+		}
+		if err != nil {
+			return fmt.Errorf("%s: %w: %s", strings.Join(line, " "), err, said)
+		}
+		return nil
+	})
+	if err == nil {
+		say("$ %s", strings.Join(line, " "))
+		say("  %s", said)
+	}
+	return said, err
+}
+
+// sawRedis shows that it was Envoy that took the connections to Redis's virtual address.
+func (s *story) sawRedis(ctx context.Context, address string) error {
+	listener, cluster := fmt.Sprintf("%s_%d", address, redisPort), fmt.Sprintf("outbound|%d||%s", redisPort, redisHost)
+	listeners, err := s.envoy.Listeners(ctx)
+	if err != nil {
+		return err
+	}
+	endpoints, err := s.envoy.Endpoints(ctx, cluster)
+	if err != nil {
+		return err
+	}
+	if !listeners[listener] || len(endpoints) != 1 || endpoints[0].Connections < 2 {
+		return fmt.Errorf("envoy did not pass the connections to %s on: it has the listeners %v, and %s is %v", address, listeners, cluster, endpoints)
+	}
+	say("Envoy's listener %s took both connections, and passed them on to %s", listener, endpoints[0].Address)
+	return nil
+}
