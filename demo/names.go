@@ -23,6 +23,7 @@ const (
 func (s *story) callByNames(ctx context.Context) error {
 	if s.noPod != nil {
 		say("left out: %v", s.noPod)
+		say("(Debian has them: apt-get install iproute2 iptables curl redis-server)")
 		return nil
 	}
 	if err := s.startRedis(ctx); err != nil {
@@ -69,6 +70,8 @@ func (s *story) startRedis(context.Context) error {
 // enter shows a command and what it says in the pod, as soon as that has a text in it.
 func (s *story) enter(ctx context.Context, want string, line ...string) (said string, err error) {
 	err = testbed.Poll(ctx, time.Minute, func(ctx context.Context) error {
+		ctx, cancel := context.WithTimeout(ctx, 5*time.Second) // where Envoy has no listener yet nobody answers
+		defer cancel()
 		output, err := s.pod.Command(ctx, line[0], line[1:]...).CombinedOutput()
 		said = strings.TrimSpace(string(output))
 		if err == nil && !strings.Contains(said, want) {

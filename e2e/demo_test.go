@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"runtime"
 	"strings"
@@ -26,28 +27,101 @@ func TestDemo(t *testing.T) {
 	}
 }
 
-// playDemo plays it for an output. Shows is what the story has to say of what isthmus made.
-func playDemo(t *testing.T, output, shows string) {
+// TestDemoStopped holds that Ctrl-C in the middle of the story leaves no program and no file behind.
+func TestDemoStopped(t *testing.T) {
+	testbed.RequirePod(t, "curl", "getent", "redis-server", "redis-cli")
+	folder, err := os.MkdirTemp("", "demo") // the test's own is closed to the user that the pod's Envoy runs as
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(folder, 0o711); err != nil {
+		t.Fatal(err)
+	}
+	mark := "TMPDIR=" + folder
+	demo := startDemo(t, mark)
+	awaitStory(t, demo, "is registered in Consul\n")
+	if len(programsWith(t, mark)) < 8 {
+		t.Error("the programs of the demo aren't found")
+	}
+	if err := demo.Signal(syscall.SIGINT); err != nil {
+		t.Fatal(err)
+	}
+	awaitEnd(t, demo)
+	eventually(t, func(context.Context) error { // who was killed is gone in a moment
+		if left := programsWith(t, mark); len(left) > 0 {
+			return fmt.Errorf("still running: %q", left)
+		}
+		return nil
+	})
+	if err := os.Remove(folder); err != nil {
+		t.Error("files are left:", err)
+	}
+}
+
+// programsWith returns the command lines of the programs whose environment has a variable.
+func programsWith(t *testing.T, variable string) (lines []string) {
+	t.Helper()
+	environments, err := filepath.Glob("/proc/[0-9]*/environ")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range environments {
+		environment, err := os.ReadFile(file)
+		if err != nil || !strings.Contains(string(environment), variable+"\x00") {
+			continue // it has ended, or is somebody else's
+		}
+		line, _ := os.ReadFile(filepath.Join(filepath.Dir(file), "cmdline"))
+		lines = append(lines, strings.ReplaceAll(string(line), "\x00", " "))
+	}
+	return lines
+}
+
+func startDemo(t *testing.T, env ...string) *testbed.Process {
+	t.Helper()
 	requireAll(t, testbed.IstiodBinary, testbed.EnvoyBinary, testbed.StudentBinary, testbed.DemoBinary)
 	path, err := testbed.Binary(testbed.DemoBinary)
 	if err != nil {
 		t.Fatal(err)
 	}
-	demo, err := testbed.ForTest(t).Start("demo", path, []string{"KEEP=1", "OUTPUT=" + output})
+	demo, err := testbed.ForTest(t).Start("demo", path, env)
 	if err != nil {
 		t.Fatal(err)
 	}
+	return demo
+}
+
+// awaitStory waits until the demo has said something.
+func awaitStory(t *testing.T, demo *testbed.Process, want string) {
+	t.Helper()
 	eventually(t, func(context.Context) error {
 		select {
 		case <-demo.Done():
 			t.Fatalf("the demo ended:\n%s", demo.Log())
 		default:
 		}
-		if !strings.Contains(demo.Log(), "/clusters\n") {
-			return errors.New("the demo has not come to its end")
+		if !strings.Contains(demo.Log(), want) {
+			return fmt.Errorf("the demo has not come to %q", want)
 		}
 		return nil
 	})
+}
+
+func awaitEnd(t *testing.T, demo *testbed.Process) {
+	t.Helper()
+	eventually(t, func(context.Context) error {
+		select {
+		case <-demo.Done():
+			return nil
+		default:
+			return errors.New("the demo still runs")
+		}
+	})
+}
+
+// playDemo plays it for an output. Shows is what the story has to say of what isthmus made.
+func playDemo(t *testing.T, output, shows string) {
+	demo := startDemo(t, "KEEP=1", "OUTPUT="+output)
+	awaitStory(t, demo, "/clusters\n")
 	story := demo.Log()
 	saysAll(t, story,
 		`(?m)^1\. Start Consul`, `Consul +http://127\.0\.0\.1:\d+ +ready after \d+ ms`, `Envoy +http://[0-9.]+:\d+ +ready`,
@@ -73,14 +147,7 @@ func playDemo(t *testing.T, output, shows string) {
 	if err := demo.Signal(syscall.SIGINT); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, func(context.Context) error {
-		select {
-		case <-demo.Done():
-			return nil
-		default:
-			return errors.New("the demo still runs")
-		}
-	})
+	awaitEnd(t, demo)
 	leftNothing(t, story)
 }
 
