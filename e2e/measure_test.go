@@ -43,7 +43,7 @@ func (w *world) measureChanges(t *testing.T) {
 		w.register(t, measured(n, 0, 1), measured(n, 1, 1))
 	}
 	w.awaitEndpoints(t, measured(measuredServices-1, 0, 1).cluster(), "10.20.1.99:8080", "10.21.1.99:8080")
-	seen := w.watchAddresses(t)
+	seen := w.watchWorkloads(t)
 	requests, writes := w.metric(t, "isthmus_consul_requests_total"), w.writes(t)
 	var object, endpoint []time.Duration
 	for n := range measuredChanges {
@@ -103,9 +103,9 @@ func measured(n, k, subnet int) instance {
 	}
 }
 
-// watchAddresses notes when a WorkloadEntry with an address is first seen in the API server. The function it returns
+// watchWorkloads notes when a WorkloadEntry with an address is first seen in the API server. The function it returns
 // waits for one.
-func (w *world) watchAddresses(t *testing.T) func(address string) time.Time {
+func (w *world) watchWorkloads(t *testing.T) func(address string) time.Time {
 	t.Helper()
 	list, err := w.istio.NetworkingV1().WorkloadEntries(namespace).List(t.Context(), metav1.ListOptions{Limit: 1})
 	if err != nil {

@@ -87,7 +87,7 @@ func (r *Run) startEtcd(client, peer int) (*Process, error) {
 	if err != nil {
 		return nil, err
 	}
-	dir, err := r.folder("etcd")
+	dir, err := r.Folder("etcd")
 	if err != nil {
 		return nil, err
 	}

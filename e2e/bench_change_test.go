@@ -1,0 +1,69 @@
+package e2e
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"github.com/hashicorp/consul/api"
+
+	"github.com/isthmus-mesh/isthmus/internal/testbed/bench"
+)
+
+// measureChange times single changes of an address from the write to Consul to the object in the API server: one of a
+// service that isthmus follows, one of a service that a bare floor follows, by turns.
+func (b *bed) measureChange(t *testing.T) {
+	b.running(t)
+	floor := b.startFloor(t)
+	c := changer{benchCatalog: b.catalog, consul: b.catalog.client(t)}
+	ours, bare := b.watchAddresses(t, namespace), b.watchAddresses(t, floor.namespace)
+	trials := 400
+	if quick() {
+		trials = 200
+	}
+	var took, least, writes []time.Duration
+	for n := range trials {
+		change := func(name string, index, net int, seen func(string) time.Time) time.Duration {
+			time.Sleep(20*time.Millisecond + rand.N(20*time.Millisecond)) // what a change causes beside is over
+			began := time.Now()
+			address, wrote := c.address(t, name, index, net, n)
+			writes = append(writes, wrote)
+			return seen(address).Sub(began)
+		}
+		follow := func() {
+			which := n % b.services
+			took = append(took, change(numberedService(which), which, 200, ours))
+		}
+		if n%2 == 0 {
+			follow()
+		}
+		least = append(least, change(floorService, b.services, 201, bare))
+		if n%2 == 1 {
+			follow()
+		}
+	}
+	bench.Add(t, bench.Compare(bench.Row{
+		Line: 1, What: "address changed", Size: b.String(),
+		Note: fmt.Sprintf("of both, Consul's write: p50 %.1f ms", bench.Percentile(bench.Milliseconds(writes), 50)),
+	}, took, least, map[int]float64{50: 1.5, 99: 3})...)
+}
+
+// changer changes what the catalog holds.
+type changer struct {
+	*benchCatalog
+	consul *api.Client
+}
+
+// address gives the first instance of a service an address that no other has, and tells how long Consul took.
+func (c changer) address(t *testing.T, name string, index, net, number int) (address string, took time.Duration) {
+	t.Helper()
+	r := c.registration(name, index, 0)
+	r.Checks = nil // they stay as they are
+	r.Service.Address = fmt.Sprintf("10.%d.%d.%d", net, number/250, number%250)
+	began := time.Now()
+	if _, err := c.consul.Catalog().Register(r, nil); err != nil {
+		t.Fatal(err)
+	}
+	return r.Service.Address, time.Since(began)
+}
