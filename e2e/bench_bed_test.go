@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -48,10 +49,8 @@ func (b *bed) running(t *testing.T) {
 	t.Helper()
 	b.servers(t)
 	if b.isthmus == nil {
-		b.startIsthmus(t, "kube")
-		if err := testbed.Poll(t.Context(), benchPatience, b.isthmus.IsReady); err != nil {
-			t.Fatal(err)
-		}
+		b.startIsthmus(t, way{output: "kube"})
+		b.ready(t)
 	}
 	b.quiet(t)
 }
@@ -59,21 +58,47 @@ func (b *bed) running(t *testing.T) {
 // benchPatience is how long a part of a benchmark may take before it is given up.
 const benchPatience = 15 * time.Minute
 
-// startIsthmus starts isthmus over HTTPS. It leaves the floor's own services alone.
-func (b *bed) startIsthmus(t *testing.T, output string, args ...string) {
+// way is how an isthmus is set up; by default between Consul itself and the API server itself.
+type way struct {
+	output, consul, more string
+	kube                 *testbed.Kube
+	args                 []string
+}
+
+// startIsthmus starts isthmus over HTTPS, in place of the one that runs. It leaves the floor's own services alone.
+func (b *bed) startIsthmus(t *testing.T, w way) {
 	t.Helper()
+	b.stopIsthmus()
+	if w.kube == nil {
+		w.kube = b.kube
+	}
 	config := filepath.Join(b.catalog.folder, "isthmus.yaml")
 	content := fmt.Sprintf(`
 sources: [{address: "https://%s", tls: {caFile: %q}, services: {exclude: ["%s*"]}}]
 mesh: {endpoints: %s}
-admin: {profiles: true}
-`, b.catalog.address, b.catalog.authority, floorPrefix, b.form)
+%s
+`, cmp.Or(w.consul, b.catalog.address), b.catalog.authority, floorPrefix, b.form, w.more)
 	if err := os.WriteFile(config, []byte(content), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	args = append([]string{"--config", config, "--namespace", namespace, "--output", output}, args...)
+	args := append([]string{"--config", config, "--namespace", namespace, "--output", w.output, "--pprof"}, w.args...)
 	var err error
-	if b.isthmus, err = b.run.StartIsthmus(nil, b.kube, args...); err != nil {
+	if b.isthmus, err = b.run.StartIsthmus(nil, w.kube, args...); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (b *bed) stopIsthmus() {
+	if b.isthmus != nil {
+		b.isthmus.Stop()
+		b.isthmus = nil
+	}
+}
+
+// ready waits until isthmus has written everything.
+func (b *bed) ready(t *testing.T) {
+	t.Helper()
+	if err := testbed.Poll(t.Context(), benchPatience, b.isthmus.IsReady); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -17,19 +17,19 @@ func (b *bed) measureChange(t *testing.T) {
 	b.running(t)
 	floor := b.startFloor(t)
 	c := changer{benchCatalog: b.catalog, consul: b.catalog.client(t)}
-	ours, bare := b.watchAddresses(t, namespace), b.watchAddresses(t, floor.namespace)
+	ours, bare := b.mirror(t, namespace), b.mirror(t, floor.namespace)
 	trials := 400
 	if quick() {
 		trials = 200
 	}
 	var took, least, writes []time.Duration
 	for n := range trials {
-		change := func(name string, index, net int, seen func(string) time.Time) time.Duration {
+		change := func(name string, index, net int, m *mirror) time.Duration {
 			time.Sleep(20*time.Millisecond + rand.N(20*time.Millisecond)) // what a change causes beside is over
 			began := time.Now()
 			address, wrote := c.address(t, name, index, net, n)
 			writes = append(writes, wrote)
-			return seen(address).Sub(began)
+			return m.awaitAddress(t, address).Sub(began)
 		}
 		follow := func() {
 			which := n % b.services
@@ -62,8 +62,20 @@ func (c changer) address(t *testing.T, name string, index, net, number int) (add
 	r.Checks = nil // they stay as they are
 	r.Service.Address = fmt.Sprintf("10.%d.%d.%d", net, number/250, number%250)
 	began := time.Now()
+	c.register(t, r)
+	return r.Service.Address, time.Since(began)
+}
+
+func (c changer) register(t *testing.T, r *api.CatalogRegistration) {
+	t.Helper()
 	if _, err := c.consul.Catalog().Register(r, nil); err != nil {
 		t.Fatal(err)
 	}
-	return r.Service.Address, time.Since(began)
+}
+
+func (c changer) deregister(t *testing.T, r *api.CatalogRegistration) {
+	t.Helper()
+	if _, err := c.consul.Catalog().Deregister(&api.CatalogDeregistration{Node: r.Node, ServiceID: r.Service.ID}, nil); err != nil {
+		t.Fatal(err)
+	}
 }

@@ -24,6 +24,8 @@ func TestBenchmarks(t *testing.T) {
 				measure func(*testing.T)
 			}{
 				{"change", b.measureChange},
+				{"cost", b.measureCost},
+				{"load", b.measureLoad},
 			} {
 				t.Run(line.name, line.measure)
 			}

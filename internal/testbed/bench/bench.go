@@ -21,9 +21,11 @@ import (
 type Row struct {
 	// Line is the number of the question that it answers; Question says which.
 	Line int `json:"line"`
-	// What says what is measured; Size is services x instances, and the form of the endpoints.
-	What string `json:"what"`
-	Size string `json:"size"`
+	// What says what is measured; Size is services x instances, and the form of the endpoints. Rows of one What and Size
+	// with a Figure each stand side by side in the table.
+	What   string `json:"what"`
+	Figure string `json:"figure,omitempty"`
+	Size   string `json:"size"`
 	// Value is the figure, in Unit.
 	Value float64 `json:"value"`
 	Unit  string  `json:"unit"`
@@ -95,7 +97,7 @@ func Add(t testing.TB, rows ...Row) {
 
 func (r *Report) put(row Row) {
 	same := func(other Row) bool {
-		return other.Line == row.Line && other.What == row.What && other.Size == row.Size
+		return other.Line == row.Line && other.What == row.What && other.Figure == row.Figure && other.Size == row.Size
 	}
 	if i := slices.IndexFunc(r.Rows, same); i >= 0 {
 		r.Rows[i] = row

@@ -1,11 +1,11 @@
 package bench
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 )
 
 // Question says what the rows of a line answer.
@@ -23,20 +23,80 @@ func Question(line int) string {
 	}[line]
 }
 
-// Markdown returns the report as tables, one for each line.
+// Markdown returns the report as tables, one or two for each line.
 func (r Report) Markdown() string {
 	var text strings.Builder
 	fmt.Fprintf(&text, "Measured at %s.\n", r.Machine)
-	rows := slices.Clone(r.Rows)
-	for len(rows) > 0 {
-		line := rows[0].Line
-		fmt.Fprintf(&text, "\n%d. %s:\n\n| | size | | floor | ratio | limit | |\n| --- | --- | --- | --- | --- | --- | --- |\n", line, Question(line))
-		for len(rows) > 0 && rows[0].Line == line {
-			text.WriteString(rows[0].markdown())
-			rows = rows[1:]
+	for line := 1; Question(line) != ""; line++ {
+		var single, figures []Row
+		for _, row := range r.Rows {
+			switch {
+			case row.Line != line:
+			case row.Figure != "":
+				figures = append(figures, row)
+			default:
+				single = append(single, row)
+			}
 		}
+		if len(single)+len(figures) > 0 {
+			fmt.Fprintf(&text, "\n%d. %s:\n", line, Question(line))
+		}
+		if len(single) > 0 {
+			text.WriteString("\n| | size | | floor | ratio | limit | |\n| --- | --- | --- | --- | --- | --- | --- |\n")
+		}
+		for _, row := range single {
+			text.WriteString(row.markdown())
+		}
+		text.WriteString(sideBySide(figures))
 	}
 	return text.String()
+}
+
+// sideBySide returns a table with a column for each figure.
+func sideBySide(rows []Row) string {
+	type key struct{ what, size string }
+	var columns, whats []string
+	var keys []key
+	cells := map[key]map[string]string{}
+	for _, row := range rows {
+		k := key{row.What, row.Size}
+		if cells[k] == nil {
+			cells[k] = map[string]string{}
+			keys = append(keys, k)
+		}
+		cells[k][row.Figure] = row.cell()
+		if !slices.Contains(columns, row.Figure) {
+			columns = append(columns, row.Figure)
+		}
+		if !slices.Contains(whats, row.What) {
+			whats = append(whats, row.What)
+		}
+	}
+	if len(rows) == 0 {
+		return ""
+	}
+	// All sizes of one thing stand below each other: what is constant shows.
+	slices.SortStableFunc(keys, func(a, b key) int {
+		return cmp.Compare(slices.Index(whats, a.what), slices.Index(whats, b.what))
+	})
+	text := "\n| | size | " + strings.Join(columns, " | ") + " |\n| --- | ---" + strings.Repeat(" | ---", len(columns)) + " |\n"
+	for _, k := range keys {
+		text += "| " + k.what + " | " + k.size
+		for _, column := range columns {
+			text += " | " + cells[k][column]
+		}
+		text += " |\n"
+	}
+	return text
+}
+
+// cell writes a figure, and whether it is over its limit.
+func (r Row) cell() string {
+	text := withUnit(r.Value, r.Unit)
+	if r.Over() {
+		text += fmt.Sprintf(" **over %s**", figure(r.Limit))
+	}
+	return text
 }
 
 func (r Row) markdown() string {
@@ -55,7 +115,10 @@ func (r Row) markdown() string {
 
 // String returns the row as one line of text.
 func (r Row) String() string {
-	return strings.TrimSpace(fmt.Sprint(r.Line, r.markdown()))
+	if r.Figure != "" {
+		return fmt.Sprintf("%d | %s | %s | %s: %s", r.Line, r.What, r.Size, r.Figure, r.cell())
+	}
+	return strings.TrimSpace(fmt.Sprint(r.Line, " ", r.markdown()))
 }
 
 func withUnit(value float64, unit string) string {
@@ -71,38 +134,4 @@ func figure(value float64) string {
 		return strconv.FormatFloat(value, 'g', 3, 64)
 	}
 	return strconv.FormatFloat(value, 'f', 3-len(strconv.Itoa(int(value))), 64)
-}
-
-// Milliseconds returns durations as numbers.
-func Milliseconds(durations []time.Duration) []float64 {
-	out := make([]float64, len(durations))
-	for i, d := range durations {
-		out[i] = float64(d.Microseconds()) / 1000
-	}
-	return out
-}
-
-// Percentile returns the smallest sample that p percent of all don't exceed.
-func Percentile(samples []float64, p int) float64 {
-	sorted := slices.Sorted(slices.Values(samples))
-	return sorted[max(0, (len(sorted)*p+99)/100-1)]
-}
-
-// Compare returns the rows of two percentiles of samples and their floor.
-func Compare(row Row, samples, floor []time.Duration, limits map[int]float64) []Row {
-	row.Unit, row.Samples, row.FloorSamples = "ms", Milliseconds(samples), Milliseconds(floor)
-	var rows []Row
-	for _, p := range []int{50, 99} {
-		each := row
-		each.What = fmt.Sprintf("%s, p%d", row.What, p)
-		each.Value, each.Limit = Percentile(row.Samples, p), limits[p]
-		if len(floor) > 0 {
-			each.Floor = Percentile(row.FloorSamples, p)
-		}
-		if p != 50 {
-			each.Samples, each.FloorSamples = nil, nil // they are in the first row
-		}
-		rows = append(rows, each)
-	}
-	return rows
 }
