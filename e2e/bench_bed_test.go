@@ -103,11 +103,11 @@ func (b *bed) ready(t *testing.T) {
 	}
 }
 
-// quiet waits until isthmus and Consul have done what a start makes them do: they have used next to no CPU for two
-// seconds.
+// quiet waits until isthmus and Consul have done what a start makes them do: they have used next to no CPU for a
+// second.
 func (b *bed) quiet(t *testing.T) {
 	t.Helper()
-	const span, most = 2 * time.Second, 200 * time.Millisecond
+	const span, most = time.Second, 100 * time.Millisecond
 	used := func() time.Duration {
 		return bench.CPU(t, b.isthmus.PID()) + bench.CPU(t, b.consul.PID())
 	}

@@ -22,7 +22,7 @@ func (b *bed) measureCost(t *testing.T) {
 	mirror := b.mirror(t, namespace)
 	repeats := 10
 	if quick() {
-		repeats = 2
+		repeats = 1
 	}
 	var rows []bench.Row
 	for _, kind := range c.kinds(t, mirror) {

@@ -42,15 +42,7 @@ const anyAddress, anyUID, anyVersion = "@address@", "@uid@", "@version@"
 func (b *bed) startFloor(t *testing.T) *floor {
 	t.Helper()
 	f := &floor{namespace: "floor", consul: b.catalog.client(t)}
-	client, err := kubernetes.NewForConfig(b.kube.REST)
-	if err != nil {
-		t.Fatal(err)
-	}
-	own := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: f.namespace}}
-	if _, err := client.CoreV1().Namespaces().Create(t.Context(), own, metav1.CreateOptions{}); err != nil {
-		t.Fatal(err)
-	}
-	f.kube = client.Discovery().RESTClient()
+	f.kube = b.namespace(t, f.namespace)
 	f.path, f.manifest = b.manifest(t, f.namespace)
 	if err := f.apply(t.Context(), "10.201.255.255"); err != nil {
 		t.Fatal(err)
@@ -67,6 +59,20 @@ func (b *bed) startFloor(t *testing.T) *floor {
 	return f
 }
 
+// namespace makes a namespace, and returns a client of the API server.
+func (b *bed) namespace(t *testing.T, name string) rest.Interface {
+	t.Helper()
+	client, err := kubernetes.NewForConfig(b.kube.REST)
+	if err != nil {
+		t.Fatal(err)
+	}
+	own := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}}
+	if _, err := client.CoreV1().Namespaces().Create(t.Context(), own, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	return client.Discovery().RESTClient()
+}
+
 // manifest returns an object that isthmus wrote, of the kind that a changed address is in, as one of the floor's service in
 // another namespace.
 func (b *bed) manifest(t *testing.T, namespaceOfFloor string) (path, manifest string) {
@@ -80,19 +86,30 @@ func (b *bed) manifest(t *testing.T, namespaceOfFloor string) (path, manifest st
 	if err != nil {
 		t.Fatal(err)
 	}
+	object.SetUID(anyUID)
+	object.SetResourceVersion(anyVersion)
+	path, manifest = bare(t, object, namespaceOfFloor)
+	return path, strings.ReplaceAll(manifest, `"`+address+`"`, `"`+anyAddress+`"`)
+}
+
+// bare returns an object of isthmus's as one of a floor's service in another namespace, and its path.
+func bare(t *testing.T, object benchObject, in string) (path, manifest string) {
+	t.Helper()
 	metadata := map[string]any{
-		"name": object.GetName(), "namespace": namespaceOfFloor, "labels": object.GetLabels(), "annotations": object.GetAnnotations(),
-		"uid": anyUID, "resourceVersion": anyVersion,
+		"name": object.GetName(), "namespace": in, "labels": object.GetLabels(), "annotations": object.GetAnnotations(),
 	}
-	kind, resource := b.kind()
+	if object.GetUID() != "" {
+		metadata["uid"], metadata["resourceVersion"] = object.GetUID(), object.GetResourceVersion()
+	}
+	kind, resource, spec := describe(object)
 	content, err := json.Marshal(map[string]any{
-		"apiVersion": "networking.istio.io/v1", "kind": kind, "metadata": metadata, "spec": specOf(object),
+		"apiVersion": "networking.istio.io/v1", "kind": kind, "metadata": metadata, "spec": spec,
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	renamed := strings.NewReplacer(numberedService(0), floorService, `"`+address+`"`, `"`+anyAddress+`"`)
-	path = fmt.Sprintf("/apis/networking.istio.io/v1/namespaces/%s/%s/%s", namespaceOfFloor, resource, object.GetName())
+	renamed := strings.NewReplacer("service-0", floorPrefix+"0")
+	path = fmt.Sprintf("/apis/networking.istio.io/v1/namespaces/%s/%s/%s", in, resource, object.GetName())
 	return renamed.Replace(path), renamed.Replace(string(content))
 }
 

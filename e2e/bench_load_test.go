@@ -3,6 +3,7 @@ package e2e
 import (
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"testing"
 	"time"
 
@@ -45,17 +46,17 @@ func (b *bed) measureLoad(t *testing.T) {
 	samples := bench.Milliseconds(late)
 	rows = append([]bench.Row{
 		{Figure: "changes made", Value: float64(len(sent))},
-		{Figure: "seen", Value: float64(len(late))},
+		{Figure: "seen, the rest overtaken by newer ones", Value: float64(len(late))},
 		{Figure: "late, p50", Value: bench.Percentile(samples, 50), Unit: "ms", Samples: samples},
 		{Figure: "late, p99", Value: bench.Percentile(samples, 99), Unit: "ms"},
 	}, rows...)
 	for i := range rows {
-		rows[i].Line, rows[i].What, rows[i].Size = 5, fmt.Sprintf("%s, the rest overtaken by a newer one that was seen", lasts), b.String()
+		rows[i].Line, rows[i].What, rows[i].Size = 5, fmt.Sprint("for ", lasts), b.String()
 	}
 	bench.Add(t, rows...)
 }
 
-// shares returns a function that tells how much of a core each process has used since.
+// shares returns a function that tells how much of a core each process has used since, in percent.
 func (b *bed) shares(t *testing.T) func() []bench.Row {
 	t.Helper()
 	processes := []*testbed.Process{b.isthmus.Process, b.consul.Process}
@@ -71,7 +72,7 @@ func (b *bed) shares(t *testing.T) func() []bench.Row {
 		took := time.Since(began)
 		for i, p := range processes {
 			rows = append(rows, bench.Row{
-				Figure: p.Name + "'s CPU", Unit: "% of a core", Value: 100 * float64(bench.CPU(t, p.PID())-before[i]) / float64(took),
+				Figure: "CPU of " + strings.TrimSuffix(p.Name, "-node"), Unit: "%", Value: 100 * float64(bench.CPU(t, p.PID())-before[i]) / float64(took),
 			})
 		}
 		return rows

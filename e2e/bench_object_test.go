@@ -17,46 +17,42 @@ type benchObject interface {
 	metav1.Object
 }
 
-// kind names the kind of object that an instance's address is in, and its resource.
-func (s benchSize) kind() (kind, resource string) {
-	if s.inline() {
-		return "ServiceEntry", "serviceentries"
-	}
-	return "WorkloadEntry", "workloadentries"
-}
-
-// specOf returns the spec of a ServiceEntry or WorkloadEntry.
-func specOf(object runtime.Object) any {
+// describe returns an object's kind, its resource and its spec.
+func describe(object benchObject) (kind, resource string, spec any) {
 	switch o := object.(type) {
 	case *networkingv1.ServiceEntry:
-		return &o.Spec
+		return "ServiceEntry", "serviceentries", &o.Spec
 	case *networkingv1.WorkloadEntry:
-		return &o.Spec
+		return "WorkloadEntry", "workloadentries", &o.Spec
 	default:
-		return nil
+		return "", "", nil
 	}
+}
+
+// objectsWith returns what isthmus wrote that has a label, or all.
+func (b *bed) objectsWith(ctx context.Context, label string) (all []benchObject, err error) {
+	entries, err := b.istio.NetworkingV1().ServiceEntries(namespace).List(ctx, metav1.ListOptions{LabelSelector: label})
+	if err != nil {
+		return nil, err
+	}
+	workloads, err := b.istio.NetworkingV1().WorkloadEntries(namespace).List(ctx, metav1.ListOptions{LabelSelector: label})
+	if err != nil {
+		return nil, err
+	}
+	for _, entry := range entries.Items {
+		all = append(all, entry)
+	}
+	for _, workload := range workloads.Items {
+		all = append(all, workload)
+	}
+	return all, nil
 }
 
 // object returns the object of a service that has an address.
 func (b *bed) object(ctx context.Context, service, address string) (benchObject, error) {
-	var all []benchObject
-	which := metav1.ListOptions{LabelSelector: "isthmus-mesh.github.io/service=" + service}
-	if b.inline() {
-		list, err := b.istio.NetworkingV1().ServiceEntries(namespace).List(ctx, which)
-		if err != nil {
-			return nil, err
-		}
-		for _, item := range list.Items {
-			all = append(all, item)
-		}
-	} else {
-		list, err := b.istio.NetworkingV1().WorkloadEntries(namespace).List(ctx, which)
-		if err != nil {
-			return nil, err
-		}
-		for _, item := range list.Items {
-			all = append(all, item)
-		}
+	all, err := b.objectsWith(ctx, "isthmus-mesh.github.io/service="+service)
+	if err != nil {
+		return nil, err
 	}
 	for _, object := range all {
 		_, endpoints := endpointsOf(object)

@@ -23,9 +23,11 @@ func TestBenchmarks(t *testing.T) {
 				name    string
 				measure func(*testing.T)
 			}{
+				{"start", b.measureStart},
+				{"idle", b.measureIdle},
 				{"change", b.measureChange},
-				{"cost", b.measureCost},
 				{"load", b.measureLoad},
+				{"cost", b.measureCost},
 			} {
 				t.Run(line.name, line.measure)
 			}

@@ -14,6 +14,7 @@ import (
 	"go.uber.org/goleak"
 	istio "istio.io/client-go/pkg/clientset/versioned"
 	"k8s.io/klog/v2"
+	ctrllog "sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/isthmus-mesh/isthmus/internal/testbed"
 )
@@ -40,6 +41,7 @@ var shared struct {
 
 func TestMain(m *testing.M) {
 	klog.SetLogger(logr.Discard()) // the clients' own noise
+	ctrllog.SetLogger(logr.Discard())
 	flag.Parse()
 	if err := flag.Set("test.parallel", "4"); err != nil { // they wait more than they compute
 		panic(err)

@@ -28,13 +28,13 @@ func CPU(t testing.TB, pid int) time.Duration {
 	return time.Duration(total) * 10 * time.Millisecond
 }
 
-// RSS returns a process's resident memory in MiB. It needs Linux.
+// RSS returns a process's resident memory in MB. It needs Linux.
 func RSS(t testing.TB, pid int) float64 {
 	t.Helper()
 	for line := range lines(fmt.Sprintf("/proc/%d/status", pid)) {
 		var kilobytes float64
 		if _, err := fmt.Sscanf(line, "VmRSS: %f kB", &kilobytes); err == nil {
-			return kilobytes / 1024
+			return kilobytes * 1024 / 1e6
 		}
 	}
 	t.Fatalf("the memory of process %d can't be read", pid)
