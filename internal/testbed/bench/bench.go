@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -75,14 +76,14 @@ func Add(t testing.TB, rows ...Row) {
 	} else if old.Commit == report.Commit {
 		report.Rows = old.Rows
 	}
-	for _, row := range rows {
-		row.At = time.Now().UTC().Truncate(time.Second)
-		if row.Floor > 0 {
-			row.Ratio = row.Value / row.Floor
+	for i := range rows {
+		rows[i].At = time.Now().UTC().Truncate(time.Second)
+		if rows[i].Floor > 0 {
+			rows[i].Ratio = rows[i].Value / rows[i].Floor
 		}
-		report.put(row)
-		t.Log(row)
+		report.put(rows[i])
 	}
+	t.Log(strings.TrimSpace(Report{Rows: rows}.tables()))
 	content, err := json.MarshalIndent(report, "", " ")
 	if err != nil {
 		t.Fatal(err)

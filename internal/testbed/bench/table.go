@@ -25,8 +25,11 @@ func Question(line int) string {
 
 // Markdown returns the report as tables, one or two for each line.
 func (r Report) Markdown() string {
+	return fmt.Sprintf("Measured at %s.\n%s", r.Machine, r.tables())
+}
+
+func (r Report) tables() string {
 	var text strings.Builder
-	fmt.Fprintf(&text, "Measured at %s.\n", r.Machine)
 	for line := 1; Question(line) != ""; line++ {
 		var single, figures []Row
 		for _, row := range r.Rows {
@@ -111,14 +114,6 @@ func (r Row) markdown() string {
 		}
 	}
 	return fmt.Sprintf("| %s | %s | %s | %s | %s | %s | %s |\n", r.What, r.Size, withUnit(r.Value, r.Unit), floor, ratio, limit, r.Note)
-}
-
-// String returns the row as one line of text.
-func (r Row) String() string {
-	if r.Figure != "" {
-		return fmt.Sprintf("%d | %s | %s | %s: %s", r.Line, r.What, r.Size, r.Figure, r.cell())
-	}
-	return strings.TrimSpace(fmt.Sprint(r.Line, " ", r.markdown()))
 }
 
 func withUnit(value float64, unit string) string {
