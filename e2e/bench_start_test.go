@@ -1,11 +1,13 @@
 package e2e
 
 import (
+	"errors"
 	"fmt"
 	"testing"
 	"time"
 
 	"golang.org/x/sync/errgroup"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/isthmus-mesh/isthmus/internal/testbed/bench"
@@ -81,11 +83,18 @@ func (b *bed) fill(t *testing.T) time.Duration {
 		t.Fatal(err)
 	}
 	took := time.Since(began)
-	for _, resource := range []string{"serviceentries", "workloadentries"} {
-		path := fmt.Sprintf("/apis/networking.istio.io/v1/namespaces/%s/%s", name, resource)
-		if err := client.Delete().AbsPath(path).Body([]byte("{}")).Do(t.Context()).Error(); err != nil {
-			t.Fatal(err)
-		}
-	}
+	b.deleteAll(t, name)
 	return took
+}
+
+// deleteAll takes away what stands in a namespace.
+func (b *bed) deleteAll(t *testing.T, in string) {
+	t.Helper()
+	entries, workloads := b.istio.NetworkingV1().ServiceEntries(in), b.istio.NetworkingV1().WorkloadEntries(in)
+	all, everything := metav1.DeleteOptions{}, metav1.ListOptions{}
+	if err := errors.Join(
+		entries.DeleteCollection(t.Context(), all, everything), workloads.DeleteCollection(t.Context(), all, everything),
+	); err != nil {
+		t.Fatal(err)
+	}
 }

@@ -6,6 +6,8 @@ import (
 	"os"
 	"strings"
 	"testing"
+
+	"github.com/isthmus-mesh/isthmus/internal/testbed"
 )
 
 // TestBenchmarks measures how fast isthmus is, on real servers and as ratios to what is measured in the same run; "make
@@ -15,7 +17,7 @@ func TestBenchmarks(t *testing.T) {
 	if os.Getenv("BENCH") == "" {
 		t.Skip(`it measures and asserts little: run "make bench"`)
 	}
-	requireAll(t)
+	requireAll(t, testbed.IstiodBinary)
 	for _, size := range benchSizes(t) {
 		t.Run(size.String(), func(t *testing.T) {
 			b := &bed{benchSize: size, owner: t}
@@ -28,6 +30,7 @@ func TestBenchmarks(t *testing.T) {
 				{"change", b.measureChange},
 				{"load", b.measureLoad},
 				{"cost", b.measureCost},
+				{"eds", b.measureEDS},
 			} {
 				t.Run(line.name, line.measure)
 			}
