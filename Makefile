@@ -78,13 +78,20 @@ XDS_BENCH_SIZE ?= 100x3 2000x5 10000x10 2000x5:workloadEntry
 .PHONY: bench
 bench: tools build ## Measure what a change, a start and rest cost, on real servers: the table is .build/bench/results.md
 	@cd e2e && BENCH=1 BENCH_SIZE="$(BENCH_SIZE)" go test -run '^TestBenchmarks$$/$(BENCH_RUN)' -count 1 -v -timeout 60m .
-	@$(MAKE) --no-print-directory bench-consul bench-dns bench-xds
+	@$(MAKE) --no-print-directory bench-translate bench-consul bench-dns bench-xds
 	@cat .build/bench/results.md
 
 .PHONY: bench-quick
 bench-quick: build ## The same with small catalogs only, in 3 minutes; the servers must be built
 	@cd e2e && BENCH=quick BENCH_SIZE="$(BENCH_SIZE)" go test -run '^TestBenchmarks$$/$(BENCH_RUN)' -count 1 -v -timeout 10m .
+	@BENCH=quick go test ./internal/mesh ./internal/dns -p 1 -run '^TestBench$$' -count 1
 	@cat .build/bench/results.md
+
+.PHONY: bench-translate
+bench-translate: ## Measure the translation of one service; benchstat compares what BENCH_OLD names, if anything, with it
+	@BENCH=1 go test ./internal/mesh -run '^TestBench$$' -count 1 -v
+	@mkdir -p .build/bench && go test ./internal/mesh -run '^$$' -bench '^BenchmarkTranslate' -count 6 > .build/bench/translate.txt
+	@go tool benchstat $(BENCH_OLD) .build/bench/translate.txt
 
 .PHONY: bench-consul
 bench-consul: tools ## Measure the ways to follow a large Consul, by BENCH_SIZE

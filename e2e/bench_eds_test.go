@@ -40,7 +40,7 @@ func (b *bed) timeEDS(t *testing.T, what string, net int, options testbed.Istiod
 	c := changer{benchCatalog: b.catalog, consul: b.catalog.client(t)}
 	trials := 100
 	if quick() {
-		trials = 20
+		trials = 12
 	}
 	var took []time.Duration
 	for n := range trials {

@@ -19,7 +19,7 @@ func (b *bed) measureLoad(t *testing.T) {
 	b.running(t)
 	lasts := time.Minute
 	if quick() {
-		lasts = 10 * time.Second
+		lasts = 6 * time.Second
 	}
 	c := changer{benchCatalog: b.catalog, consul: b.catalog.client(t)}
 	m := b.mirror(t, namespace)
