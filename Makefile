@@ -55,10 +55,6 @@ fuzz: ## Fuzz each target for a minute, or for FUZZTIME
 		module=$$([ "$${package%%/*}" = e2e ] && echo e2e || echo .); \
 		(cd $$module && go test ./$${package#e2e} -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 100x) || exit 1; done
 
-.PHONY: measure
-measure: tools build ## Measure latency, requests, writes and memory on real servers
-	@cd e2e && MEASURE=1 go test -run TestMeasure -count 1 -v -timeout 20m .
-
 SOAKTIME ?= 3m
 
 .PHONY: soak
