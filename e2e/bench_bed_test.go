@@ -23,6 +23,8 @@ type bed struct {
 	world
 	owner   *testing.T
 	catalog *benchCatalog
+	// starts counts the starts of isthmus, for the names of profiles.
+	starts int
 }
 
 // servers starts Consul with its catalog, and the Kubernetes API.
@@ -86,6 +88,7 @@ mesh: {endpoints: %s}
 	if b.isthmus, err = b.run.StartIsthmus(nil, w.kube, args...); err != nil {
 		t.Fatal(err)
 	}
+	b.profile(t)
 }
 
 func (b *bed) stopIsthmus() {
