@@ -41,8 +41,9 @@ type Row struct {
 	// Samples are the raw figures that Value was computed of, FloorSamples those of Floor.
 	Samples      []float64 `json:"samples,omitempty"`
 	FloorSamples []float64 `json:"floorSamples,omitempty"`
-	// At is when it was measured.
-	At time.Time `json:"at"`
+	// At is when it was measured, Commit what was checked out.
+	At     time.Time `json:"at"`
+	Commit string    `json:"commit"`
 }
 
 // Over tells whether a figure is above its limit.
@@ -50,8 +51,9 @@ func (r Row) Over() bool {
 	return r.Limit > 0 && cmp.Or(r.Ratio, r.Value) > r.Limit
 }
 
-// Report is everything that was measured at one commit.
+// Report is everything that was measured.
 type Report struct {
+	// Machine is that of the last rows.
 	Machine
 	Rows []Row `json:"rows"`
 }
@@ -60,7 +62,7 @@ type Report struct {
 var adding sync.Mutex
 
 // Add puts rows into the report, in place of older ones of the same line, figure and size, and writes it to
-// .build/bench/results.json and results.md. A report of another commit is begun anew.
+// .build/bench/results.json and results.md.
 func Add(t testing.TB, rows ...Row) {
 	t.Helper()
 	adding.Lock()
@@ -70,14 +72,14 @@ func Add(t testing.TB, rows ...Row) {
 		t.Fatal(err)
 	}
 	file := filepath.Join(folder, "results.json")
-	report := Report{Machine: thisMachine(t.Context())}
-	if old, err := read(file); err != nil {
+	report, err := read(file)
+	if err != nil {
 		t.Fatal(err)
-	} else if old.Commit == report.Commit {
-		report.Rows = old.Rows
 	}
+	report.Machine = thisMachine()
+	commit := commit(t.Context())
 	for i := range rows {
-		rows[i].At = time.Now().UTC().Truncate(time.Second)
+		rows[i].At, rows[i].Commit = time.Now().UTC().Truncate(time.Second), commit
 		if rows[i].Floor > 0 {
 			rows[i].Ratio = rows[i].Value / rows[i].Floor
 		}

@@ -10,18 +10,17 @@ import (
 	"strings"
 )
 
-// Machine says what was measured, and on what.
+// Machine says on what was measured.
 type Machine struct {
-	Commit string `json:"commit"`
-	Go     string `json:"go"`
-	CPU    string `json:"cpu"`
-	Cores  int    `json:"cores"`
+	Go    string `json:"go"`
+	CPU   string `json:"cpu"`
+	Cores int    `json:"cores"`
 	// Memory is in GiB.
 	Memory float64 `json:"memoryGiB"`
 }
 
-func thisMachine(ctx context.Context) Machine {
-	m := Machine{Commit: commit(ctx), Go: runtime.Version(), Cores: runtime.NumCPU()}
+func thisMachine() Machine {
+	m := Machine{Go: runtime.Version(), Cores: runtime.NumCPU()}
 	for line := range lines("/proc/cpuinfo") {
 		if name, value, ok := strings.Cut(line, ":"); ok && strings.TrimSpace(name) == "model name" {
 			m.CPU = strings.TrimSpace(value)
@@ -38,7 +37,7 @@ func thisMachine(ctx context.Context) Machine {
 }
 
 func (m Machine) String() string {
-	return fmt.Sprintf("commit %s, %s, %d cores of %s, %.0f GiB of memory", m.Commit, m.Go, m.Cores, m.CPU, m.Memory)
+	return fmt.Sprintf("%s, %d cores of %s, %.0f GiB of memory", m.Go, m.Cores, m.CPU, m.Memory)
 }
 
 // commit names what is checked out; what differs from it is told by "-dirty".

@@ -25,7 +25,13 @@ func Question(line int) string {
 
 // Markdown returns the report as tables, one or two for each line.
 func (r Report) Markdown() string {
-	return fmt.Sprintf("Measured at %s.\n%s", r.Machine, r.tables())
+	var commits []string
+	for _, row := range r.Rows {
+		if !slices.Contains(commits, row.Commit) {
+			commits = append(commits, row.Commit)
+		}
+	}
+	return fmt.Sprintf("Measured at commit %s; %s.\n%s", strings.Join(commits, " and "), r.Machine, r.tables())
 }
 
 func (r Report) tables() string {

@@ -35,9 +35,12 @@ func TestTable(t *testing.T) {
 				Row{Line: 3, What: what, Figure: "sent", Size: size, Value: 1234.5, Unit: "kB", Limit: 1000})
 		}
 	}
-	got := Report{Machine: Machine{Commit: "abc", Go: "go1", CPU: "a CPU", Cores: 2, Memory: 23.5}, Rows: rows}.Markdown()
+	for i := range rows {
+		rows[i].Commit = "abc"
+	}
+	got := Report{Machine: Machine{Go: "go1", CPU: "a CPU", Cores: 2, Memory: 23.5}, Rows: rows}.Markdown()
 	for _, want := range []string{
-		"Measured at commit abc, go1, 2 cores of a CPU, 24 GiB of memory.\n",
+		"Measured at commit abc; go1, 2 cores of a CPU, 24 GiB of memory.\n",
 		"| a change, p50 | 100x3 | 3 ms | 2 ms | 1.50 | **over 1.40** |  |\n| a change, p99 | 100x3 | 3 ms | 2 ms | 1.50 | kept: 3 |  |\n",
 		"| | size | writes | sent |\n",
 		"| address | 100x3 | 1 | 1234 kB **over 1000** |\n| address | 1000x3 | 1 | 1234 kB **over 1000** |\n| tags | 100x3 |",
