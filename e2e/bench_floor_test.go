@@ -42,7 +42,7 @@ const anyAddress, anyUID, anyVersion = "@address@", "@uid@", "@version@"
 func (b *bed) startFloor(t *testing.T) *floor {
 	t.Helper()
 	f := &floor{namespace: "floor", consul: b.catalog.client(t)}
-	f.kube = b.namespace(t, f.namespace)
+	f.kube = makeNamespace(t, b.kube, f.namespace)
 	f.path, f.manifest = b.manifest(t, f.namespace)
 	if err := f.apply(t.Context(), "10.201.255.255"); err != nil {
 		t.Fatal(err)
@@ -59,10 +59,10 @@ func (b *bed) startFloor(t *testing.T) *floor {
 	return f
 }
 
-// namespace makes a namespace, and returns a client of the API server.
-func (b *bed) namespace(t *testing.T, name string) rest.Interface {
+// makeNamespace makes a namespace, and returns a client of the API server.
+func makeNamespace(t *testing.T, kube *testbed.Kube, name string) rest.Interface {
 	t.Helper()
-	client, err := kubernetes.NewForConfig(b.kube.REST)
+	client, err := kubernetes.NewForConfig(kube.REST)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,15 +1,14 @@
 package e2e
 
 import (
-	"errors"
 	"fmt"
 	"testing"
 	"time"
 
 	"golang.org/x/sync/errgroup"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/isthmus-mesh/isthmus/internal/testbed"
 	"github.com/isthmus-mesh/isthmus/internal/testbed/bench"
 )
 
@@ -17,7 +16,7 @@ import (
 const writers = 16
 
 // measureStart times a start until everything is written, into an API server that has nothing and into one that has
-// everything, and by xDS. The floor writes the same objects into another namespace afterwards, as many at once.
+// everything, and by xDS. The floor writes the same objects afterwards, as many at once.
 func (b *bed) measureStart(t *testing.T) {
 	b.servers(t)
 	start := func(w way) (took time.Duration, writes int) {
@@ -53,12 +52,11 @@ func (b *bed) measureStart(t *testing.T) {
 // byXDS is an isthmus that serves istiod, at a port that nobody asks for.
 var byXDS = way{output: "xds=127.0.0.1:0", args: []string{"--xds-plaintext"}}
 
-// fill applies everything that isthmus wrote once more, in another namespace under other names, and takes it away again. It
-// returns how long the applying took.
+// fill applies everything that isthmus wrote once more, to an API server that is as empty as the one that isthmus began
+// with. It returns how long that took.
 func (b *bed) fill(t *testing.T) time.Duration {
 	t.Helper()
 	const name = "fill"
-	client := b.namespace(t, name)
 	objects, err := b.objectsWith(t.Context(), "")
 	if err != nil {
 		t.Fatal(err)
@@ -70,6 +68,7 @@ func (b *bed) fill(t *testing.T) time.Duration {
 		path, manifest := bare(t, object, name)
 		writes = append(writes, write{path, manifest})
 	}
+	client := makeNamespace(t, anotherKube(t), name)
 	began := time.Now()
 	group, ctx := errgroup.WithContext(t.Context())
 	group.SetLimit(writers)
@@ -82,19 +81,16 @@ func (b *bed) fill(t *testing.T) time.Duration {
 	if err := group.Wait(); err != nil {
 		t.Fatal(err)
 	}
-	took := time.Since(began)
-	b.deleteAll(t, name)
-	return took
+	return time.Since(began)
 }
 
-// deleteAll takes away what stands in a namespace.
-func (b *bed) deleteAll(t *testing.T, in string) {
+// anotherKube starts a Kubernetes API that has nothing, until the test ends.
+func anotherKube(t *testing.T) *testbed.Kube {
 	t.Helper()
-	entries, workloads := b.istio.NetworkingV1().ServiceEntries(in), b.istio.NetworkingV1().WorkloadEntries(in)
-	all, everything := metav1.DeleteOptions{}, metav1.ListOptions{}
-	if err := errors.Join(
-		entries.DeleteCollection(t.Context(), all, everything), workloads.DeleteCollection(t.Context(), all, everything),
-	); err != nil {
+	kube, err := testbed.ForTest(t).StartKube(t.Context())
+	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(kube.CloseIdle)
+	return kube
 }
