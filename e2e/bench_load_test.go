@@ -39,7 +39,7 @@ func (b *bed) measureLoad(t *testing.T) {
 	}
 	var late []time.Duration
 	for address, at := range sent {
-		if seen, ok := m.seen[address]; ok {
+		if seen, ok := m.first(address); ok {
 			late = append(late, seen.Sub(at))
 		}
 	}

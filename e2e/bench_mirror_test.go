@@ -115,6 +115,14 @@ func (m *mirror) awaitAddress(t *testing.T, address string) (at time.Time) {
 	return at
 }
 
+// first tells when an address was seen first, if it was.
+func (m *mirror) first(address string) (at time.Time, seen bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	at, seen = m.seen[address]
+	return at, seen
+}
+
 // awaitVersion waits until an address has a version.
 func (m *mirror) awaitVersion(t *testing.T, address, version string) {
 	t.Helper()
