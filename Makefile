@@ -11,7 +11,7 @@ RACE := $(if $(CC_FOUND),-race,)
 
 .PHONY: help
 help: ## Show this list
-	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
 .PHONY: tools
 tools: ## Build the real servers for tests and demo, and get Envoy (cached)
@@ -55,27 +55,47 @@ fuzz: ## Fuzz each target for a minute, or for FUZZTIME
 		module=$$([ "$${package%%/*}" = e2e ] && echo e2e || echo .); \
 		(cd $$module && go test ./$${package#e2e} -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 100x) || exit 1; done
 
-.PHONY: measure
-measure: tools build ## Measure latency, requests, writes and memory on real servers
-	@cd e2e && MEASURE=1 go test -run TestMeasure -count 1 -v -timeout 20m .
-
 SOAKTIME ?= 3m
 
 .PHONY: soak
 soak: tools build ## Change 50 things a second for 3 minutes, or for SOAKTIME: nothing may get lost or grow
 	@cd e2e && SOAK=$(SOAKTIME) go test -run '^TestSoak$$' -count 1 -v -timeout 60m .
 
-# Services x instances; 10000x10 takes some 8 minutes and 3 GB of memory. BENCH_NODES is the number of nodes.
-BENCH_SIZE ?= 1000x3 10000x10
+# Services x instances, with :inline or :workloadEntry where it isn't the usual form; each bench has sizes of its own by
+# default. 10000x10 takes some minutes and 3 GB of memory; 10000x10:workloadEntry is 110,000 objects in one API server.
+# BENCH_NODES is the number of nodes.
+BENCH_SIZE ?=
+# Which benchmarks, as go test's -run: '.*/change' is one line at every size.
+BENCH_RUN ?= .
 
 # Services x instances, and the form of the endpoints where it isn't inline; 10000x10 takes a minute and 5 GB of memory.
 XDS_BENCH_SIZE ?= 100x3 2000x5 10000x10 2000x5:workloadEntry
 
 .PHONY: bench
-bench: tools ## Measure following a large Consul, by BENCH_SIZE, with the naive ways beside it, and answering DNS; then bench-xds
+bench: tools build ## Measure what a change, a start and rest cost, on real servers: the table is .build/bench/results.md
+	@cd e2e && BENCH=1 BENCH_SIZE="$(BENCH_SIZE)" go test -run '^TestBenchmarks$$/$(BENCH_RUN)' -count 1 -v -timeout 60m .
+	@$(MAKE) --no-print-directory bench-translate bench-consul bench-dns bench-xds
+	@cat .build/bench/results.md
+
+.PHONY: bench-quick
+bench-quick: build ## The same with small catalogs only, in 3 minutes; the servers must be built
+	@cd e2e && BENCH=quick BENCH_SIZE="$(BENCH_SIZE)" go test -run '^TestBenchmarks$$/$(BENCH_RUN)' -count 1 -v -timeout 10m .
+	@BENCH=quick go test ./internal/mesh ./internal/dns -p 1 -run '^TestBench$$' -count 1
+	@cat .build/bench/results.md
+
+.PHONY: bench-translate
+bench-translate: ## Measure the translation of one service; benchstat compares what BENCH_OLD names, if anything, with it
+	@BENCH=1 go test ./internal/mesh -run '^TestBench$$' -count 1 -v
+	@mkdir -p .build/bench && go test ./internal/mesh -run '^$$' -bench '^BenchmarkTranslate' -count 6 > .build/bench/translate.txt
+	@go tool benchstat $(BENCH_OLD) .build/bench/translate.txt
+
+.PHONY: bench-consul
+bench-consul: tools ## Measure the ways to follow a large Consul, by BENCH_SIZE
 	@BENCH=1 BENCH_SIZE="$(BENCH_SIZE)" go test ./internal/consul -run '^TestBench$$' -count 1 -v -timeout 40m
+
+.PHONY: bench-dns
+bench-dns: ## Measure answering DNS
 	@BENCH=1 go test ./internal/dns -run '^TestBench$$' -count 1 -v -timeout 5m
-	@$(MAKE) --no-print-directory bench-xds
 
 .PHONY: bench-xds
 bench-xds: tools ## Measure what istiod and isthmus pay for MCP over xDS, by XDS_BENCH_SIZE

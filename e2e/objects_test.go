@@ -98,6 +98,16 @@ func (w *world) writes(t *testing.T) int {
 	return int(count)
 }
 
+// metric returns one of the daemon's metrics.
+func (w *world) metric(t *testing.T, name string) float64 {
+	t.Helper()
+	value, err := w.isthmus.Metric(t.Context(), name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return value
+}
+
 // settle waits until everything that was in Consul before has been looked at, by a service that comes after it, and
 // returns the writes so far but for that service's own.
 func (w *world) settle(t *testing.T) int {

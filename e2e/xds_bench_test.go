@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/isthmus-mesh/isthmus/internal/testbed"
+	"github.com/isthmus-mesh/isthmus/internal/testbed/bench"
 )
 
 // TestXDSBench prints what following a catalog by xDS costs. "make bench" runs it; XDS_BENCH_SIZE names the sizes.
@@ -22,8 +23,6 @@ func TestXDSBench(t *testing.T) {
 		t.Skip(`it measures and asserts nothing: run "make bench"`)
 	}
 	requireAll(t, testbed.IstiodBinary)
-	t.Logf("%-10s %-14s %12s %9s %9s %9s %8s %10s %13s %13s %9s %9s", "size", "form", "istiod ready", "p50", "p99", "/debounce",
-		"bytes", "50/s: p50", "isthmus CPU", "istiod CPU", "isthmus", "istiod")
 	for _, size := range strings.Fields(sizes) {
 		size, form, _ := strings.Cut(size, ":")
 		if form == "" {
@@ -65,7 +64,7 @@ func benchXDS(t *testing.T, form string, services, instances int) {
 		alone = append(alone, client.until(t, server.change(t, 0, n)))
 		time.Sleep(3 * debounce) // each change by itself
 	}
-	isthmus, istiod := cpu(t, server.pid), cpu(t, w.istiod.PID())
+	isthmus, istiod := bench.CPU(t, server.pid), bench.CPU(t, w.istiod.PID())
 	var under []time.Duration
 	from := time.Now()
 	for n := 0; time.Since(from) < benchLoad; n++ {
@@ -78,14 +77,24 @@ func benchXDS(t *testing.T, form string, services, instances int) {
 		time.Sleep(benchPace - time.Since(sent))
 	}
 	took := time.Since(from)
-	share := func(before, after time.Duration) string {
-		return fmt.Sprintf("%.0f %%", 100*float64(after-before)/float64(took))
+	share := func(before, after time.Duration) float64 { return 100 * float64(after-before) / float64(took) }
+	single, load := bench.Milliseconds(alone), bench.Milliseconds(under)
+	rows := []bench.Row{
+		{Figure: "istiod ready", Value: ready.Seconds(), Unit: "s"},
+		{Figure: "p50", Value: bench.Percentile(single, 50), Unit: "ms", Samples: single},
+		{Figure: "p99", Value: bench.Percentile(single, 99), Unit: "ms"},
+		{Figure: "a push", Value: server.bytes(t) / 1e6, Unit: "MB"},
+		{Figure: "50 a second: p50", Value: bench.Percentile(load, 50), Unit: "ms", Samples: load},
+		{Figure: "CPU of isthmus", Value: share(isthmus, bench.CPU(t, server.pid)), Unit: "%"},
+		{Figure: "CPU of istiod", Value: share(istiod, bench.CPU(t, w.istiod.PID())), Unit: "%"},
+		{Figure: "memory of isthmus", Value: bench.RSS(t, server.pid), Unit: "MB"},
+		{Figure: "memory of istiod", Value: bench.RSS(t, w.istiod.PID()), Unit: "MB"},
 	}
-	p50 := percentile(alone, 50)
-	t.Logf("%-10s %-14s %12s %9s %9s %9.2f %8s %10s %13s %13s %9s %9s", fmt.Sprintf("%dx%d", services, instances), form,
-		ready.Round(100*time.Millisecond), p50, percentile(alone, 99), float64(p50)/float64(debounce),
-		server.bytes(t), percentile(under, 50), share(isthmus, cpu(t, server.pid)), share(istiod, cpu(t, w.istiod.PID())),
-		rss(t, server.pid), rss(t, w.istiod.PID()))
+	size := benchSize{services: services, instances: instances, form: form}
+	for i := range rows {
+		rows[i].Line, rows[i].What, rows[i].Size = 2, "output xds, a made-up catalog", size.String()
+	}
+	bench.Add(t, rows...)
 }
 
 // benchServer is the product in a process of its own, with a catalog that the benchmark makes up in place of Consul.
@@ -137,7 +146,7 @@ func (s *benchServer) change(t *testing.T, service, number int) (address string)
 }
 
 // bytes is what a push sends.
-func (s *benchServer) bytes(t *testing.T) string {
+func (s *benchServer) bytes(t *testing.T) float64 {
 	t.Helper()
 	if _, err := fmt.Fprintln(s.in, -1, "bytes"); err != nil {
 		t.Fatal(err)
@@ -146,40 +155,5 @@ func (s *benchServer) bytes(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return fmt.Sprintf("%.1f MB", bytes/1e6)
-}
-
-// cpu is what a process has used.
-func cpu(t *testing.T, pid int) time.Duration {
-	t.Helper()
-	content, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	if err != nil {
-		t.Fatal(err)
-	}
-	fields := strings.Fields(string(content)[strings.LastIndexByte(string(content), ')')+1:])
-	total := 0
-	for _, field := range fields[11:13] { // utime and stime, in hundredths of a second
-		ticks, err := strconv.Atoi(field)
-		if err != nil {
-			t.Fatal(err)
-		}
-		total += ticks
-	}
-	return time.Duration(total) * 10 * time.Millisecond
-}
-
-// rss is the memory of a process.
-func rss(t *testing.T, pid int) string {
-	t.Helper()
-	content, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for line := range strings.Lines(string(content)) {
-		var kilobytes int
-		if _, err := fmt.Sscanf(line, "VmRSS: %d kB", &kilobytes); err == nil {
-			return fmt.Sprintf("%d MiB", kilobytes/1024)
-		}
-	}
-	return "unknown"
+	return bytes
 }

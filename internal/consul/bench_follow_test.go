@@ -99,13 +99,24 @@ func (f *follower) lateness() float64 {
 	return metric(f.t, f.registry, latenessGauge)
 }
 
+// A spent is what something took.
+type spent struct {
+	took, cpu       time.Duration
+	requests, bytes float64
+}
+
+func (s spent) String() string {
+	return fmt.Sprintf("%.2f s, %.0f requests (%.1f/s), %.1f kB, Consul CPU %.2f s",
+		s.took.Seconds(), s.requests, s.requests/s.took.Seconds(), s.bytes/1000, s.cpu.Seconds())
+}
+
 // meter returns a function that says what was used since.
-func (b *bench) meter(f *follower) func() string {
+func (b *bench) meter(f *follower) func() spent {
 	began, cpu, requests, bytes := time.Now(), b.cpu(), f.requests(), f.wire.bytes.Load()
-	return func() string {
-		took := time.Since(began)
-		n := f.requests() - requests
-		return fmt.Sprintf("%.2f s, %.0f requests (%.1f/s), %.1f kB, Consul CPU %.2f s",
-			took.Seconds(), n, n/took.Seconds(), float64(f.wire.bytes.Load()-bytes)/1000, (b.cpu() - cpu).Seconds())
+	return func() spent {
+		return spent{
+			took: time.Since(began), cpu: b.cpu() - cpu, requests: f.requests() - requests,
+			bytes: float64(f.wire.bytes.Load() - bytes),
+		}
 	}
 }

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	results "github.com/isthmus-mesh/isthmus/internal/testbed/bench"
 )
 
 const (
@@ -59,23 +61,37 @@ func (b *bench) measure(t *testing.T, way benchWay) {
 	ctx, cancel := context.WithCancel(t.Context())
 	f := b.follow(t, ctx, way)
 	defer func() { cancel(); f.end() }()
+	var rows []results.Row
+	defer func() { results.Add(t, rows...) }()
+	report := func(figure string, value float64, unit string) {
+		rows = append(rows, results.Row{
+			Line: 8, What: way.name, Figure: figure, Value: value, Unit: unit,
+			Size: fmt.Sprintf("%dx%d on %d nodes", b.services, b.instances, b.nodes),
+		})
+	}
 	start := b.meter(f)
 	if !within(benchLimit, f.sink.isSynced) {
 		t.Logf("start: not over after %s", benchLimit)
 		return
 	}
-	t.Logf("start:   %s", start())
+	started := start()
+	t.Logf("start:   %s", started)
+	report("start", started.took.Seconds(), "s")
 	f.settle()
 	idle := b.meter(f)
 	time.Sleep(benchIdle)
 	t.Logf("idle:    %s, in %s; %d connections at most", idle(), benchIdle, f.wire.most.Load())
-	b.singles(t, f, "cold", func(i int) int { return (i*7919 + 13) % b.services })
-	b.singles(t, f, "hot", func(int) int { return 1 })
-	b.churn(t, f)
+	report("connections", float64(f.wire.most.Load()), "")
+	b.singles(t, f, "cold", func(i int) int { return (i*7919 + 13) % b.services }, report)
+	b.singles(t, f, "hot", func(int) int { return 1 }, report)
+	b.churn(t, f, report)
 }
 
+// reporter puts a figure of a way into the report.
+type reporter func(figure string, value float64, unit string)
+
 // singles measures single changes, one after the other, until everything that they cause is over.
-func (b *bench) singles(t *testing.T, f *follower, kind string, pick func(i int) int) {
+func (b *bench) singles(t *testing.T, f *follower, kind string, pick func(i int) int, report reporter) {
 	if kind == "hot" { // the first one makes it hot
 		b.seen(t, f, b.change(t, f.sink, pick(0)))
 		f.settle()
@@ -90,7 +106,11 @@ func (b *bench) singles(t *testing.T, f *follower, kind string, pick func(i int)
 		f.settle()
 		late = append(late, f.sink.late()...)
 	}
-	t.Logf("%d %s changes: %s; seen after %s", benchSingles, kind, m(), spread(late))
+	used := m()
+	t.Logf("%d %s changes: %s; seen after %s", benchSingles, kind, used, spread(late))
+	report(kind+" change seen after, at most", results.Percentile(results.Milliseconds(late), 100), "ms")
+	report(kind+": its answers", used.requests/benchSingles, "")
+	report(kind+": its kB", used.bytes/1000/benchSingles, "")
 }
 
 func (b *bench) seen(t *testing.T, f *follower, change int) bool {
@@ -102,7 +122,7 @@ func (b *bench) seen(t *testing.T, f *follower, change int) bool {
 }
 
 // churn changes services at random and measures how late that is seen.
-func (b *bench) churn(t *testing.T, f *follower) {
+func (b *bench) churn(t *testing.T, f *follower, report reporter) {
 	f.sink.late()
 	m := b.meter(f)
 	ticks := time.NewTicker(time.Second / benchRate)
@@ -114,8 +134,14 @@ func (b *bench) churn(t *testing.T, f *follower) {
 	}
 	all := within(benchLimit, f.sink.sawAll)
 	late := f.sink.late()
+	used := m()
 	t.Logf("%d changes at %d/s: %s; %d seen after %s; stated at most %.1f s; all seen: %v",
-		last-first, benchRate, m(), len(late), spread(late), stated, all)
+		last-first, benchRate, used, len(late), spread(late), stated, all)
+	if len(late) > 0 {
+		report("50 a second: p50", results.Percentile(results.Milliseconds(late), 50), "ms")
+		report("p99", results.Percentile(results.Milliseconds(late), 99), "ms")
+		report("Consul's CPU for 1,000", used.cpu.Seconds()*1000/float64(last-first), "s")
+	}
 	if f.source != nil && len(late) > 0 && slices.Max(late).Seconds() > max(stated, 1) {
 		t.Errorf("a change was seen after %s, stated were %.1f s", slices.Max(late), stated)
 	}

@@ -15,6 +15,7 @@ import (
 
 	"github.com/isthmus-mesh/isthmus/internal/bridge"
 	"github.com/isthmus-mesh/isthmus/internal/mesh"
+	"github.com/isthmus-mesh/isthmus/internal/testbed/bench"
 )
 
 const benchServices = 10_000
@@ -44,13 +45,26 @@ func TestBench(t *testing.T) {
 		t.Skip("set BENCH=1, or run make bench")
 	}
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
+	during := 5 * time.Second
+	if os.Getenv("BENCH") == "quick" {
+		during = time.Second
+	}
+	var rows []bench.Row
 	for _, network := range []string{"udp", "tcp"} {
 		for _, callers := range []int{1, 32} {
-			rate, took := measure(t, network, callers, 5*time.Second)
-			t.Logf("%s, %d callers: %.0f queries a second, p50 %s, p99 %s", network, callers, rate,
-				took[len(took)/2], took[len(took)*99/100])
+			rate, took := measure(t, network, callers, during)
+			row := bench.Row{Line: 9, What: network, Size: fmt.Sprintf("%d callers, %d services", callers, benchServices)}
+			microseconds := func(p int) float64 { return 1000 * bench.Percentile(bench.Milliseconds(took), p) }
+			add := func(figure string, value float64, unit string) {
+				row.Figure, row.Value, row.Unit = figure, value, unit
+				rows = append(rows, row)
+			}
+			add("queries a second", rate, "")
+			add("p50", microseconds(50), "µs")
+			add("p99", microseconds(99), "µs")
 		}
 	}
+	bench.Add(t, rows...)
 }
 
 func measure(t *testing.T, network string, callers int, during time.Duration) (rate float64, took []time.Duration) {

@@ -148,11 +148,14 @@ func (o *Output) Ready() error {
 	if o.queue.Load() == nil {
 		return fmt.Errorf("kubernetes: the API server has not been read yet")
 	}
+	complete := o.state.Complete()
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	switch leading := o.term.Load() != nil; {
 	case !leading && !o.standby.Load():
 		return fmt.Errorf("kubernetes: no replica has been elected yet")
+	case leading && complete && o.first == nil:
+		return fmt.Errorf("kubernetes: the whole content has just become known, and waits for its first write")
 	case leading && len(o.first) > 0:
 		return fmt.Errorf("kubernetes: %d services wait for their first write", len(o.first))
 	}

@@ -67,7 +67,7 @@ func (r *Run) StartConsul(ctx context.Context, options ConsulOptions) (*Consul, 
 		"-server-port=" + strconv.Itoa(server), "-serf-lan-port=" + strconv.Itoa(lan), "-serf-wan-port=" + strconv.Itoa(wan),
 		"-log-level=warn", "-hcl=connect{enabled=false}", "-hcl=disable_update_check=true",
 	}
-	role, err := options.role(func() (string, error) { return r.folder("consul-" + options.Name) })
+	role, err := options.role(func() (string, error) { return r.Folder("consul-" + options.Name) })
 	if err != nil {
 		return nil, err
 	}

@@ -47,9 +47,10 @@ func (r *Run) Config(content string) (path string, err error) {
 }
 
 // Wait waits until the daemon says that it is ready.
-func (i *Isthmus) Wait(ctx context.Context) error {
-	return i.ready(ctx, func(ctx context.Context) error { return getOK(ctx, i.Admin+"/readyz") })
-}
+func (i *Isthmus) Wait(ctx context.Context) error { return i.ready(ctx, i.IsReady) }
+
+// IsReady returns nil where the daemon says that it is ready.
+func (i *Isthmus) IsReady(ctx context.Context) error { return getOK(ctx, i.Admin+"/readyz") }
 
 // Metric returns the sum of a metric over all series that have the labels, given as name and value by turns. Of a
 // histogram it is the number of observations. A metric that isn't there counts 0.

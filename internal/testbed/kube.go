@@ -14,6 +14,7 @@ import (
 	"strconv"
 	"time"
 
+	dto "github.com/prometheus/client_model/go"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
@@ -87,7 +88,7 @@ func (r *Run) startEtcd(client, peer int) (*Process, error) {
 	if err != nil {
 		return nil, err
 	}
-	dir, err := r.folder("etcd")
+	dir, err := r.Folder("etcd")
 	if err != nil {
 		return nil, err
 	}
@@ -150,21 +151,33 @@ func (k *Kube) CloseIdle() {
 // Requests returns how many requests of a verb ("APPLY", "DELETE") for a resource ("workloadentries") the API
 // server has carried out since its start, whoever sent them.
 func (k *Kube) Requests(ctx context.Context, verb, resource string) (float64, error) {
-	client, err := kubernetes.NewForConfig(k.REST)
-	if err != nil {
-		return 0, err
-	}
-	raw, err := client.Discovery().RESTClient().Get().AbsPath("/metrics").DoRaw(ctx)
-	if err != nil {
-		return 0, err
-	}
-	families, err := parseMetrics(bytes.NewReader(raw))
+	requests, err := k.requests(ctx)
 	if err != nil {
 		return 0, err
 	}
 	total := 0.0
 	for _, code := range []string{"200", "201"} {
-		total += sum(families["apiserver_request_total"], "verb", verb, "resource", resource, "code", code)
+		total += sum(requests, "verb", verb, "resource", resource, "code", code)
 	}
 	return total, nil
+}
+
+// RequestsOf returns how many requests of any kind for a group's resources the API server has answered since its start,
+// whoever sent them. A watch counts when it ends.
+func (k *Kube) RequestsOf(ctx context.Context, group string) (float64, error) {
+	requests, err := k.requests(ctx)
+	return sum(requests, "group", group), err
+}
+
+func (k *Kube) requests(ctx context.Context) (*dto.MetricFamily, error) {
+	client, err := kubernetes.NewForConfig(k.REST)
+	if err != nil {
+		return nil, err
+	}
+	raw, err := client.Discovery().RESTClient().Get().AbsPath("/metrics").DoRaw(ctx)
+	if err != nil {
+		return nil, err
+	}
+	families, err := parseMetrics(bytes.NewReader(raw))
+	return families["apiserver_request_total"], err
 }

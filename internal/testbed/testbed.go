@@ -139,8 +139,8 @@ func (r *Run) Close() {
 	}
 }
 
-// folder makes a folder of the run's own.
-func (r *Run) folder(name string) (string, error) {
+// Folder makes a folder of the run's own, which goes with it.
+func (r *Run) Folder(name string) (string, error) {
 	dir := filepath.Join(r.dir, name)
 	return dir, os.MkdirAll(dir, 0o755)
 }
