@@ -71,6 +71,8 @@ type Bridge struct {
 	// freed says that there may be an address for services that have none.
 	freed   bool
 	desired map[mesh.Name]Desired
+	// standing is what the mesh holds of services of which nothing else is known yet.
+	standing map[mesh.Name][]mesh.Object
 	// broken are the names of services whose resources aren't known by a mistake of ours, and whose they are.
 	broken map[mesh.Name]catalog.Key
 	// synced are the sources whose content is known, reportedAll those that reported it in this run, recalled those
@@ -104,6 +106,7 @@ func New(options Options, sources []Source, outputs []Output) *Bridge {
 		reported: map[catalog.Key]int{},
 		services: map[catalog.Key]service{},
 		desired:  map[mesh.Name]Desired{},
+		standing: map[mesh.Name][]mesh.Object{},
 		broken:   map[mesh.Name]catalog.Key{},
 		synced:   map[string]bool{}, reportedAll: map[string]bool{}, recalled: map[string]bool{},
 		holds: map[string]guard.Hold{},
@@ -170,14 +173,9 @@ func (b *Bridge) SetRules(rules Rules) { b.inbox.change(rules) }
 // Ready returns nil when every source has reported, or the last known good stands for it, and every output has written
 // what is known.
 func (b *Bridge) Ready() error {
-	b.mu.RLock()
-	for name, synced := range b.synced {
-		if !synced && !b.recalled[name] {
-			b.mu.RUnlock()
-			return fmt.Errorf("source %s has not reported its whole content yet", name)
-		}
+	if source := b.unknown(); source != "" {
+		return fmt.Errorf("source %s has not reported its whole content yet", source)
 	}
-	b.mu.RUnlock()
 	for _, output := range b.outputs {
 		if err := output.Ready(); err != nil {
 			return err

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/isthmus-mesh/isthmus/internal/catalog"
@@ -42,6 +43,8 @@ type Recollection struct {
 	Holds map[string]guard.Hold
 	// Addresses are the virtual addresses that services have, or had before they left.
 	Addresses map[mesh.Name][]netip.Addr
+	// Standing is what the mesh holds of services. It says more of them than Services, but need not be the whole.
+	Standing map[mesh.Name][]mesh.Object
 	// Others are the addresses that somebody else's objects have in the mesh.
 	Others []netip.Prefix
 	// Changed is when the newest of it was written.
@@ -75,6 +78,7 @@ func (b *Bridge) recall(ctx context.Context) error {
 	}
 	b.recallAddresses(recollection.Addresses)
 	b.avoid(recollection.Others)
+	b.recallStanding(recollection.Standing)
 	bySource := map[string][]catalog.Service{}
 	for _, service := range recollection.Services {
 		bySource[service.Source] = append(bySource[service.Source], service)
@@ -113,6 +117,30 @@ func (b *Bridge) recall(ctx context.Context) error {
 		b.complete(source)
 	}
 	return nil
+}
+
+// recallStanding has what stands in the mesh stand for what has not been reported.
+func (b *Bridge) recallStanding(standing map[mesh.Name][]mesh.Object) {
+	b.mu.Lock()
+	for name, objects := range standing {
+		if b.waiting(name.Source) != nil {
+			b.standing[name] = objects
+		}
+	}
+	names := slices.Collect(maps.Keys(b.standing))
+	b.mu.Unlock()
+	b.notify(names)
+}
+
+// forgetStanding forgets what stood of a source's services, or its group's, once all are known. It returns the services.
+func (b *Bridge) forgetStanding(source string) (names []mesh.Name) {
+	for name := range b.standing {
+		if slices.Contains(b.merger.members(name.Source), source) && len(b.waiting(name.Source)) == 0 {
+			names = append(names, name)
+			delete(b.standing, name)
+		}
+	}
+	return names
 }
 
 func age(at time.Time) string {

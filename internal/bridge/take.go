@@ -225,8 +225,9 @@ func (b *Bridge) complete(source string) {
 		}
 	}
 	b.settleAddresses(source)
+	stood := b.forgetStanding(source)
 	b.mu.Unlock()
-	b.notify(merged)
+	b.notify(append(merged, stood...))
 	for _, output := range b.outputs {
 		output.Synced()
 	}

@@ -24,13 +24,17 @@ func TestAddressesOfClaims(t *testing.T) {
 		object client.Object
 		want   []string
 	}{
-		"its own": {addressed("ns", "web", "10.77.0.1", "10.78.0.1", "fd00:77::1", "10.77.3.1/24", "0.0.0.0/0", "web.example.com"),
-			[]string{"10.77.0.1/32", "fd00:77::1/128", "10.77.3.0/24", "0.0.0.0/0"}},
+		"its own": {
+			addressed("ns", "web", "10.77.0.1", "10.78.0.1", "fd00:77::1", "10.77.3.1/24", "0.0.0.0/0", "web.example.com"),
+			[]string{"10.77.0.1/32", "fd00:77::1/128", "10.77.3.0/24", "0.0.0.0/0"},
+		},
 		"given by istiod": {&networkingv1.ServiceEntry{Status: networking.ServiceEntryStatus{
 			Addresses: []*networking.ServiceEntryAddress{{Value: "10.77.0.2"}, {Value: "240.240.0.1"}},
 		}}, []string{"10.77.0.2/32"}},
-		"a Service's": {&corev1.Service{Spec: corev1.ServiceSpec{ClusterIPs: []string{"10.77.0.3", "fd00:77::3", "None"}}},
-			[]string{"10.77.0.3/32", "fd00:77::3/128"}},
+		"a Service's": {
+			&corev1.Service{Spec: corev1.ServiceSpec{ClusterIPs: []string{"10.77.0.3", "fd00:77::3", "None"}}},
+			[]string{"10.77.0.3/32", "fd00:77::3/128"},
+		},
 		"a Service's without any": {&corev1.Service{Spec: corev1.ServiceSpec{ClusterIPs: []string{"None"}}}, nil},
 	} {
 		kept, err := keepClaim(c.object)

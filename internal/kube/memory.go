@@ -63,8 +63,8 @@ func (o *Output) recall(ctx context.Context) (bridge.Recollection, error) {
 	if err != nil {
 		return bridge.Recollection{}, err
 	}
-	var r bridge.Recollection
 	byName := map[mesh.Name][]mesh.Object{}
+	r := bridge.Recollection{Standing: byName}
 	for _, object := range standing {
 		name, ok := serviceOf(object)
 		if !ok || !ours(object) {
