@@ -88,6 +88,9 @@ func (b *Bridge) adopt(given map[mesh.Name][]netip.Addr) (moved []mesh.Name) {
 				delete(b.refused, name)
 				progress = true
 			}
+			if len(b.Desired(name).Objects) == 0 { // it isn't known here yet, or has left
+				b.addresses.Release(name, b.now())
+			}
 			if moved = append(moved, displaced...); !slices.Equal(mesh.AddressesOf(b.Desired(name).Objects), addresses) {
 				moved = append(moved, name)
 			}

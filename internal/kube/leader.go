@@ -91,6 +91,7 @@ func (o *Output) newElector() (*leaderelection.LeaderElector, error) {
 func (o *Output) startTerm(ctx context.Context) {
 	o.ledger.clear()
 	o.quarrels.clear()
+	o.takeOver(ctx)
 	o.term.Store(&ctx)
 	o.metrics.leader.Set(1)
 	o.memory.wake.Ring()
