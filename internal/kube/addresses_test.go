@@ -180,6 +180,9 @@ func TestAddressesOfOthers(t *testing.T) {
 	eventually(t, true, func() bool {
 		return strings.Contains(b.log.String(), "address="+now["c.consul"]+` of="ServiceEntry address-theirs/newcomer"`)
 	})
+	if told, _ := b.output.Conflicts(); len(told) != 1 || told[0].Address.String() != now["c.consul"] || told[0].Outcome != "kept" {
+		t.Errorf("conflicts %v", told)
+	}
 	b.report("e")
 	if after := awaitGiven(t, c, ns, 5); after["c.consul"] != now["c.consul"] || after["e.consul"] == "" {
 		t.Errorf("a newcomer changed %v to %v", now, after)

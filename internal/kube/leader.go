@@ -82,6 +82,7 @@ func (o *Output) newElector() (*leaderelection.LeaderElector, error) {
 					o.log.Info("no longer leading", "lease", election.Name)
 				}
 				o.metrics.leader.Set(0)
+				o.forgetDisputes()
 			},
 		},
 	})
