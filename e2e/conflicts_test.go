@@ -3,6 +3,8 @@ package e2e
 import (
 	"context"
 	"errors"
+	"fmt"
+	"net/netip"
 	"strings"
 	"testing"
 
@@ -45,21 +47,14 @@ func TestHostOfSomebodyElse(t *testing.T) {
 	if !strings.Contains(w.isthmus.Log(), `host=disputed.service.consul of="ServiceEntry others/disputed"`) {
 		t.Error("the log doesn't say whose the host is")
 	}
+	if status, err := w.isthmus.Status(t.Context()); err != nil || !strings.Contains(status, `"of": "ServiceEntry others/disputed"`) {
+		t.Errorf("the status doesn't say whose the host is: %v\n%s", err, status)
+	}
 	if err := client.Delete(t.Context(), "disputed", metav1.DeleteOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	reaches("ours")
-	eventually(t, func(ctx context.Context) error { // the API server counts seconds
-		entry, err := w.istio.NetworkingV1().ServiceEntries(namespace).Get(ctx, i.entryName(), metav1.GetOptions{})
-		if err != nil {
-			return err
-		}
-		probe, err := w.istio.NetworkingV1().ServiceEntries("others").Create(ctx, foreignEntry("probe"), metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
-		if err == nil && !probe.CreationTimestamp.After(entry.CreationTimestamp.Time) {
-			err = errors.New("it is still the same second")
-		}
-		return err
-	})
+	w.newerThan(t, namespace, i.entryName())
 	create()
 	w.settle(t)
 	w.settledPushes(t) // istiod has told all that it knows
@@ -75,4 +70,82 @@ func (w *world) makeNamespace(t *testing.T, name string) {
 	if _, err := client.CoreV1().Namespaces().Create(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}}, metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// TestAddressOfSomebodyElse holds that callers of a service reach it by its virtual address, whoever else has that one:
+// it moves aside for an object that istiod prefers, and goes on getting its connections where istiod prefers it.
+func TestAddressOfSomebodyElse(t *testing.T) {
+	w := sharedWorld(t)
+	w.makeNamespace(t, "tenants")
+	theirs, ours := newServer(t, "theirs"), newServer(t, "ours")
+	client := w.istio.NetworkingV1().ServiceEntries("tenants")
+	apply := func(name string, addresses ...string) {
+		t.Helper()
+		entry := &networkingv1.ServiceEntry{ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: networking.ServiceEntry{
+			Hosts: []string{name + ".example.com"}, Addresses: addresses, Resolution: networking.ServiceEntry_STATIC,
+			Ports:     []*networking.ServicePort{{Number: 80, Name: "tcp", Protocol: "TCP"}},
+			Endpoints: []*networking.WorkloadEntry{{Address: theirs.address, Ports: map[string]uint32{"tcp": uint32(theirs.port)}}},
+		}}
+		known, err := client.Get(t.Context(), name, metav1.GetOptions{})
+		if err == nil {
+			entry.ResourceVersion = known.ResourceVersion
+			_, err = client.Update(t.Context(), entry, metav1.UpdateOptions{})
+		} else {
+			_, err = client.Create(t.Context(), entry, metav1.CreateOptions{})
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Cleanup(func() {
+		for _, name := range []string{"older", "newer", "wide"} {
+			_ = client.Delete(context.Background(), name, metav1.DeleteOptions{}) // a test that failed early made fewer
+		}
+	})
+	reaches := func(address, who string) {
+		t.Helper()
+		eventually(t, func(ctx context.Context) error { return w.get(ctx, "http://"+address+"/", who) })
+	}
+	apply("older", "198.51.100.1")
+	w.newerThan(t, "tenants", "older")
+	i := instance{service: "tenant", id: "tenant", address: ours.address, port: ours.port, meta: map[string]string{"protocol": "tcp"}}
+	w.register(t, i)
+	address := w.address(t, i)
+	reaches(address, "ours")
+
+	// A newer object, and a range of an older one, take nothing away.
+	w.newerThan(t, namespace, i.entryName())
+	apply("newer", address)
+	apply("wide", netip.PrefixFrom(netip.MustParseAddr(address), 24).Masked().String())
+	awaitMetric(t, w.isthmus, "isthmus_kubernetes_address_conflicts", 2)
+	w.settle(t)
+	w.settledPushes(t)
+	reaches(address, "ours")
+
+	// An older one does.
+	apply("older", address)
+	eventually(t, func(ctx context.Context) error {
+		if now := w.address(t, i); now == address {
+			return fmt.Errorf("it still has %s", now)
+		}
+		return nil
+	})
+	reaches(address, "theirs")
+	reaches(w.address(t, i), "ours")
+}
+
+// newerThan waits until what is created is younger than an object: the API server counts seconds.
+func (w *world) newerThan(t *testing.T, ns, name string) {
+	t.Helper()
+	eventually(t, func(ctx context.Context) error {
+		entry, err := w.istio.NetworkingV1().ServiceEntries(ns).Get(ctx, name, metav1.GetOptions{})
+		if err != nil {
+			return err
+		}
+		probe, err := w.istio.NetworkingV1().ServiceEntries(ns).Create(ctx, foreignEntry("probe"), metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
+		if err == nil && !probe.CreationTimestamp.After(entry.CreationTimestamp.Time) {
+			err = errors.New("it is still the same second")
+		}
+		return err
+	})
 }

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/miekg/dns"
+
 	"github.com/isthmus-mesh/isthmus/internal/testbed"
 )
 
@@ -94,4 +96,46 @@ func awaitFiles(t *testing.T, daemon folderDaemon, want int) {
 		}
 		return nil
 	})
+}
+
+// TestNamesWithoutConsul holds that isthmus answers DNS from what stands in Kubernetes while Consul is down at its start:
+// what is there, and nothing about what may have come since; and that all is known when Consul is back.
+func TestNamesWithoutConsul(t *testing.T) {
+	w := newWorld(t)
+	const lease = "kubernetes: {leaderElection: {leaseDuration: 4s, renewDeadline: 3s, retryPeriod: 500ms}}\n"
+	server := w.startNames(t, lease+"mesh: {hosts: ['{{ .Name }}']}", "--namespace", namespace)
+	w.register(t, fleet()...)
+	w.awaitWorkloads(t, 2*fleetSize)
+	i := fleet()[0]
+	address := w.address(t, i)
+	reverse, err := dns.ReverseAddr(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	known := func() {
+		t.Helper()
+		for _, host := range []string{i.host(), i.service} {
+			awaitAnswer(t, server, host+".", dns.TypeA, "NOERROR", fmt.Sprint(host, ". A ", address))
+		}
+		awaitAnswer(t, server, reverse, dns.TypePTR, "NOERROR", reverse+" PTR "+i.host()+".")
+	}
+	known()
+	awaitAnswer(t, server, "nobody.service.consul.", dns.TypeA, "NXDOMAIN")
+	w.isthmus.Kill()
+	w.consul.Kill()
+	if err := w.isthmus.Restart(); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.isthmus.Wait(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	known()
+	awaitAnswer(t, server, "nobody.service.consul.", dns.TypeA, "SERVFAIL")
+
+	if err := w.consul.Restart(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	w.register(t, fleet()...)
+	awaitAnswer(t, server, "nobody.service.consul.", dns.TypeA, "NXDOMAIN")
+	known()
 }

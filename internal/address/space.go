@@ -21,8 +21,8 @@ const (
 // owner is who has an address.
 type owner struct {
 	name mesh.Name
-	// settled says that no newcomer can have it.
-	settled bool
+	// settled says that no newcomer can have it, stands that it is known to have it in the mesh.
+	settled, stands bool
 }
 
 // space is one range and who has what in it. An address is known by its place, counted from the range's beginning.
@@ -33,11 +33,17 @@ type space struct {
 	size   uint64
 	owners map[uint64]owner
 	slots  map[mesh.Name]uint64
+	// others and blocks are what somebody else has, registered counts the instances that have an address.
+	others     map[uint64]bool
+	blocks     []netip.Prefix
+	registered map[uint64]int
 }
 
 func newSpace(prefix netip.Prefix) *space {
 	host := min(prefix.Addr().BitLen()-prefix.Bits(), maxBits)
-	return &space{prefix: prefix, size: 1<<host - 2, owners: map[uint64]owner{}, slots: map[mesh.Name]uint64{}}
+	return &space{
+		prefix: prefix, size: 1<<host - 2, owners: map[uint64]owner{}, slots: map[mesh.Name]uint64{}, registered: map[uint64]int{},
+	}
 }
 
 // recall gives a service the address that it had; false where another has it.
@@ -50,12 +56,12 @@ func (s *space) recall(name mesh.Name, address netip.Addr) bool {
 		return false
 	}
 	s.free(name)
-	s.owners[at], s.slots[name] = owner{name, true}, at
+	s.owners[at], s.slots[name] = owner{name: name, settled: true, stands: true}, at
 	return true
 }
 
-// take returns the address of a service. Along its way it passes those that others have, unless neither is settled and
-// it goes before them by name. It returns who lost the address to it, if anybody.
+// take returns the address of a service. Along its way it passes what is somebody else's, and what other services have,
+// unless neither is settled and it goes before them by name. It returns who lost the address to it, if anybody.
 func (s *space) take(name mesh.Name, settled bool) (_ netip.Addr, loser mesh.Name, found bool) {
 	if at, has := s.slots[name]; has {
 		return s.address(at), mesh.Name{}, true
@@ -63,9 +69,9 @@ func (s *space) take(name mesh.Name, settled bool) (_ netip.Addr, loser mesh.Nam
 	at, step := way(name, s.size)
 	for range min(s.size, maxProbes) {
 		other, taken := s.owners[at]
-		if !taken || !other.settled && !settled && name.Compare(other.name) < 0 {
+		if !s.avoids(at) && (!taken || !other.settled && !settled && name.Compare(other.name) < 0) {
 			delete(s.slots, other.name)
-			s.owners[at], s.slots[name] = owner{name, settled}, at
+			s.owners[at], s.slots[name] = owner{name: name, settled: settled}, at
 			return s.address(at), other.name, true
 		}
 		at = (at + step) % s.size

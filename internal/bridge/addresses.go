@@ -29,9 +29,9 @@ func (b *Bridge) giveAddresses(made *service, resources mesh.Resources) (displac
 	if err != nil {
 		made.findings = append(made.findings, mesh.Finding{Reason: mesh.NoVirtualAddress, Detail: err.Error(), Count: 1})
 	}
-	if clash := b.clashes(made); clash > 0 {
+	if clashes := len(made.clashes); clashes > 0 {
 		made.findings = append(made.findings, mesh.Finding{
-			Reason: mesh.AddressClash, Count: clash,
+			Reason: mesh.AddressClash, Count: clashes,
 			Detail: "instances are registered with addresses of the range of virtual addresses: choose another range in virtualAddresses",
 		})
 	}
@@ -42,13 +42,36 @@ func (b *Bridge) giveAddresses(made *service, resources mesh.Resources) (displac
 	return displaced
 }
 
-func (b *Bridge) clashes(made *service) (count int) {
+// register keeps services from the addresses that instances are registered with. It returns those that lost theirs.
+func (b *Bridge) register(made *service, before map[netip.Addr]bool) (displaced []mesh.Name) {
+	if !b.options.Addresses.Enabled() {
+		return nil
+	}
 	for _, instance := range made.Instances {
-		if ip, err := netip.ParseAddr(instance.Address); err == nil && b.options.Addresses.Contains(ip.Unmap()) {
-			count++
+		ip, err := netip.ParseAddr(instance.Address)
+		if ip = ip.Unmap(); err != nil || !b.options.Addresses.Contains(ip) || made.clashes[ip] {
+			continue
+		}
+		if made.clashes == nil {
+			made.clashes = map[netip.Addr]bool{}
+		}
+		made.clashes[ip] = true
+	}
+	for ip := range made.clashes {
+		if before[ip] {
+			continue
+		}
+		if loser := b.addresses.Register(ip); loser != (mesh.Name{}) {
+			displaced = append(displaced, loser)
 		}
 	}
-	return count
+	for ip := range before {
+		if !made.clashes[ip] {
+			b.addresses.Deregister(ip)
+			b.freed = true
+		}
+	}
+	return displaced
 }
 
 // moveAway gives services that lost their addresses others, and returns whose resources changed.
@@ -81,6 +104,10 @@ func (b *Bridge) expireAddresses(now time.Time) (next time.Time) {
 	if len(gone) > 0 {
 		b.options.Memory.Remember(Change{Addresses: gone})
 		b.log.Debug("virtual addresses were given back", "services", len(gone))
+		b.freed = true
+	}
+	if b.freed {
+		b.freed = false
 		b.fill(now)
 	}
 	return b.addresses.Due()

@@ -9,6 +9,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"sync"
 	"time"
 
@@ -64,7 +65,14 @@ type Bridge struct {
 	names    mesh.Names
 	// addresses are used by the loop alone.
 	addresses *address.Pool
-	desired   map[mesh.Name]Desired
+	// avoided are the addresses of others, refused those that others gave to a service and that can't be its own yet.
+	avoided []netip.Prefix
+	refused map[mesh.Name][]netip.Addr
+	// freed says that there may be an address for services that have none.
+	freed   bool
+	desired map[mesh.Name]Desired
+	// standing is what the mesh holds of services of which nothing else is known yet.
+	standing map[mesh.Name][]mesh.Object
 	// broken are the names of services whose resources aren't known by a mistake of ours, and whose they are.
 	broken map[mesh.Name]catalog.Key
 	// synced are the sources whose content is known, reportedAll those that reported it in this run, recalled those
@@ -79,6 +87,8 @@ type service struct {
 	catalog.Service
 	name     mesh.Name
 	findings []mesh.Finding
+	// clashes are the addresses of its instances that are within the ranges of virtual addresses.
+	clashes map[netip.Addr]bool
 }
 
 // New makes a bridge from sources to outputs.
@@ -92,12 +102,13 @@ func New(options Options, sources []Source, outputs []Output) *Bridge {
 		guards:    map[string]*guard.Guard{},
 		now:       time.Now,
 		merger:    newMerger(options.Groups),
-		addresses: address.New(options.Addresses),
-		reported:  map[catalog.Key]int{},
-		services:  map[catalog.Key]service{},
-		desired:   map[mesh.Name]Desired{},
-		broken:    map[mesh.Name]catalog.Key{},
-		synced:    map[string]bool{}, reportedAll: map[string]bool{}, recalled: map[string]bool{},
+		addresses: address.New(options.Addresses), refused: map[mesh.Name][]netip.Addr{},
+		reported: map[catalog.Key]int{},
+		services: map[catalog.Key]service{},
+		desired:  map[mesh.Name]Desired{},
+		standing: map[mesh.Name][]mesh.Object{},
+		broken:   map[mesh.Name]catalog.Key{},
+		synced:   map[string]bool{}, reportedAll: map[string]bool{}, recalled: map[string]bool{},
 		holds: map[string]guard.Hold{},
 	}
 	for _, source := range sources {
@@ -128,7 +139,7 @@ func (b *Bridge) Run(ctx context.Context) error {
 	for _, output := range b.outputs {
 		group.Go(func() error { return output.Run(ctx, b) })
 	}
-	group.Go(func() error { return b.options.Memory.Run(ctx, b.Release) })
+	group.Go(func() error { return b.options.Memory.Run(ctx, b) })
 	group.Go(func() error { return b.loop(ctx) })
 	return group.Wait()
 }
@@ -162,14 +173,9 @@ func (b *Bridge) SetRules(rules Rules) { b.inbox.change(rules) }
 // Ready returns nil when every source has reported, or the last known good stands for it, and every output has written
 // what is known.
 func (b *Bridge) Ready() error {
-	b.mu.RLock()
-	for name, synced := range b.synced {
-		if !synced && !b.recalled[name] {
-			b.mu.RUnlock()
-			return fmt.Errorf("source %s has not reported its whole content yet", name)
-		}
+	if source := b.unknown(); source != "" {
+		return fmt.Errorf("source %s has not reported its whole content yet", source)
 	}
-	b.mu.RUnlock()
 	for _, output := range b.outputs {
 		if err := output.Ready(); err != nil {
 			return err

@@ -38,6 +38,9 @@ type State interface {
 	// Complete tells whether the whole content of every source is known: it has reported it, or the last known good
 	// stands for it.
 	Complete() bool
+	// Recalled tells whether the last known good stands for every source that hasn't reported its whole content, though
+	// it may not be whole: what is missing there may be there all the same.
+	Recalled() bool
 	// Written says that an output holds a revision of a service. It returns since when the output was behind;
 	// the zero time where it was not.
 	Written(name mesh.Name, revision uint64) (since time.Time)
@@ -47,7 +50,7 @@ type State interface {
 type Desired struct {
 	mesh.Resources
 	// Known is false while the absence of the service says nothing: its source has not reported everything,
-	// or it is no source of ours. What stands in the mesh then stays.
+	// or it is no source of ours. What stands in the mesh then stays, and the resources are that, as far as it is known.
 	Known bool
 	// Waiting are the sources, of those that the service is merged of, that have not reported everything: what
 	// stands in the mesh of their instances stays.

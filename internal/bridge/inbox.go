@@ -24,6 +24,9 @@ type letters struct {
 	released []string
 	// rules are new ones; nil where they stay.
 	rules *Rules
+	news  AddressNews
+	// read is closed once the news is taken; nil where there is none.
+	read chan struct{}
 }
 
 type update struct {
@@ -67,6 +70,18 @@ func (i *inbox) change(rules Rules) {
 	i.unread.rules = &rules
 	i.mu.Unlock()
 	i.wake.Ring()
+}
+
+func (i *inbox) heed(news AddressNews) <-chan struct{} {
+	i.mu.Lock()
+	i.unread.news.add(news)
+	if i.unread.read == nil {
+		i.unread.read = make(chan struct{})
+	}
+	read := i.unread.read
+	i.mu.Unlock()
+	i.wake.Ring()
+	return read
 }
 
 // empty returns what is unread and leaves nothing.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/isthmus-mesh/isthmus/internal/catalog"
@@ -19,9 +20,16 @@ type Memory interface {
 	Recall(ctx context.Context) (Recollection, error)
 	// Remember takes what changed. It returns at once.
 	Remember(change Change)
-	// Run keeps what it is told, and calls release with the name of each source whose held removals somebody
-	// releases, until ctx ends.
-	Run(ctx context.Context, release func(source string)) error
+	// Run keeps what it is told, and tells the listener what others decide, until ctx ends.
+	Run(ctx context.Context, listener Listener) error
+}
+
+// A Listener is told what others decide about what is remembered. Its methods return at once.
+type Listener interface {
+	// Release lets go what is held of a source, because somebody released it.
+	Release(source string)
+	// Heed takes which virtual addresses the mesh has. What it returns is closed once that is taken in.
+	Heed(news AddressNews) (taken <-chan struct{})
 }
 
 // Recollection is the last known good.
@@ -35,6 +43,10 @@ type Recollection struct {
 	Holds map[string]guard.Hold
 	// Addresses are the virtual addresses that services have, or had before they left.
 	Addresses map[mesh.Name][]netip.Addr
+	// Standing is what the mesh holds of services. It says more of them than Services, but need not be the whole.
+	Standing map[mesh.Name][]mesh.Object
+	// Others are the addresses that somebody else's objects have in the mesh.
+	Others []netip.Prefix
 	// Changed is when the newest of it was written.
 	Changed time.Time
 }
@@ -56,7 +68,7 @@ type forgetful struct{}
 
 func (forgetful) Recall(context.Context) (Recollection, error) { return Recollection{}, nil }
 func (forgetful) Remember(Change)                              {}
-func (forgetful) Run(context.Context, func(string)) error      { return nil }
+func (forgetful) Run(context.Context, Listener) error          { return nil }
 
 // recall begins with what was remembered.
 func (b *Bridge) recall(ctx context.Context) error {
@@ -65,6 +77,8 @@ func (b *Bridge) recall(ctx context.Context) error {
 		return err
 	}
 	b.recallAddresses(recollection.Addresses)
+	b.avoid(recollection.Others)
+	b.recallStanding(recollection.Standing)
 	bySource := map[string][]catalog.Service{}
 	for _, service := range recollection.Services {
 		bySource[service.Source] = append(bySource[service.Source], service)
@@ -103,6 +117,30 @@ func (b *Bridge) recall(ctx context.Context) error {
 		b.complete(source)
 	}
 	return nil
+}
+
+// recallStanding has what stands in the mesh stand for what has not been reported.
+func (b *Bridge) recallStanding(standing map[mesh.Name][]mesh.Object) {
+	b.mu.Lock()
+	for name, objects := range standing {
+		if b.waiting(name.Source) != nil {
+			b.standing[name] = objects
+		}
+	}
+	names := slices.Collect(maps.Keys(b.standing))
+	b.mu.Unlock()
+	b.notify(names)
+}
+
+// forgetStanding forgets what stood of a source's services, or its group's, once all are known. It returns the services.
+func (b *Bridge) forgetStanding(source string) (names []mesh.Name) {
+	for name := range b.standing {
+		if slices.Contains(b.merger.members(name.Source), source) && len(b.waiting(name.Source)) == 0 {
+			names = append(names, name)
+			delete(b.standing, name)
+		}
+	}
+	return names
 }
 
 func age(at time.Time) string {

@@ -68,13 +68,13 @@ func (d *diary) Remember(change Change) {
 	}
 }
 
-func (d *diary) Run(ctx context.Context, release func(string)) error {
+func (d *diary) Run(ctx context.Context, listener Listener) error {
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
 		case source := <-d.released:
-			release(source)
+			listener.Release(source)
 		}
 	}
 }

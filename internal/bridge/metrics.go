@@ -16,6 +16,7 @@ type Metrics struct {
 	changes    *prometheus.CounterVec
 	lastChange *prometheus.GaugeVec
 	findings   *prometheus.GaugeVec
+	avoided    prometheus.Gauge
 
 	heldInstances, heldServices, heldSince, recalled *prometheus.GaugeVec
 }
@@ -40,6 +41,10 @@ func NewMetrics(registerer prometheus.Registerer) *Metrics {
 			Name: "isthmus_left_out",
 			Help: "What is left out, or not taken over as registered, by reason. The log names each once.",
 		}, []string{"source", "reason"}),
+		avoided: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "isthmus_virtual_addresses_avoided",
+			Help: "Addresses, and ranges of them, within those for virtual addresses that somebody else's objects have in the mesh. No service is given one.",
+		}),
 		heldInstances: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "isthmus_held_instances", Help: "Instances that the mesh keeps though the source doesn't report them as serving.",
 		}, []string{"source"}),
@@ -54,7 +59,7 @@ func NewMetrics(registerer prometheus.Registerer) *Metrics {
 			Help: "When the last known good last changed that stands for the source since the start, in Unix time; 0 once it has reported.",
 		}, []string{"source"}),
 	}
-	registerer.MustRegister(m.services, m.instances, m.changes, m.lastChange, m.findings,
+	registerer.MustRegister(m.services, m.instances, m.changes, m.lastChange, m.findings, m.avoided,
 		m.heldInstances, m.heldServices, m.heldSince, m.recalled)
 	return m
 }

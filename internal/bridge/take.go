@@ -26,6 +26,10 @@ func (b *Bridge) take(unread letters) {
 	for _, source := range unread.released {
 		b.takeRelease(source)
 	}
+	b.takeNews(unread.news)
+	if unread.read != nil {
+		close(unread.read)
+	}
 }
 
 // takeReport has the guard judge a report, and takes what it believes.
@@ -99,7 +103,10 @@ func (b *Bridge) retranslate(newest catalog.Service, observed time.Time) (change
 	if len(newest.Instances) > 0 {
 		made.name = b.names.Of(newest.Key)
 		resources, made.findings = mesh.Translate(newest, made.name, b.options.Mesh)
-		displaced = b.giveAddresses(&made, resources)
+	}
+	displaced = b.register(&made, known.clashes)
+	if len(newest.Instances) > 0 {
+		displaced = append(displaced, b.giveAddresses(&made, resources)...)
 	}
 	b.reportFindings(newest.Key, known.findings, made.findings)
 	if wasKnown && known.name != made.name && b.vacate(known.name, newest.Key, observed) {
@@ -218,8 +225,9 @@ func (b *Bridge) complete(source string) {
 		}
 	}
 	b.settleAddresses(source)
+	stood := b.forgetStanding(source)
 	b.mu.Unlock()
-	b.notify(merged)
+	b.notify(append(merged, stood...))
 	for _, output := range b.outputs {
 		output.Synced()
 	}

@@ -16,7 +16,8 @@ func (b *Bridge) Desired(name mesh.Name) Desired {
 	desired, ok := b.desired[name]
 	if !ok {
 		_, broken := b.broken[name]
-		return Desired{Known: waiting != nil && len(waiting) == 0 && !broken}
+		known := waiting != nil && len(waiting) == 0 && !broken
+		return Desired{Resources: mesh.Resources{Objects: b.standing[name]}, Known: known}
 	}
 	if b.merger.merges(name.Source) {
 		desired.Waiting = waiting
@@ -51,6 +52,21 @@ func (b *Bridge) Complete() bool {
 	b.mu.RLock()
 	defer b.mu.RUnlock()
 	return !slices.Contains(slices.Collect(maps.Values(b.synced)), false)
+}
+
+// Recalled implements State.
+func (b *Bridge) Recalled() bool { return b.unknown() == "" }
+
+// unknown returns a source of which nothing is known; empty where there is none.
+func (b *Bridge) unknown() string {
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	for name, synced := range b.synced {
+		if !synced && !b.recalled[name] {
+			return name
+		}
+	}
+	return ""
 }
 
 // Written implements State.

@@ -74,6 +74,10 @@ func newKubeOutput(c config.Config, placement mesh.Placement, log *slog.Logger, 
 	if err != nil {
 		return nil, err
 	}
+	addresses, err := c.AddressOptions()
+	if err != nil {
+		return nil, err
+	}
 	return kube.New(kube.Options{
 		REST:             restConfig,
 		Placement:        placement,
@@ -82,6 +86,7 @@ func newKubeOutput(c config.Config, placement mesh.Placement, log *slog.Logger, 
 		WritesPerSecond:  c.Kubernetes.WritesPerSecond,
 		Writers:          c.Kubernetes.Writers,
 		Grace:            c.Kubernetes.RemovalGrace.Std(),
+		Addresses:        addresses,
 		Holds:            holdsConfigMap(c),
 		Election:         election,
 		Log:              log,

@@ -106,7 +106,7 @@ func newDaemon(c config.Config, output string, stdout, stderr io.Writer) (*daemo
 	}, read, outputs)
 	server, err := admin.Listen(admin.Options{
 		Address: c.Admin.Address, Metrics: registry, Ready: b.Ready, Profiles: c.Admin.Profiles,
-		Status: func() any { return status{Sources: b.Status()} },
+		Status: func() any { return statusOf(b, out) },
 	})
 	if err != nil {
 		return nil, fmt.Errorf("%w; choose another with --admin-addr", err)
@@ -153,11 +153,6 @@ func newSources(c config.Config, log *slog.Logger, registry prometheus.Registere
 		sources = append(sources, source)
 	}
 	return sources, nil
-}
-
-// status is what /status says.
-type status struct {
-	Sources []bridge.SourceStatus `json:"sources"`
 }
 
 // newOutput makes the output, and what it remembers of earlier runs.

@@ -61,7 +61,9 @@ func (s *Server) answer(query *dns.Msg, overUDP bool) *dns.Msg {
 	switch {
 	case question.Qclass != dns.ClassINET, question.Qtype == dns.TypeAXFR, question.Qtype == dns.TypeIXFR:
 		return refusal(query, dns.RcodeRefused)
-	case !s.complete.Load():
+	}
+	complete := s.complete.Load() // before the table is read, which is whole from then on
+	if !complete && !s.recalled.Load() {
 		return refusal(query, dns.RcodeServerFailure)
 	}
 	a := answer{Server: s, question: question, name: dns.CanonicalName(question.Name), overUDP: overUDP}
@@ -75,7 +77,10 @@ func (s *Server) answer(query *dns.Msg, overUDP bool) *dns.Msg {
 		}
 		return reply
 	}
-	if !a.inZone {
+	switch {
+	case !complete: // the last known good says what is there, not what isn't
+		return refusal(query, dns.RcodeServerFailure)
+	case !a.inZone:
 		return refusal(query, dns.RcodeRefused)
 	}
 	if a.zone.ofConsul && s.forward != nil {

@@ -36,6 +36,7 @@ type still struct{}
 func (still) Desired(mesh.Name) bridge.Desired            { return bridge.Desired{} }
 func (still) Names() []mesh.Name                          { return nil }
 func (still) Complete() bool                              { return true }
+func (still) Recalled() bool                              { return true }
 func (still) Written(mesh.Name, uint64) (since time.Time) { return since }
 
 // TestBench measures how many queries a second the process answers over loopback, and how long each takes. Server and

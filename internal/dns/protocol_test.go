@@ -85,6 +85,33 @@ func TestNothingIsDeniedTooEarly(t *testing.T) {
 	}
 }
 
+// What is known to be there is answered while the rest isn't known; nothing is denied.
+func TestTheLastKnownGoodIsAnswered(t *testing.T) {
+	f := prepare(t, defaults())
+	f.serve(t, student)
+	f.state.change(func() {
+		f.state.recalled = true
+		d := f.state.desired[nameOf("student")]
+		d.Known = false
+		f.state.desired[nameOf("student")] = d
+	})
+	f.Synced()
+	until(t, func() bool { return f.Ready() == nil })
+	for name, want := range map[string]int{
+		"student.service.consul.": miekg.RcodeSuccess, "student.": miekg.RcodeSuccess, "service.consul.": miekg.RcodeSuccess,
+		"other.service.consul.": miekg.RcodeServerFailure, "other.": miekg.RcodeServerFailure, "a.student.service.consul.": miekg.RcodeServerFailure,
+	} {
+		if reply := f.ask(t, "udp", query(name, miekg.TypeA)); reply.Rcode != want {
+			t.Errorf("%s: %s", name, reply)
+		}
+	}
+	f.state.change(func() { f.state.complete = true; clear(f.state.desired) })
+	f.Notify(nameOf("student"))
+	until(t, func() bool {
+		return f.ask(t, "udp", query("student.service.consul.", miekg.TypeA)).Rcode == miekg.RcodeNameError
+	})
+}
+
 func TestServicesComeChangeAndGo(t *testing.T) {
 	f := start(t, defaults(), student, served{"other", []string{"244.0.0.5"}, instances(1)})
 	rcode := func(name string, kind uint16) func(int) bool {

@@ -55,9 +55,10 @@ type Server struct {
 	forward *forwarder
 
 	table *table
-	// complete says that the whole content is known; serial grows with each change of the table.
-	complete atomic.Bool
-	serial   atomic.Uint32
+	// complete says that the whole content is known, recalled that what is known is right, though more may be there;
+	// serial grows with each change of the table.
+	complete, recalled atomic.Bool
+	serial             atomic.Uint32
 }
 
 // Listen opens the port for UDP and TCP, so that an address in use shows before anything else starts.
@@ -91,7 +92,7 @@ func (s *Server) Address() string { return s.packets.LocalAddr().String() }
 
 // Ready implements bridge.Output.
 func (s *Server) Ready() error {
-	if !s.complete.Load() {
+	if !s.complete.Load() && !s.recalled.Load() {
 		return errors.New("DNS: the whole content is not known yet")
 	}
 	return nil
@@ -151,7 +152,7 @@ func (s *Server) follow(ctx context.Context, state bridge.State) {
 
 func (s *Server) takeOver(state bridge.State) {
 	// First: all that is known when the state is complete has been told of by then.
-	complete := state.Complete()
+	complete, recalled := state.Complete(), state.Recalled()
 	changed := s.Take()
 	for _, name := range changed {
 		if desired := state.Desired(name); desired.Known || len(desired.Objects) > 0 {
@@ -164,5 +165,8 @@ func (s *Server) takeOver(state bridge.State) {
 	}
 	if complete {
 		s.complete.Store(true)
+	}
+	if recalled {
+		s.recalled.Store(true)
 	}
 }

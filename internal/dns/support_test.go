@@ -27,6 +27,7 @@ type known struct {
 	mu       sync.Mutex
 	desired  map[mesh.Name]bridge.Desired
 	complete bool
+	recalled bool
 }
 
 func (k *known) Desired(name mesh.Name) bridge.Desired {
@@ -42,6 +43,12 @@ func (k *known) Complete() bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	return k.complete
+}
+
+func (k *known) Recalled() bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.recalled || k.complete
 }
 
 func (k *known) Names() []mesh.Name                    { return nil }

@@ -44,6 +44,8 @@ func (w *world) Desired(name mesh.Name) bridge.Desired {
 
 func (w *world) Names() []mesh.Name { panic("not asked for") }
 
+func (w *world) Recalled() bool { return w.Complete() }
+
 func (w *world) Complete() bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()

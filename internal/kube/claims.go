@@ -3,6 +3,7 @@ package kube
 import (
 	"cmp"
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -11,6 +12,8 @@ import (
 	networkingv1 "istio.io/client-go/pkg/apis/networking/v1"
 	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/isthmus-mesh/isthmus/internal/mesh"
 )
 
 // claim is somebody else's object that has hosts.
@@ -20,6 +23,8 @@ type claim struct {
 	namespace, name string
 	since           time.Time
 	hosts           []string
+	// addresses are those within the ranges of virtual addresses.
+	addresses []netip.Prefix
 	// exportTo are the namespaces that see a ServiceEntry.
 	exportTo []string
 }
@@ -27,7 +32,7 @@ type claim struct {
 func (c claim) String() string { return fmt.Sprintf("%s %s/%s", c.kind, c.namespace, c.name) }
 
 func (c claim) equal(other claim) bool {
-	return c.since.Equal(other.since) && slices.Equal(c.hosts, other.hosts) && slices.Equal(c.exportTo, other.exportTo)
+	return c.since.Equal(other.since) && slices.Equal(c.hosts, other.hosts) && slices.Equal(c.addresses, other.addresses) && slices.Equal(c.exportTo, other.exportTo)
 }
 
 func (c claim) compare(other claim) int { return cmp.Compare(c.String(), other.String()) }
@@ -42,14 +47,48 @@ func (o *Output) claimOf(object client.Object) (claim, bool) {
 		for _, host := range object.Spec.Hosts {
 			c.hosts = append(c.hosts, strings.ToLower(host))
 		}
+		c.addresses = o.virtual(object.Spec.Addresses)
+		for _, address := range object.Status.Addresses { // those that istiod gave
+			c.addresses = append(c.addresses, o.virtual([]string{address.Value})...)
+		}
 		name, named := serviceOf(object)
 		return c, !(named && ours(object) && slices.Contains(o.options.Sources, name.Source))
 	case *corev1.Service:
 		c.kind, c.hosts = "Service", []string{c.name, c.name + "." + c.namespace}
+		c.addresses = o.virtual(object.Spec.ClusterIPs)
 		return c, true
 	default:
 		return c, false
 	}
+}
+
+// virtual returns those of addresses, and of ranges of them, that are within the ranges of virtual addresses.
+func (o *Output) virtual(texts []string) (within []netip.Prefix) {
+	for _, text := range texts {
+		prefix, err := netip.ParsePrefix(text)
+		if address, isAddress := netip.ParseAddr(text); isAddress == nil {
+			prefix, err = netip.PrefixFrom(address, address.BitLen()), nil
+		}
+		ranges := o.options.Addresses
+		if err == nil && (ranges.IPv4.Overlaps(prefix) || ranges.IPv6.Overlaps(prefix)) {
+			within = append(within, prefix.Masked())
+		}
+	}
+	return within
+}
+
+// clashes tells whether there is a namespace that sees the addresses of both, whoever has what host.
+func (c claim) clashes(objects []mesh.Object) bool {
+	theirs, ours := sight{c.namespace, c.exportTo}, sight{objects[0].Namespace, objects[0].Spec.(*networking.ServiceEntry).ExportTo}
+	if c.kind == "Service" {
+		theirs.exportTo = nil
+	}
+	return theirs.meets(ours) || theirs.by(c.namespace) && ours.by(c.namespace)
+}
+
+// has tells whether an object has a single address, not a range that it is in.
+func (c claim) has(address netip.Addr) bool {
+	return slices.Contains(c.addresses, netip.PrefixFrom(address, address.BitLen()))
 }
 
 // concerns tells whether a claim on a host is of some caller's concern who would see a ServiceEntry of ours: who sees

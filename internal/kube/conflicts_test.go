@@ -3,10 +3,13 @@ package kube
 import (
 	"context"
 	"fmt"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	networking "istio.io/api/networking/v1alpha3"
 	networkingv1 "istio.io/client-go/pkg/apis/networking/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -41,6 +44,16 @@ func TestHostsOfOthers(t *testing.T) {
 	r.waitReady(t)
 	standing := hosts(t, c, ns)
 	eventually(t, []string{"free.service.consul free", "short.service.consul", "web.service.consul"}, standing)
+	told, count := r.Conflicts()
+	want := []Conflict{
+		{Service: "gone.consul", Host: "gone", Of: "ServiceEntry conflict-theirs/whole", Outcome: "left"},
+		{Service: "gone.consul", Host: "gone.service.consul", Of: "ServiceEntry conflict-theirs/whole", Outcome: "left"},
+		{Service: "short.consul", Host: "short", Of: "Service conflict-theirs/short", Outcome: "left"},
+		{Service: "web.consul", Host: "web", Of: "ServiceEntry conflict-theirs/half", Outcome: "left"},
+	}
+	if diff := cmp.Diff(want, told, cmpopts.EquateComparable(netip.Addr{})); diff != "" || count != 4 {
+		t.Errorf("%d conflicts (-want +got):\n%s", count, diff)
+	}
 	if writes := r.writes(t)["apply"]; writes != 6 {
 		t.Errorf("%d writes", writes)
 	}
@@ -128,29 +141,6 @@ func entryOf(namespace, name string, exportTo []string, hosts ...string) *networ
 		Hosts: hosts, ExportTo: exportTo, Resolution: networking.ServiceEntry_STATIC,
 		Ports: []*networking.ServicePort{{Number: 80, Name: "http", Protocol: "HTTP"}},
 	}}
-}
-
-func makeNamespace(t *testing.T, c client.Client, name string) {
-	t.Helper()
-	create(t, c, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}})
-}
-
-func create(t *testing.T, c client.Client, objects ...client.Object) {
-	t.Helper()
-	for _, object := range objects {
-		if err := c.Create(t.Context(), object); err != nil {
-			t.Fatal(err)
-		}
-	}
-}
-
-func remove(t *testing.T, c client.Client, objects ...client.Object) {
-	t.Helper()
-	for _, object := range objects {
-		if err := c.Delete(t.Context(), object); err != nil {
-			t.Fatal(err)
-		}
-	}
 }
 
 // hosts shows those of each ServiceEntry.

@@ -91,9 +91,11 @@ func objectHandler[T client.Object](o *Output) handler.TypedFuncs[T, mesh.Name] 
 	return handler.TypedFuncs[T, mesh.Name]{
 		CreateFunc: func(ctx context.Context, e event.TypedCreateEvent[T], q workqueue.TypedRateLimitingInterface[mesh.Name]) {
 			add(ctx, e.Object, q)
+			o.follow(e.Object)
 		},
 		UpdateFunc: func(ctx context.Context, e event.TypedUpdateEvent[T], q workqueue.TypedRateLimitingInterface[mesh.Name]) {
 			add(ctx, e.ObjectNew, q)
+			o.follow(e.ObjectNew)
 		},
 		DeleteFunc: func(ctx context.Context, e event.TypedDeleteEvent[T], q workqueue.TypedRateLimitingInterface[mesh.Name]) {
 			o.ledger.forget(e.Object)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"maps"
+	"net/netip"
 	"slices"
 	"time"
 
@@ -14,10 +15,12 @@ import (
 	"github.com/isthmus-mesh/isthmus/internal/mesh"
 )
 
-// dispute is a host that a service of ours and somebody else's object would have.
+// dispute is a host, or a virtual address, that a service of ours and somebody else's object would have.
 type dispute struct {
-	host  string
-	claim string
+	host string
+	// address is set in place of a host.
+	address netip.Addr
+	claim   string
 	// lost says that it is left to the other one.
 	lost bool
 }
@@ -30,6 +33,7 @@ type dispute struct {
 func (w *writer) yield(objects []mesh.Object) []mesh.Object {
 	if len(objects) == 0 {
 		w.neighbours.want(w.name, nil)
+		w.occupied.give(w.name, nil)
 		w.disputed(w.name, nil)
 		return nil
 	}
@@ -46,15 +50,20 @@ func (w *writer) yield(objects []mesh.Object) []mesh.Object {
 			}
 		}
 	}
-	w.disputed(w.name, disputes)
+	w.disputed(w.name, append(disputes, w.clashes(objects)...))
 	return without(objects, lost)
 }
 
 // had tells whether a ServiceEntry of ours that has the host was there before.
 func (w *writer) had(host string, since time.Time) bool {
+	return w.stood(since, func(entry *networkingv1.ServiceEntry) bool { return slices.Contains(entry.Spec.Hosts, host) })
+}
+
+// stood tells whether such a ServiceEntry of ours was there before.
+func (w *writer) stood(since time.Time, such func(*networkingv1.ServiceEntry) bool) bool {
 	for _, object := range w.standing {
 		entry, ok := object.(*networkingv1.ServiceEntry)
-		if ok && ours(entry) && slices.Contains(entry.Spec.Hosts, host) && entry.CreationTimestamp.Time.Before(since) {
+		if ok && ours(entry) && entry.CreationTimestamp.Time.Before(since) && such(entry) {
 			return true
 		}
 	}
@@ -88,9 +97,12 @@ func (o *Output) disputed(name mesh.Name, now []dispute) {
 	}
 	o.neighbours.mu.Unlock()
 	for _, d := range now {
-		o.metrics.conflicts.WithLabelValues(d.outcome()).Inc()
+		o.metrics.disputed(d, 1)
 		switch {
 		case slices.Contains(before, d):
+		case d.address.IsValid():
+			o.log.Warn("somebody else has a virtual address that a service has; connections to it may reach either",
+				"service", name, "address", d.address, "of", d.claim)
 		case d.lost:
 			o.log.Warn("a host is somebody else's, who had it first; it is left out until it is free", "service", name, "host", d.host, "of", d.claim)
 		default:
@@ -98,11 +110,20 @@ func (o *Output) disputed(name mesh.Name, now []dispute) {
 		}
 	}
 	for _, d := range before {
-		o.metrics.conflicts.WithLabelValues(d.outcome()).Dec()
-		if !slices.ContainsFunc(now, func(n dispute) bool { return n.host == d.host && n.claim == d.claim }) {
+		o.metrics.disputed(d, -1)
+		switch {
+		case slices.ContainsFunc(now, d.same):
+		case d.address.IsValid():
+			o.log.Info("a virtual address is no longer in dispute", "service", name, "address", d.address, "of", d.claim)
+		default:
 			o.log.Info("a host is no longer in dispute", "service", name, "host", d.host, "of", d.claim)
 		}
 	}
+}
+
+// same tells whether two are about the same, however they end.
+func (d dispute) same(other dispute) bool {
+	return d.host == other.host && d.address == other.address && d.claim == other.claim
 }
 
 func (d dispute) outcome() string {

@@ -124,3 +124,26 @@ func finalizeNamespace(t *testing.T, c client.Client, name string) {
 		t.Fatal(err)
 	}
 }
+
+func makeNamespace(t *testing.T, c client.Client, name string) {
+	t.Helper()
+	create(t, c, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}})
+}
+
+func create(t *testing.T, c client.Client, objects ...client.Object) {
+	t.Helper()
+	for _, object := range objects {
+		if err := c.Create(t.Context(), object); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func remove(t *testing.T, c client.Client, objects ...client.Object) {
+	t.Helper()
+	for _, object := range objects {
+		if err := c.Delete(t.Context(), object); err != nil {
+			t.Fatal(err)
+		}
+	}
+}

@@ -82,6 +82,7 @@ func (o *Output) newElector() (*leaderelection.LeaderElector, error) {
 					o.log.Info("no longer leading", "lease", election.Name)
 				}
 				o.metrics.leader.Set(0)
+				o.forgetDisputes()
 			},
 		},
 	})
@@ -91,6 +92,7 @@ func (o *Output) newElector() (*leaderelection.LeaderElector, error) {
 func (o *Output) startTerm(ctx context.Context) {
 	o.ledger.clear()
 	o.quarrels.clear()
+	o.takeOver(ctx)
 	o.term.Store(&ctx)
 	o.metrics.leader.Set(1)
 	o.memory.wake.Ring()

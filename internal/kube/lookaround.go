@@ -113,9 +113,13 @@ func (o *Output) claimed(object any, gone bool) {
 	}
 	c, foreign := o.claimOf(known)
 	if gone || !foreign {
-		c.hosts = nil
+		c.hosts, c.addresses = nil, nil
 	}
-	for _, name := range o.neighbours.put(c) {
+	concerned, changed := o.occupied.put(c)
+	if changed {
+		o.tellOthers()
+	}
+	for _, name := range append(concerned, o.neighbours.put(c)...) {
 		o.Notify(name)
 	}
 }
@@ -125,12 +129,14 @@ func keepClaim(object any) (any, error) {
 	marked, err := keepOwnMark(object)
 	switch object := marked.(type) {
 	case *networkingv1.ServiceEntry:
-		hosts, exportTo := object.Spec.Hosts, object.Spec.ExportTo
+		hosts, addresses, given, exportTo := object.Spec.Hosts, object.Spec.Addresses, object.Status.Addresses, object.Spec.ExportTo
 		object.Spec.Reset()
 		object.Status.Reset()
-		object.Labels, object.Annotations, object.Spec.Hosts, object.Spec.ExportTo = nil, nil, hosts, exportTo
+		object.Labels, object.Annotations = nil, nil
+		object.Spec.Hosts, object.Spec.Addresses, object.Status.Addresses, object.Spec.ExportTo = hosts, addresses, given, exportTo
 	case *corev1.Service:
-		object.Labels, object.Annotations, object.Spec, object.Status = nil, nil, corev1.ServiceSpec{}, corev1.ServiceStatus{}
+		addresses := object.Spec.ClusterIPs
+		object.Labels, object.Annotations, object.Spec, object.Status = nil, nil, corev1.ServiceSpec{ClusterIPs: addresses}, corev1.ServiceStatus{}
 	}
 	return marked, err
 }

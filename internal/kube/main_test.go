@@ -119,6 +119,8 @@ func (b *board) Complete() bool {
 	return b.complete
 }
 
+func (b *board) Recalled() bool { return b.Complete() }
+
 func (b *board) Written(mesh.Name, uint64) time.Time { return time.Time{} }
 
 // set says what a service is from now on: instances by their ID and version. The ID may begin with the source that

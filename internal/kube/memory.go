@@ -63,8 +63,8 @@ func (o *Output) recall(ctx context.Context) (bridge.Recollection, error) {
 	if err != nil {
 		return bridge.Recollection{}, err
 	}
-	var r bridge.Recollection
 	byName := map[mesh.Name][]mesh.Object{}
+	r := bridge.Recollection{Standing: byName}
 	for _, object := range standing {
 		name, ok := serviceOf(object)
 		if !ok || !ours(object) {
@@ -78,7 +78,7 @@ func (o *Output) recall(ctx context.Context) (bridge.Recollection, error) {
 			r.Changed = at
 		}
 	}
-	r.Addresses = map[mesh.Name][]netip.Addr{}
+	r.Addresses, r.Others = map[mesh.Name][]netip.Addr{}, o.occupied.all()
 	for name, objects := range byName {
 		if addresses := mesh.AddressesOf(objects); len(addresses) > 0 {
 			r.Addresses[name] = addresses
@@ -107,7 +107,8 @@ const (
 )
 
 // Run implements bridge.Memory.
-func (m *Memory) Run(ctx context.Context, release func(source string)) error {
+func (m *Memory) Run(ctx context.Context, listener bridge.Listener) error {
+	m.output.listen(listener)
 	select {
 	case <-m.output.read:
 	case <-ctx.Done():
@@ -119,7 +120,7 @@ func (m *Memory) Run(ctx context.Context, release func(source string)) error {
 			return nil
 		case <-m.wake:
 		}
-		err := m.keep(ctx, release)
+		err := m.keep(ctx, listener.Release)
 		if ctx.Err() != nil {
 			return nil
 		}

@@ -31,12 +31,7 @@ func startMemory(t *testing.T, b *board, change func(*Options)) *remembering {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() {
-		done <- r.Memory().Run(ctx, func(source string) {
-			r.mu.Lock()
-			r.released = append(r.released, source)
-			r.mu.Unlock()
-			r.Memory().Remember(bridge.Change{Holds: map[string]guard.Hold{}})
-		})
+		done <- r.Memory().Run(ctx, r)
 	}()
 	t.Cleanup(func() {
 		cancel()
@@ -45,6 +40,21 @@ func startMemory(t *testing.T, b *board, change func(*Options)) *remembering {
 		}
 	})
 	return r
+}
+
+// Release implements bridge.Listener.
+func (r *remembering) Release(source string) {
+	r.mu.Lock()
+	r.released = append(r.released, source)
+	r.mu.Unlock()
+	r.Memory().Remember(bridge.Change{Holds: map[string]guard.Hold{}})
+}
+
+// Heed implements bridge.Listener.
+func (r *remembering) Heed(bridge.AddressNews) <-chan struct{} {
+	taken := make(chan struct{})
+	close(taken)
+	return taken
 }
 
 func (r *remembering) releases() []string {

@@ -13,6 +13,7 @@ type Metrics struct {
 	propagation prometheus.Histogram
 	leader      prometheus.Gauge
 	conflicts   *prometheus.GaugeVec
+	clashes     prometheus.Gauge
 	unanswered  prometheus.Gauge
 	unwritten   *prometheus.GaugeVec
 	rewrites    prometheus.Counter
@@ -38,6 +39,10 @@ func NewMetrics(registerer prometheus.Registerer) *Metrics {
 			Name: "isthmus_kubernetes_host_conflicts",
 			Help: "Hosts that a service and somebody else's ServiceEntry or Service would have, by outcome: left to who had it first, or kept.",
 		}, []string{"outcome"}),
+		clashes: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "isthmus_kubernetes_address_conflicts",
+			Help: "Virtual addresses that a service has and somebody else's object too, alone or in a range.",
+		}),
 		unanswered: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "isthmus_kubernetes_unanswered", Help: "1 while the API server does not answer writes, else 0.",
 		}),
@@ -54,8 +59,17 @@ func NewMetrics(registerer prometheus.Registerer) *Metrics {
 			Help: "Failures to list or watch what stands in the mesh, by reason. Each is tried again.",
 		}, []string{"reason"}),
 	}
-	registerer.MustRegister(m.writes, m.propagation, m.leader, m.conflicts, m.unanswered, m.unwritten, m.rewrites, m.watchErrors)
+	registerer.MustRegister(m.writes, m.propagation, m.leader, m.conflicts, m.clashes, m.unanswered, m.unwritten, m.rewrites, m.watchErrors)
 	return m
+}
+
+// disputed counts a dispute that began or, with -1, ended.
+func (m *Metrics) disputed(d dispute, by float64) {
+	if d.address.IsValid() {
+		m.clashes.Add(by)
+		return
+	}
+	m.conflicts.WithLabelValues(d.outcome()).Add(by)
 }
 
 // wrote counts a write.

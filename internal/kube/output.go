@@ -23,6 +23,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/isthmus-mesh/isthmus/internal/address"
 	"github.com/isthmus-mesh/isthmus/internal/bridge"
 	"github.com/isthmus-mesh/isthmus/internal/mesh"
 )
@@ -45,6 +46,8 @@ type Options struct {
 	Writers int
 	// Grace is how long the ServiceEntry of a service that left stays, without endpoints.
 	Grace time.Duration
+	// Addresses are the ranges of the virtual addresses.
+	Addresses address.Options
 	// Holds is the ConfigMap that says which removals are held.
 	Holds client.ObjectKey
 	// Election is how replicas agree which of them writes; nil where there is only one.
@@ -74,6 +77,9 @@ type Output struct {
 	seesEntries, seesServices bool
 	handled                   []toolscache.InformerSynced
 	neighbours                neighbours
+	occupied                  occupied
+	// listener is told of virtual addresses; nil before it listens.
+	listener atomic.Pointer[bridge.Listener]
 	// reading keeps readClaim's order.
 	reading sync.Mutex
 	// rules says that DestinationRules are watched.
@@ -116,7 +122,7 @@ func New(options Options) (*Output, error) {
 	}
 	o := &Output{
 		options: options, log: options.Log, metrics: options.Metrics, http: httpClient,
-		read: make(chan struct{}), neighbours: newNeighbours(),
+		read: make(chan struct{}), neighbours: newNeighbours(), occupied: newOccupied(),
 		held: map[mesh.Name]string{}, crowd: map[string]int{}, departed: map[mesh.Name]time.Time{},
 		links:    links{log: options.Log, metrics: options.Metrics},
 		quarrels: quarrels{log: options.Log, rewrites: options.Metrics.rewrites},

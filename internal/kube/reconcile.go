@@ -40,6 +40,11 @@ func (o *Output) Reconcile(ctx context.Context, name mesh.Name) (reconcile.Resul
 		return o.failed(name, err)
 	}
 	w := writer{Output: o, name: name, standing: standing, waiting: desired.Waiting}
+	if w.vacate(ctx, desired.Objects) {
+		if desired = o.state.Desired(name); !desired.Known {
+			return reconcile.Result{}, nil
+		}
+	}
 	var wait time.Duration
 	switch wanted := w.yield(desired.Objects); {
 	case len(wanted) > 0:

@@ -72,6 +72,8 @@ func (s *script) Names() []mesh.Name {
 	return names
 }
 
+func (s *script) Recalled() bool { return s.Complete() }
+
 func (s *script) Complete() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()

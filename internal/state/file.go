@@ -144,7 +144,7 @@ func (f *File) Remember(change bridge.Change) {
 }
 
 // Run implements bridge.Memory.
-func (f *File) Run(ctx context.Context, release func(source string)) error {
+func (f *File) Run(ctx context.Context, listener bridge.Listener) error {
 	defer f.Close()
 	look := time.NewTicker(time.Second)
 	defer look.Stop()
@@ -155,7 +155,7 @@ func (f *File) Run(ctx context.Context, release func(source string)) error {
 			return nil
 		case <-look.C:
 			for _, source := range f.takeRequests() {
-				release(source)
+				listener.Release(source)
 			}
 		case <-f.wake:
 			pause := gather

@@ -38,6 +38,14 @@ func service(name string, ids ...string) catalog.Service {
 	return s
 }
 
+// releaser is a listener that is told of nothing but what is released.
+type releaser struct {
+	bridge.Listener
+	release func(source string)
+}
+
+func (r releaser) Release(source string) { r.release(source) }
+
 // diaryOf opens a state file and runs it until stop.
 func diaryOf(t *testing.T, path string, log *slog.Logger, release func(string)) (f *File, stop func()) {
 	t.Helper()
@@ -47,7 +55,7 @@ func diaryOf(t *testing.T, path string, log *slog.Logger, release func(string)) 
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
-	go func() { done <- f.Run(ctx, release) }()
+	go func() { done <- f.Run(ctx, releaser{release: release}) }()
 	stop = sync.OnceFunc(func() {
 		cancel()
 		if err := <-done; err != nil {

@@ -33,8 +33,8 @@ func NewAuthority(name string) (*Authority, error) {
 	return a, err
 }
 
-// Issue returns a certificate and its key, PEM each, for servers and clients on loopback. Identities are URIs, as SPIFFE
-// IDs are, that it names beside.
+// Issue returns a certificate and its key, PEM each, for servers and clients on loopback. Identities are host names, and
+// URIs as SPIFFE IDs are, that it names beside.
 func (a *Authority) Issue(identities ...string) (certificate, key []byte, err error) {
 	template := &x509.Certificate{
 		DNSNames: []string{"localhost"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
@@ -45,6 +45,10 @@ func (a *Authority) Issue(identities ...string) (certificate, key []byte, err er
 		uri, err := url.Parse(identity)
 		if err != nil {
 			return nil, nil, err
+		}
+		if uri.Scheme == "" {
+			template.DNSNames = append(template.DNSNames, identity)
+			continue
 		}
 		template.URIs = append(template.URIs, uri)
 	}

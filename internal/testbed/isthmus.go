@@ -2,6 +2,7 @@ package testbed
 
 import (
 	"context"
+	"io"
 	"os"
 	"path/filepath"
 )
@@ -56,4 +57,15 @@ func (i *Isthmus) IsReady(ctx context.Context) error { return getOK(ctx, i.Admin
 // histogram it is the number of observations. A metric that isn't there counts 0.
 func (i *Isthmus) Metric(ctx context.Context, name string, labels ...string) (float64, error) {
 	return metric(ctx, i.Admin, name, labels)
+}
+
+// Status returns what the daemon says of itself, in JSON.
+func (i *Isthmus) Status(ctx context.Context) (string, error) {
+	body, err := get(ctx, i.Admin+"/status")
+	if err != nil {
+		return "", err
+	}
+	defer body.Close()
+	content, err := io.ReadAll(body)
+	return string(content), err
 }

@@ -171,6 +171,11 @@ func (p *Pod) write(name, content string) error {
 	return os.WriteFile(filepath.Join(p.dir, name), []byte(content), 0o644)
 }
 
+// AddFile puts a file where the pod's programs can read it, and returns its path there.
+func (p *Pod) AddFile(name string, content []byte) (path string, err error) {
+	return filepath.Join(p.dir, name), p.write(name, string(content))
+}
+
 // Command returns a command that runs in the pod, with an environment that says nothing.
 func (p *Pod) Command(ctx context.Context, name string, args ...string) *exec.Cmd {
 	line := append(p.Enter(), append([]string{name}, args...)...)

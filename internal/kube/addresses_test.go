@@ -1,0 +1,221 @@
+package kube
+
+import (
+	"context"
+	"log/slog"
+	"net/netip"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	networkingv1 "istio.io/client-go/pkg/apis/networking/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/isthmus-mesh/isthmus/internal/address"
+	"github.com/isthmus-mesh/isthmus/internal/bridge"
+	"github.com/isthmus-mesh/isthmus/internal/catalog"
+	"github.com/isthmus-mesh/isthmus/internal/mesh"
+	"github.com/isthmus-mesh/isthmus/internal/testbed"
+)
+
+// registry is a bridge.Source that reports what a test tells it.
+type registry struct{ sinks chan catalog.Sink }
+
+func (r registry) Name() string { return "consul" }
+
+func (r registry) Run(ctx context.Context, sink catalog.Sink) error {
+	r.sinks <- sink
+	<-ctx.Done()
+	return nil
+}
+
+// bridged is an output behind a whole bridge.
+type bridged struct {
+	*bridge.Bridge
+	output *Output
+	sink   catalog.Sink
+	log    *testbed.Log
+	figure func(name string) float64
+	stop   func()
+}
+
+// startBridged runs a bridge with a range of virtual addresses until the test ends, or until stop.
+func startBridged(t *testing.T, namespace, prefix string, change func(*Options)) *bridged {
+	t.Helper()
+	figures, log := prometheus.NewRegistry(), &testbed.Log{}
+	logger := slog.New(slog.NewTextHandler(log, nil))
+	ranges := address.Options{IPv4: netip.MustParsePrefix(prefix), Keep: time.Hour}
+	placement := mesh.Placement{Base: namespace}
+	options := Options{
+		REST: apiServer(t).REST, Placement: placement, Writers: 4, Addresses: ranges, Sources: []string{"consul"},
+		Holds: client.ObjectKey{Namespace: namespace, Name: "isthmus-consul"}, Log: logger, Metrics: NewMetrics(figures),
+	}
+	if change != nil {
+		change(&options)
+	}
+	output, err := New(options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	source := registry{make(chan catalog.Sink, 1)}
+	b := bridge.New(bridge.Options{
+		Rules: bridge.Rules{Mesh: newBoard(namespace).options}, Addresses: ranges, Memory: output.Memory(),
+		Log: logger, Metrics: bridge.NewMetrics(figures),
+	}, []bridge.Source{source}, []bridge.Output{output})
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- b.Run(ctx) }()
+	stop := sync.OnceFunc(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+		output.http.CloseIdleConnections()
+	})
+	t.Cleanup(func() {
+		stop()
+		if t.Failed() {
+			t.Logf("log:\n%s", log)
+		}
+	})
+	figure := func(name string) float64 {
+		families, err := figures.Gather()
+		if err != nil {
+			t.Error(err)
+		}
+		for _, family := range families {
+			if family.GetName() == name {
+				return family.GetMetric()[0].GetGauge().GetValue()
+			}
+		}
+		return 0
+	}
+	return &bridged{Bridge: b, output: output, sink: <-source.sinks, log: log, figure: figure, stop: stop}
+}
+
+// report says that services have one instance each.
+func (b *bridged) report(names ...string) {
+	for _, name := range names {
+		b.sink.Update(catalog.Service{Key: catalog.Key{Source: "consul", Name: name}, Datacenter: "dc1", Instances: []catalog.Instance{{
+			ID:      catalog.InstanceID{Datacenter: "dc1", Node: "n1", ServiceID: name},
+			Address: "10.0.0.1", Port: 8080, Health: catalog.Passing, Weights: catalog.Weights{Passing: 1, Warning: 1},
+		}}}, time.Now())
+	}
+}
+
+// given returns which address each ServiceEntry in a namespace has.
+func given(t *testing.T, c client.Client, namespace string) map[string]string {
+	t.Helper()
+	var list networkingv1.ServiceEntryList
+	if err := c.List(t.Context(), &list, client.InNamespace(namespace)); err != nil {
+		t.Fatal(err)
+	}
+	all := map[string]string{}
+	for _, entry := range list.Items {
+		all[entry.Name] = strings.Join(entry.Spec.Addresses, " ")
+	}
+	return all
+}
+
+// awaitGiven waits until so many services stand, and returns their addresses.
+func awaitGiven(t *testing.T, c client.Client, namespace string, count int) map[string]string {
+	t.Helper()
+	eventually(t, count, func() int { return len(given(t, c, namespace)) })
+	return given(t, c, namespace)
+}
+
+func addressed(namespace, name string, addresses ...string) *networkingv1.ServiceEntry {
+	entry := entryOf(namespace, name, nil, name+".example.com")
+	entry.Spec.Addresses = addresses
+	return entry
+}
+
+// TestAddressesOfOthers holds that a virtual address that somebody else's object has is given to no service; that who
+// has an address keeps it when somebody else takes it later, and gets another where istiod would prefer the other one;
+// and that all other services keep theirs.
+func TestAddressesOfOthers(t *testing.T) {
+	const ns, theirs = "address-ours", "address-theirs"
+	c := newClient(t)
+	makeNamespace(t, c, theirs)
+	first := startBridged(t, ns, "10.77.0.0/28", nil) // to learn who would have what
+	names := []string{"a", "b", "c", "d"}
+	first.report(names...)
+	first.sink.Synced("consul")
+	free := awaitGiven(t, c, ns, 4)
+	first.stop()
+	remove(t, c, &networkingv1.ServiceEntry{ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: "a.consul"}},
+		&networkingv1.ServiceEntry{ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: "b.consul"}})
+
+	// Somebody else has a's and b's first choice.
+	old, wide := addressed(theirs, "old", free["a.consul"]), addressed(theirs, "wide", free["b.consul"]+"/32", "192.0.2.0/24")
+	late := addressed(theirs, "late", "192.0.2.2")
+	create(t, c, old, wide, late)
+	b := startBridged(t, ns, "10.77.0.0/28", nil)
+	b.report(names...)
+	b.sink.Synced("consul")
+	now := awaitGiven(t, c, ns, 4)
+	for _, name := range []string{"a.consul", "b.consul"} {
+		if now[name] == free[name] || now[name] == "" {
+			t.Errorf("%s has %q, which is somebody else's", name, now[name])
+		}
+	}
+	if now["c.consul"] != free["c.consul"] || now["d.consul"] != free["d.consul"] {
+		t.Errorf("others moved: %v, were %v", now, free)
+	}
+	if avoided := b.figure("isthmus_virtual_addresses_avoided"); avoided != 2 {
+		t.Errorf("%v addresses are avoided", avoided)
+	}
+	if told := strings.Count(b.log.String(), "somebody else's objects have virtual addresses of the range"); told != 1 {
+		t.Errorf("the log says it %d times", told)
+	}
+
+	// A newcomer takes nothing away. It is told of, until it goes.
+	newer(t, c, ns)
+	newcomer := addressed(theirs, "newcomer", now["c.consul"])
+	create(t, c, newcomer)
+	eventually(t, 1, func() float64 { return b.figure("isthmus_kubernetes_address_conflicts") })
+	eventually(t, true, func() bool {
+		return strings.Contains(b.log.String(), "address="+now["c.consul"]+` of="ServiceEntry address-theirs/newcomer"`)
+	})
+	if told, _ := b.output.Conflicts(); len(told) != 1 || told[0].Address.String() != now["c.consul"] || told[0].Outcome != "kept" {
+		t.Errorf("conflicts %v", told)
+	}
+	b.report("e")
+	if after := awaitGiven(t, c, ns, 5); after["c.consul"] != now["c.consul"] || after["e.consul"] == "" {
+		t.Errorf("a newcomer changed %v to %v", now, after)
+	}
+	remove(t, c, newcomer)
+	eventually(t, 0, func() float64 { return b.figure("isthmus_kubernetes_address_conflicts") })
+
+	// An object that is older than ours, and is changed to have our address, gets its connections: so ours moves.
+	late.Spec.Addresses = []string{now["b.consul"]}
+	if err := c.Update(t.Context(), late); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, true, func() bool {
+		moved := given(t, c, ns)["b.consul"]
+		return moved != now["b.consul"] && moved != ""
+	})
+	after := given(t, c, ns)
+	seen := map[string]bool{}
+	for name, address := range after {
+		if had := now[name]; had != "" && name != "b.consul" && had != address || seen[address] || address == free["a.consul"] {
+			t.Errorf("%s has %s, had %s", name, address, had)
+		}
+		seen[address] = true
+	}
+	b.stop()
+	again := startBridged(t, ns, "10.77.0.0/28", nil)
+	again.report(append(names, "e")...)
+	again.sink.Synced("consul")
+	eventually(t, true, again.Complete)
+	eventually(t, nil, again.output.Ready)
+	for name, address := range given(t, c, ns) {
+		if after[name] != address {
+			t.Errorf("a restart moved %s from %s to %s", name, after[name], address)
+		}
+	}
+}

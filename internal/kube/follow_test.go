@@ -1,0 +1,105 @@
+package kube
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	networkingv1 "istio.io/client-go/pkg/apis/networking/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/isthmus-mesh/isthmus/internal/mesh"
+)
+
+// desired returns which address each service is to have, by its ServiceEntry.
+func (b *bridged) desired() map[string]string {
+	all := map[string]string{}
+	for _, name := range b.Names() {
+		var texts []string
+		for _, address := range mesh.AddressesOf(b.Desired(name).Objects) {
+			texts = append(texts, address.String())
+		}
+		all[name.ServiceEntry()] = strings.Join(texts, " ")
+	}
+	return all
+}
+
+// versions returns which version each ServiceEntry in a namespace has.
+func versions(t *testing.T, c client.Client, namespace string) map[string]string {
+	t.Helper()
+	var list networkingv1.ServiceEntryList
+	if err := c.List(t.Context(), &list, client.InNamespace(namespace)); err != nil {
+		t.Fatal(err)
+	}
+	all := map[string]string{}
+	for _, entry := range list.Items {
+		all[entry.Name] = entry.ResourceVersion
+	}
+	return all
+}
+
+// TestATakeoverMovesNobody holds that a replica has the addresses that the leader gave, though it heard of services that
+// want the same ones in another order and gave them others; and that nothing is written when it takes over.
+func TestATakeoverMovesNobody(t *testing.T) {
+	t.Parallel()
+	const ns, prefix = "takeover", "10.78.0.0/28"
+	c := newClient(t)
+	elect := func(identity string) func(*Options) {
+		return func(o *Options) {
+			o.Election = &Election{
+				Namespace: ns, Name: "isthmus-consul", Identity: identity,
+				LeaseDuration: 15 * time.Second, RenewDeadline: 10 * time.Second, RetryPeriod: 200 * time.Millisecond,
+			}
+		}
+	}
+	leader := startBridged(t, ns, prefix, elect("first"))
+	eventually(t, true, func() bool { return leader.figure("isthmus_leader") == 1 })
+	standby := startBridged(t, ns, prefix, elect("second"))
+	for _, b := range []*bridged{leader, standby} {
+		b.sink.Synced("consul")
+		eventually(t, true, b.Complete)
+		eventually(t, nil, b.output.Ready)
+	}
+	var names []string
+	for n := range 13 {
+		names = append(names, fmt.Sprint("s", n))
+	}
+	for n, name := range slices.Backward(names) { // the standby first, so that it gives what the leader gives to others
+		standby.report(name)
+		eventually(t, len(names)-n, func() int { return len(standby.desired()) })
+	}
+	own := standby.desired()
+	for n, name := range names {
+		leader.report(name)
+		eventually(t, n+1, func() int { return len(leader.desired()) })
+	}
+	stand := awaitGiven(t, c, ns, len(names))
+	differ := 0
+	for name, address := range stand {
+		if own[name] != address {
+			differ++
+		}
+	}
+	if differ == 0 {
+		t.Fatal("both gave the same: nothing is tested")
+	}
+	eventually(t, stand, standby.desired)
+
+	before := versions(t, c, ns)
+	leader.stop()
+	eventually(t, true, func() bool { return standby.figure("isthmus_leader") == 1 })
+	standby.report("late")
+	after := awaitGiven(t, c, ns, len(names)+1)
+	if after["late.consul"] == "" {
+		t.Error("the newcomer has no address")
+	}
+	delete(after, "late.consul")
+	now := versions(t, c, ns)
+	for name, version := range before {
+		if stand[name] != after[name] || now[name] != version {
+			t.Errorf("%s has %s, had %s; it was written: %v", name, after[name], stand[name], now[name] != version)
+		}
+	}
+}
