@@ -17,6 +17,7 @@ import (
 	ctrllog "sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/isthmus-mesh/isthmus/internal/testbed"
+	"github.com/isthmus-mesh/isthmus/internal/testbed/faults"
 )
 
 const namespace = "consul-services"
@@ -55,9 +56,7 @@ func TestMain(m *testing.M) {
 	shared.world.run.Close()
 	if code == 0 {
 		shared.world.closeIdle()
-		// toxiproxy leaves a pipe of its own behind where a connection breaks while it is full.
-		pipe := goleak.IgnoreAnyFunction("github.com/Shopify/toxiproxy/v2/toxics.(*NoopToxic).Pipe")
-		if err := goleak.Find(pipe); err != nil {
+		if err := goleak.Find(faults.Leftovers()...); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			code = 1
 		}

@@ -24,6 +24,7 @@ import (
 	"github.com/isthmus-mesh/isthmus/internal/catalog"
 	"github.com/isthmus-mesh/isthmus/internal/mesh"
 	"github.com/isthmus-mesh/isthmus/internal/testbed"
+	"github.com/isthmus-mesh/isthmus/internal/testbed/faults"
 )
 
 // shared is the API server of all tests of the package; each test has a namespace of its own.
@@ -53,9 +54,7 @@ func TestMain(m *testing.M) {
 		if shared.kube != nil {
 			shared.kube.CloseIdle()
 		}
-		// toxiproxy leaves a pipe of its own behind where a connection breaks while it is full.
-		pipe := goleak.IgnoreAnyFunction("github.com/Shopify/toxiproxy/v2/toxics.(*NoopToxic).Pipe")
-		if err := goleak.Find(pipe); err != nil {
+		if err := goleak.Find(faults.Leftovers()...); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			code = 1
 		}
