@@ -6,6 +6,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -107,7 +108,17 @@ func (r *Report) put(row Row) {
 		return
 	}
 	r.Rows = append(r.Rows, row)
-	slices.SortStableFunc(r.Rows, func(a, b Row) int { return cmp.Compare(a.Line, b.Line) })
+	slices.SortStableFunc(r.Rows, func(a, b Row) int {
+		return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(services(a.Size), services(b.Size)))
+	})
+}
+
+// services is the number that a size begins with.
+func services(size string) (n int) {
+	if _, err := fmt.Sscan(strings.Split(size, "x")[0], &n); err != nil {
+		return 0
+	}
+	return n
 }
 
 // read returns an earlier report; an empty one where there is none.
