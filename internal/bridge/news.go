@@ -56,10 +56,11 @@ func (b *Bridge) avoid(others []netip.Prefix) {
 	before := b.avoided
 	b.avoided = others
 	b.metrics.avoided.Set(float64(len(others)))
-	whole := b.addresses.Avoid(others)
-	if len(whole) > 0 && !slices.Equal(others, before) {
-		b.log.Warn("somebody else's objects have a whole range of virtual addresses, so that it can't be avoided: choose another in virtualAddresses",
-			"addresses", whole[0])
+	for _, whole := range b.addresses.Avoid(others) {
+		if !slices.Contains(before, whole) {
+			b.log.Warn("somebody else's objects have a whole range of virtual addresses, so that it can't be avoided: choose another in virtualAddresses",
+				"addresses", whole)
+		}
 	}
 	switch {
 	case len(before) == 0 && len(others) > 0:
@@ -67,9 +68,7 @@ func (b *Bridge) avoid(others []netip.Prefix) {
 	case len(others) == 0 && len(before) > 0:
 		b.log.Info("no object of anybody else has virtual addresses of the range any more")
 	}
-	if slices.ContainsFunc(before, func(p netip.Prefix) bool { return !slices.Contains(others, p) }) {
-		b.freed = true
-	}
+	b.freed = b.freed || len(before) > 0
 }
 
 // adopt takes over what another replica gave. What a service can't have yet, because another one still has it, is tried

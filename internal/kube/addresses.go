@@ -71,7 +71,7 @@ func (c *occupied) put(now claim) (concerned []mesh.Name, changed bool) {
 func (c *occupied) all() []netip.Prefix {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return slices.SortedFunc(maps.Keys(c.at), func(a, b netip.Prefix) int { return a.Addr().Compare(b.Addr()) })
+	return slices.SortedFunc(maps.Keys(c.at), netip.Prefix.Compare)
 }
 
 // give notes which addresses a service is to have, and returns what others say of each.

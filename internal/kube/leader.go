@@ -92,7 +92,9 @@ func (o *Output) newElector() (*leaderelection.LeaderElector, error) {
 func (o *Output) startTerm(ctx context.Context) {
 	o.ledger.clear()
 	o.quarrels.clear()
-	o.takeOver(ctx)
+	if o.takeOver(ctx); ctx.Err() != nil {
+		return // the term is over already
+	}
 	o.term.Store(&ctx)
 	o.metrics.leader.Set(1)
 	o.memory.wake.Ring()
