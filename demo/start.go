@@ -157,7 +157,7 @@ func (s *story) places() (hosts [2]string, ports [2]int, err error) {
 	}
 	for i := range ports {
 		hosts[i] = "127.0.0.1"
-		if ports[i], err = s.run.FreePort(); err != nil {
+		if ports[i], err = testbed.FreePort(); err != nil {
 			return hosts, ports, err
 		}
 	}

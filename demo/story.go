@@ -45,7 +45,7 @@ func newStory(dir, output string) (*story, error) {
 	case "", "kube":
 		return s, nil
 	case "xds":
-		port, err := s.run.FreePort()
+		port, err := testbed.FreePort()
 		s.xds = fmt.Sprint("127.0.0.1:", port)
 		return s, err
 	default:

@@ -34,7 +34,7 @@ func startBenchCatalog(t *testing.T, run *testbed.Run, size benchSize) *benchCat
 	if c.folder, err = run.Folder("bench"); err != nil {
 		t.Fatal(err)
 	}
-	port, err := run.FreePort()
+	port, err := testbed.FreePort()
 	if err != nil {
 		t.Fatal(err)
 	}

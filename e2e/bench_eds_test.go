@@ -15,7 +15,7 @@ func (b *bed) measureEDS(t *testing.T) {
 	b.running(t)
 	b.timeEDS(t, "output kube", 210, b.kube, testbed.IstiodOptions{})
 
-	port, err := b.run.FreePort()
+	port, err := testbed.FreePort()
 	if err != nil {
 		t.Fatal(err)
 	}

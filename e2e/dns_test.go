@@ -62,7 +62,7 @@ func awaitAnswer(t *testing.T, server, name string, kind uint16, want ...string)
 // startNames starts an isthmus that answers DNS, by a configuration, and returns where.
 func (w *world) startNames(t *testing.T, config string, args ...string) string {
 	t.Helper()
-	port, err := w.run.FreePort()
+	port, err := testbed.FreePort()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -86,7 +86,7 @@ func (w *world) startNames(t *testing.T, config string, args ...string) string {
 func TestDNSAnswersAsConsul(t *testing.T) {
 	testbed.Require(t, testbed.ConsulBinary, testbed.IsthmusBinary, testbed.CoreDNSBinary)
 	w := &world{run: testbed.ForTest(t)}
-	port, err := w.run.FreePort()
+	port, err := testbed.FreePort()
 	if err != nil {
 		t.Fatal(err)
 	}

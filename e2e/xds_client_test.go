@@ -40,7 +40,7 @@ func TestXDSOverTLS(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	port, err := w.run.FreePort()
+	port, err := testbed.FreePort()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -28,7 +28,7 @@ func newXDSWorld(t *testing.T, args ...string) *world {
 // startXDS starts an isthmus that serves by xDS in plain text, and returns where.
 func (w *world) startXDS(t *testing.T, args ...string) (address string) {
 	t.Helper()
-	port, err := w.run.FreePort()
+	port, err := testbed.FreePort()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -16,7 +16,7 @@ func startTLS(t *testing.T, hcl string) (*server, *api.Config) {
 	t.Helper()
 	testbed.Require(t, testbed.ConsulBinary)
 	run := testbed.ForTest(t)
-	port, err := run.FreePort()
+	port, err := testbed.FreePort()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -110,7 +110,7 @@ func TestRotatedTLS(t *testing.T) {
 	}
 	ours, theirs := newMounted(t, material(older)), newMounted(t, material(older))
 	run := testbed.ForTest(t)
-	port, err := run.FreePort()
+	port, err := testbed.FreePort()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -18,7 +18,7 @@ func consul(t *testing.T, services ...*api.AgentServiceRegistration) string {
 	t.Helper()
 	testbed.Require(t, testbed.ConsulBinary)
 	run := testbed.ForTest(t)
-	port, err := run.FreePort()
+	port, err := testbed.FreePort()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -58,7 +58,7 @@ func (r *Run) StartConsul(ctx context.Context, options ConsulOptions) (*Consul, 
 		options.Datacenter = "dc1"
 	}
 	var http, server, lan, wan int
-	if err := r.ports.fill(&http, &server, &lan, &wan); err != nil {
+	if err := fillPorts(&http, &server, &lan, &wan); err != nil {
 		return nil, err
 	}
 	args := []string{

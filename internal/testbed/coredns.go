@@ -24,7 +24,7 @@ func (r *Run) StartCoreDNS(ctx context.Context, blocks map[string]string) (*Core
 	if err != nil {
 		return nil, err
 	}
-	port, err := r.ports.free()
+	port, err := FreePort()
 	if err != nil {
 		return nil, err
 	}

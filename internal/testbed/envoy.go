@@ -66,7 +66,7 @@ func (r *Run) StartEnvoy(ctx context.Context, istiod *Istiod) (*Envoy, error) {
 // newEnvoy returns an Envoy that is to be at an address, and its configuration.
 func (r *Run) newEnvoy(istiod *Istiod, address string) (*Envoy, []byte, error) {
 	var admin, proxy, capture int
-	if err := r.ports.fill(&admin, &proxy, &capture); err != nil {
+	if err := fillPorts(&admin, &proxy, &capture); err != nil {
 		return nil, nil, err
 	}
 	config, err := bootstrap(istiod.XDS, address, admin, proxy, capture)

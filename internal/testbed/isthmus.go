@@ -25,7 +25,7 @@ func (r *Run) StartIsthmus(consul *Consul, kube *Kube, args ...string) (*Isthmus
 	if err != nil {
 		return nil, err
 	}
-	port, err := r.ports.free()
+	port, err := FreePort()
 	if err != nil {
 		return nil, err
 	}

@@ -65,7 +65,7 @@ func (r *Run) StartIstiodWith(ctx context.Context, kube *Kube, options IstiodOpt
 	}
 	i := &Istiod{}
 	var xds, web, monitoring, ctrlz int
-	if err := r.ports.fill(&xds, &web, &monitoring, &ctrlz, &i.Outbound, &i.Inbound); err != nil {
+	if err := fillPorts(&xds, &web, &monitoring, &ctrlz, &i.Outbound, &i.Inbound); err != nil {
 		return nil, err
 	}
 	// The usual 15001 and 15006 are moved, so that two runs on one machine don't clash.

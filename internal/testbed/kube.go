@@ -38,7 +38,7 @@ type Kube struct {
 // StartKube starts a real Kubernetes API with Istio's CRDs.
 func (r *Run) StartKube(ctx context.Context) (*Kube, error) {
 	var client, peer, secure int
-	if err := r.ports.fill(&client, &peer, &secure); err != nil {
+	if err := fillPorts(&client, &peer, &secure); err != nil {
 		return nil, err
 	}
 	etcd, err := r.startEtcd(client, peer)

@@ -104,7 +104,6 @@ func Require(t testing.TB, names ...string) {
 type Run struct {
 	dir       string
 	processes []*Process
-	ports     ports
 }
 
 // New returns a run whose servers keep their files in a folder.

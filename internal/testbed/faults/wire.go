@@ -4,6 +4,7 @@ package faults
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/url"
 	"strings"
 	"testing"
@@ -12,6 +13,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rs/zerolog"
 	"k8s.io/client-go/rest"
+
+	"github.com/isthmus-mesh/isthmus/internal/testbed"
 )
 
 // Wire is a TCP proxy in front of a server. TLS passes through it untouched.
@@ -23,8 +26,12 @@ type Wire struct {
 // NewWire puts a wire in front of the server at an address, HOST:PORT. It ends with the test.
 func NewWire(t testing.TB, server string) *Wire {
 	t.Helper()
+	port, err := testbed.FreePort() // it listens there again after Cut
+	if err != nil {
+		t.Fatal(err)
+	}
 	api := toxiproxy.NewServer(toxiproxy.NewMetricsContainer(prometheus.NewRegistry()), zerolog.Nop())
-	w := &Wire{t: t, proxy: toxiproxy.NewProxy(api, "wire", "127.0.0.1:0", server)}
+	w := &Wire{t: t, proxy: toxiproxy.NewProxy(api, "wire", fmt.Sprint("127.0.0.1:", port), server)}
 	w.Restore()
 	t.Cleanup(w.Cut)
 	return w
