@@ -1,7 +1,10 @@
 package e2e
 
 import (
+	"context"
+	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -23,6 +26,14 @@ func (b *bed) measureStart(t *testing.T) {
 		began := time.Now()
 		b.startIsthmus(t, w)
 		b.ready(t)
+		if w.output == "kube" { // it is ready once it knows what stands, as that is the last known good
+			eventually(t, func(context.Context) error {
+				if !strings.Contains(b.isthmus.Log(), "the first whole content is written") {
+					return errors.New("not everything is compared and written")
+				}
+				return nil
+			})
+		}
 		return time.Since(began), b.writes(t)
 	}
 	empty, writes := start(way{output: "kube"})
