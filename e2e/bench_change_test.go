@@ -19,9 +19,9 @@ func (b *bed) measureChange(t *testing.T) {
 	floor := b.startFloor(t)
 	c := changer{benchCatalog: b.catalog, consul: b.catalog.client(t)}
 	ours, bare := b.mirror(t, namespace), b.mirror(t, floor.namespace)
-	trials := 400
+	trials, halts := 400, 8
 	if quick() {
-		trials = 200
+		trials, halts = 200, 3
 	}
 	var took, least, alone, writes []time.Duration
 	change := func(name string, index, net, n int, m *mirror) time.Duration {
@@ -44,9 +44,9 @@ func (b *bed) measureChange(t *testing.T) {
 			follow(n)
 		}
 		// What isthmus does beside, like reading the list of services, slows down the floor too: now and then it doesn't.
-		if (n+1)%(trials/8) == 0 {
+		if (n+1)%(trials/halts) == 0 {
 			b.halt(t, syscall.SIGSTOP)
-			for range trials / 8 {
+			for range trials / halts {
 				alone = append(alone, change(floorService, b.services, 206, len(alone), bare))
 			}
 			b.halt(t, syscall.SIGCONT)
