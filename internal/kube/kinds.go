@@ -21,6 +21,18 @@ func (o *Output) kinds() []client.Object {
 	return kinds
 }
 
+// newObject returns an empty object of a kind.
+func newObject(kind mesh.Kind) client.Object {
+	switch kind {
+	case mesh.ServiceEntryKind:
+		return &networkingv1.ServiceEntry{}
+	case mesh.DestinationRuleKind:
+		return &networkingv1.DestinationRule{}
+	default:
+		return &networkingv1.WorkloadEntry{}
+	}
+}
+
 // needRules finds out whether DestinationRules are to be watched: where there may be some to write, or where some of
 // ours are left of a time when there were. Who may not look for these removes them by hand, as the documentation says.
 func (o *Output) needRules(ctx context.Context, namespaces []string) error {

@@ -7,7 +7,6 @@ import (
 	"reflect"
 	"time"
 
-	networkingv1 "istio.io/client-go/pkg/apis/networking/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -156,10 +155,7 @@ func (w *writer) overwrite(ctx context.Context, object *unstructured.Unstructure
 
 // live reads an object from the API server itself; nil for none.
 func (w *writer) live(ctx context.Context, at reference) (client.Object, error) {
-	var object client.Object = &networkingv1.WorkloadEntry{}
-	if at.kind == mesh.ServiceEntryKind {
-		object = &networkingv1.ServiceEntry{}
-	}
+	object := newObject(at.kind)
 	ctx, cancel := w.writing(ctx)
 	defer cancel()
 	err := w.client.Get(ctx, client.ObjectKey{Namespace: at.namespace, Name: at.name}, object)
