@@ -127,6 +127,10 @@ func (d *daemon) run(ctx context.Context) error {
 	if d.reload != nil {
 		group.Go(func() error { return d.reload.run(groupCtx) })
 	}
+	group.Go(func() error {
+		d.rest(groupCtx)
+		return nil
+	})
 	err := group.Wait()
 	if ctx.Err() != nil {
 		d.log.Info("isthmus stopped")

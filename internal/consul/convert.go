@@ -2,6 +2,7 @@ package consul
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 	"strings"
 
@@ -22,17 +23,39 @@ const (
 // out. Each instance is there once, sorted by ID. An entry's own datacenter is used where none is given: who may write
 // a node may write what he likes there (/v1/txn).
 func convert(key catalog.Key, datacenter string, entries []*api.ServiceEntry) catalog.Service {
-	service := catalog.Service{Key: key, Datacenter: datacenter}
+	service := catalog.Service{Key: key, Datacenter: datacenter, Instances: make([]catalog.Instance, 0, len(entries))}
 	for _, entry := range entries {
 		if wanted(key.Name, entry) {
-			service.Instances = append(service.Instances, instanceOf(datacenter, entry))
+			instance := instanceOf(datacenter, entry)
+			if before := len(service.Instances) - 1; before >= 0 {
+				shareWith(&instance, service.Instances[before])
+			}
+			service.Instances = append(service.Instances, instance)
 		}
 	}
-	service.Instances = unique(service.Instances)
-	if len(service.Instances) != 0 {
+	if service.Instances = unique(service.Instances); len(service.Instances) == 0 {
+		service.Instances = nil
+	} else {
 		service.Datacenter = service.Instances[0].ID.Datacenter
 	}
 	return service
+}
+
+// shareWith has an instance refer to what another says too, as those of a service mostly do: of 100,000 instances a map
+// each takes 30 MB.
+func shareWith(instance *catalog.Instance, other catalog.Instance) {
+	if maps.Equal(instance.Meta, other.Meta) {
+		instance.Meta = other.Meta
+	}
+	if maps.Equal(instance.NodeMeta, other.NodeMeta) {
+		instance.NodeMeta = other.NodeMeta
+	}
+	if slices.Equal(instance.Tags, other.Tags) {
+		instance.Tags = other.Tags
+	}
+	if slices.Equal(instance.Checks, other.Checks) {
+		instance.Checks = other.Checks
+	}
 }
 
 func wanted(name string, entry *api.ServiceEntry) bool {

@@ -13,13 +13,13 @@ import (
 // service's queries then (unless they are served by streaming).
 type owners struct {
 	mu sync.Mutex
-	of map[catalog.InstanceID]string
-	// on are the instances of each node.
-	on map[string]map[catalog.InstanceID]bool
+	// on are the instances of each node, and whose they are; count is how many.
+	on    map[string]map[catalog.InstanceID]string
+	count int
 }
 
 func newOwners() *owners {
-	return &owners{of: map[catalog.InstanceID]string{}, on: map[string]map[catalog.InstanceID]bool{}}
+	return &owners{on: map[string]map[catalog.InstanceID]string{}}
 }
 
 // move notes which instances a service has now and returns the services that they were taken from.
@@ -37,13 +37,13 @@ func (o *owners) move(name string, before, after []catalog.Instance) []string {
 			delete(had, id)
 			continue
 		}
-		if old, ok := o.of[id]; ok && old != name {
+		if old, ok := o.on[id.Node][id]; ok && old != name {
 			robbed = append(robbed, old)
 		}
 		o.add(id, name)
 	}
 	for id := range had {
-		if o.of[id] == name {
+		if o.on[id.Node][id] == name {
 			o.remove(id)
 		}
 	}
@@ -51,16 +51,18 @@ func (o *owners) move(name string, before, after []catalog.Instance) []string {
 }
 
 func (o *owners) add(id catalog.InstanceID, name string) {
-	o.of[id] = name
 	if o.on[id.Node] == nil {
-		o.on[id.Node] = map[catalog.InstanceID]bool{}
+		o.on[id.Node] = map[catalog.InstanceID]string{}
 	}
-	o.on[id.Node][id] = true
+	if _, known := o.on[id.Node][id]; !known {
+		o.count++
+	}
+	o.on[id.Node][id] = name
 }
 
 func (o *owners) remove(id catalog.InstanceID) {
-	delete(o.of, id)
 	delete(o.on[id.Node], id)
+	o.count--
 	if len(o.on[id.Node]) == 0 {
 		delete(o.on, id.Node)
 	}
@@ -70,7 +72,7 @@ func (o *owners) remove(id catalog.InstanceID) {
 func (o *owners) size() int {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return len(o.of)
+	return o.count
 }
 
 // at returns the services that have an instance on the node; of this ID, where one is given.
@@ -79,9 +81,9 @@ func (o *owners) at(node, serviceID string) []string {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	var names []string
-	for id := range o.on[node] {
+	for id, name := range o.on[node] {
 		if serviceID == "" || id.ServiceID == serviceID {
-			names = append(names, o.of[id])
+			names = append(names, name)
 		}
 	}
 	slices.Sort(names)

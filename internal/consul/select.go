@@ -42,16 +42,14 @@ func (s Selection) instance(i catalog.Instance) bool {
 
 // of returns what is taken of a service. Without instances it is gone.
 func (s Selection) of(service catalog.Service) catalog.Service {
-	taken := service
-	taken.Instances = nil
-	if s.name(service.Name) {
-		for _, i := range service.Instances {
-			if s.instance(i) {
-				taken.Instances = append(taken.Instances, i)
-			}
-		}
+	refused := func(i catalog.Instance) bool { return !s.instance(i) }
+	switch {
+	case !s.name(service.Name):
+		service.Instances = nil
+	case slices.ContainsFunc(service.Instances, refused): // usually none is, and of 100,000 instances a copy takes 20 MB
+		service.Instances = slices.DeleteFunc(slices.Clone(service.Instances), refused)
 	}
-	return taken
+	return service
 }
 
 // selector hands on what is selected. It stands behind everything that judges Consul's answers, which so know whole

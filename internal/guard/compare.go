@@ -32,6 +32,9 @@ func (g *Guard) compare(now time.Time, s *service, report catalog.Service) {
 			continue
 		}
 		id := instance.ID.Fold()
+		if s.losses == nil {
+			s.losses = map[catalog.InstanceID]loss{}
+		}
 		s.losses[id] = loss{Instance: instance, at: now}
 		g.recent = append(g.recent, mark{now, s.reported.Name, id})
 	}

@@ -54,7 +54,7 @@ type service struct {
 	reported catalog.Service
 	// recalled says that reported comes from before our start.
 	recalled bool
-	// losses are the instances that went within the window, and those that are kept.
+	// losses are the instances that went within the window, and those that are kept; nil before the first.
 	losses map[catalog.InstanceID]loss
 	// gained are the times of the window at which an instance came that none went for.
 	gained []time.Time
@@ -172,7 +172,7 @@ func (g *Guard) SetOptions(options Options) []catalog.Service {
 func (g *Guard) service(key catalog.Key) *service {
 	s := g.services[key.Name]
 	if s == nil {
-		s = &service{reported: catalog.Service{Key: key}, losses: map[catalog.InstanceID]loss{}}
+		s = &service{reported: catalog.Service{Key: key}}
 		g.services[key.Name] = s
 	}
 	return s
