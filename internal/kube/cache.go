@@ -62,7 +62,7 @@ func (o *Output) newCache(ctx context.Context, namespaces []string) (cache.Cache
 	}
 	c, err := cache.New(o.options.REST, cache.Options{
 		HTTPClient: o.http, Scheme: scheme, Mapper: mapper,
-		DefaultNamespaces: watched, DefaultTransform: keepOwnMark,
+		DefaultNamespaces: watched, DefaultTransform: o.slim,
 		ByObject: map[client.Object]cache.ByObject{&corev1.ConfigMap{}: {
 			Namespaces: map[string]cache.Config{o.memory.at.Namespace: {}},
 			Field:      fields.OneTermEqualSelector("metadata.name", o.memory.at.Name),
@@ -108,21 +108,6 @@ func kindOf(object client.Object) mesh.Kind {
 	default:
 		return mesh.WorkloadEntryKind
 	}
-}
-
-// keepOwnMark drops what the cache need not hold: who manages which field fills half an object. That we applied
-// it is what stays.
-func keepOwnMark(object any) (any, error) {
-	accessor, err := meta.Accessor(object)
-	if err != nil {
-		return object, nil //nolint:nilerr // not an object: a tombstone
-	}
-	var mark []metav1.ManagedFieldsEntry
-	if entry := application(accessor.GetManagedFields()); entry != nil {
-		mark = []metav1.ManagedFieldsEntry{{Manager: entry.Manager, Operation: entry.Operation, Time: entry.Time}}
-	}
-	accessor.SetManagedFields(mark)
-	return object, nil
 }
 
 // ours tells whether isthmus wrote an object. The API server keeps that account; labels can be copied.

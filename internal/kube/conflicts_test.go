@@ -35,32 +35,35 @@ func TestHostsOfOthers(t *testing.T) {
 	makeNamespace(t, c, theirs)
 	whole, half := entryOf(theirs, "whole", nil, "gone.service.consul", "gone"), entryOf(theirs, "half", nil, "web")
 	create(t, c, whole, half, entryOf(theirs, "private", []string{"."}, "free", "free.service.consul"))
+	makeNamespace(t, c, ns)
+	create(t, c, entryOf(ns, "inside", nil, "inner")) // though the namespace is ours
 	service := &corev1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: theirs, Name: "short"}, Spec: corev1.ServiceSpec{Ports: []corev1.ServicePort{{Port: 80}}}}
 	create(t, c, service)
-	for _, name := range []string{"gone", "web", "free", "short"} {
+	for _, name := range []string{"gone", "web", "free", "short", "inner"} {
 		b.set(name, map[string]string{"1": "v1"})
 	}
 	r := start(t, b, func(o *Options) { o.Grace = 0 })
 	r.waitReady(t)
 	standing := hosts(t, c, ns)
-	eventually(t, []string{"free.service.consul free", "short.service.consul", "web.service.consul"}, standing)
+	eventually(t, []string{"free.service.consul free", "inner.service.consul", "inner", "short.service.consul", "web.service.consul"}, standing)
 	told, count := r.Conflicts()
 	want := []Conflict{
 		{Service: "gone.consul", Host: "gone", Of: "ServiceEntry conflict-theirs/whole", Outcome: "left"},
 		{Service: "gone.consul", Host: "gone.service.consul", Of: "ServiceEntry conflict-theirs/whole", Outcome: "left"},
+		{Service: "inner.consul", Host: "inner", Of: "ServiceEntry conflict-ours/inside", Outcome: "left"},
 		{Service: "short.consul", Host: "short", Of: "Service conflict-theirs/short", Outcome: "left"},
 		{Service: "web.consul", Host: "web", Of: "ServiceEntry conflict-theirs/half", Outcome: "left"},
 	}
-	if diff := cmp.Diff(want, told, cmpopts.EquateComparable(netip.Addr{})); diff != "" || count != 4 {
+	if diff := cmp.Diff(want, told, cmpopts.EquateComparable(netip.Addr{})); diff != "" || count != 5 {
 		t.Errorf("%d conflicts (-want +got):\n%s", count, diff)
 	}
-	if writes := r.writes(t)["apply"]; writes != 6 {
+	if writes := r.writes(t)["apply"]; writes != 8 {
 		t.Errorf("%d writes", writes)
 	}
 
 	// It is free.
 	remove(t, c, whole, half, service)
-	eventually(t, []string{"free.service.consul free", "gone.service.consul gone", "short.service.consul short", "web.service.consul web"}, standing)
+	eventually(t, []string{"free.service.consul free", "gone.service.consul gone", "inner.service.consul", "inner", "short.service.consul short", "web.service.consul web"}, standing)
 
 	// A newcomer, in another second than ours, takes nothing away, and a restart changes nothing.
 	newer(t, c, ns)
@@ -73,16 +76,46 @@ func TestHostsOfOthers(t *testing.T) {
 	}
 	again := start(t, b, func(o *Options) { o.Grace = 0 })
 	again.waitReady(t)
-	eventually(t, []string{"free.service.consul free", "gone.service.consul gone", "short.service.consul short", "web.service.consul web"}, standing)
+	eventually(t, []string{"free.service.consul free", "gone.service.consul gone", "inner.service.consul", "inner", "short.service.consul short", "web.service.consul web"}, standing)
 	if writes := again.writes(t); len(writes) != 0 {
 		t.Errorf("a restart wrote %v", writes)
 	}
 
 	// What ours had before and has no more is theirs.
 	b.set("web", nil)
-	eventually(t, []string{"free.service.consul free", "gone.service.consul gone", "short.service.consul short"}, standing)
+	eventually(t, []string{"free.service.consul free", "gone.service.consul gone", "inner.service.consul", "inner", "short.service.consul short"}, standing)
 	b.set("web", map[string]string{"1": "v1"})
-	eventually(t, []string{"free.service.consul free", "gone.service.consul gone", "short.service.consul short", "web.service.consul"}, standing)
+	eventually(t, []string{"free.service.consul free", "gone.service.consul gone", "inner.service.consul", "inner", "short.service.consul short", "web.service.consul"}, standing)
+}
+
+// TestHostsOfOthersAmongMany holds that conflicts are found where services are spread over more namespaces than a request
+// can name.
+func TestHostsOfOthersAmongMany(t *testing.T) {
+	t.Parallel()
+	const ns, theirs = "conflict-many", "conflict-beside-many"
+	b, c := newBoard(ns), newClient(t)
+	b.options.Placement.Shards = fewNamespaces + 1
+	inside := b.options.Placement.Namespaces()[0]
+	for _, namespace := range []string{inside, theirs} {
+		makeNamespace(t, c, namespace)
+	}
+	create(t, c, entryOf(inside, "inside", nil, "many-web.service.consul"), entryOf(theirs, "outside", nil, "many-db.service.consul"))
+	for _, name := range []string{"many-web", "many-db", "many-free"} {
+		b.set(name, map[string]string{"1": "v1"})
+	}
+	r := start(t, b, nil)
+	r.waitReady(t)
+	want := []Conflict{
+		{Service: "many-db.consul", Host: "many-db.service.consul", Of: "ServiceEntry conflict-beside-many/outside", Outcome: "left"},
+		{Service: "many-web.consul", Host: "many-web.service.consul", Of: "ServiceEntry " + inside + "/inside", Outcome: "left"},
+	}
+	told, _ := r.Conflicts()
+	if diff := cmp.Diff(want, told, cmpopts.EquateComparable(netip.Addr{})); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	if writes := r.writes(t)["apply"]; writes != 2 {
+		t.Errorf("%d writes", writes)
+	}
 }
 
 // TestHostsOfOthersUnseen holds that a daemon which may not look at the whole cluster says so once, and finds conflicts in

@@ -81,7 +81,7 @@ func (o *Output) connect(ctx context.Context, queue workqueue.TypedRateLimitingI
 // objectHandler queues the service that an object was written for whenever the object changes.
 func objectHandler[T client.Object](o *Output) handler.TypedFuncs[T, mesh.Name] {
 	add := func(ctx context.Context, object client.Object, queue workqueue.TypedRateLimitingInterface[mesh.Name]) {
-		if kindOf(object) == mesh.ServiceEntryKind && !o.seesEntries {
+		if kindOf(object) == mesh.ServiceEntryKind && o.asideOurs {
 			o.readClaim(ctx, client.ObjectKeyFromObject(object))
 		}
 		if name, ok := serviceOf(object); ok {

@@ -7,16 +7,28 @@ import (
 	networkingv1 "istio.io/client-go/pkg/apis/networking/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/fields"
 	toolscache "k8s.io/client-go/tools/cache"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
-// watchNeighbours watches the ServiceEntries and Services of the whole cluster, where that is allowed, else the
-// ServiceEntries of the namespaces that are ours to write, which are watched already.
-func (o *Output) watchNeighbours(ctx context.Context) error {
+// fewNamespaces is how many names of namespaces a request may have, so that no proxy finds its URL too long.
+const fewNamespaces = 32
+
+// watchNeighbours watches the ServiceEntries and Services of the whole cluster, where that is allowed, but for the
+// ServiceEntries of the namespaces that are ours to write, which are watched already: one that is told of twice is
+// decoded and held twice.
+func (o *Output) watchNeighbours(ctx context.Context, namespaces []string) error {
+	elsewhere := fields.Everything()
+	if o.asideOurs = !o.seesEntries || len(namespaces) <= fewNamespaces; o.asideOurs {
+		for _, namespace := range namespaces {
+			elsewhere = fields.AndSelectors(elsewhere, fields.OneTermNotEqualSelector("metadata.namespace", namespace))
+		}
+	}
 	everywhere, err := cache.New(o.options.REST, cache.Options{
 		HTTPClient: o.http, Scheme: scheme, Mapper: mapper, DefaultTransform: keepClaim, DefaultWatchErrorHandler: o.watchFailed,
+		ByObject: map[client.Object]cache.ByObject{&networkingv1.ServiceEntry{}: {Field: elsewhere}},
 	})
 	if err != nil {
 		return err
@@ -51,9 +63,9 @@ func (o *Output) watchClaims(ctx context.Context, from cache.Cache, object clien
 	return err
 }
 
-// readClaims reads what the ServiceEntries of our own namespaces claim, where no others may be seen.
+// readClaims reads what the ServiceEntries of our own namespaces claim, where these aren't watched with all others.
 func (o *Output) readClaims(ctx context.Context) error {
-	if o.seesEntries {
+	if !o.asideOurs {
 		return nil
 	}
 	var entries networkingv1.ServiceEntryList

@@ -72,9 +72,10 @@ type Output struct {
 	links  links
 	memory *Memory
 	// everywhere watches what others have in the whole cluster, as far as that may be seen; handled tell whether all that
-	// is there is known.
+	// is there is known. asideOurs says that it leaves out the namespaces that are ours to write.
 	everywhere                cache.Cache
 	seesEntries, seesServices bool
+	asideOurs                 bool
 	handled                   []toolscache.InformerSynced
 	neighbours                neighbours
 	occupied                  occupied
@@ -178,7 +179,7 @@ func (o *Output) Run(ctx context.Context, state bridge.State) error {
 	if o.cache, err = o.newCache(ctx, namespaces); err != nil {
 		return fmt.Errorf("kubernetes cache: %w", err)
 	}
-	if err := o.watchNeighbours(ctx); err != nil {
+	if err := o.watchNeighbours(ctx, namespaces); err != nil {
 		return fmt.Errorf("kubernetes cache: %w", err)
 	}
 	controller, err := o.newController(ctx)

@@ -146,23 +146,37 @@ func translate(service catalog.Service, name Name, options Options, report *repo
 }
 
 // inlineEndpoints are the endpoints as Istio takes them inside a ServiceEntry: with the ports that it has
-// and no others. One that has the ports or the labels of the one before it refers to them: of 100,000 instances the maps
-// take 50 MB.
+// and no others.
 func inlineEndpoints(endpoints []endpoint, ports []*networking.ServicePort) []*networking.WorkloadEntry {
 	inline := make([]*networking.WorkloadEntry, 0, len(endpoints))
-	before := &networking.WorkloadEntry{}
 	for _, e := range endpoints {
 		own := make(map[string]uint32, len(ports))
 		for _, port := range ports {
 			own[port.Name] = e.entry.Ports[port.Name]
 		}
-		if e.entry.Ports = own; maps.Equal(own, before.Ports) {
-			e.entry.Ports = before.Ports
-		}
-		if maps.Equal(e.entry.Labels, before.Labels) {
-			e.entry.Labels = before.Labels
-		}
-		inline, before = append(inline, e.entry), e.entry
+		e.entry.Ports = own
+		inline = append(inline, e.entry)
 	}
+	ShareEndpoints(inline)
 	return inline
+}
+
+// ShareEndpoints has each endpoint refer to the ports and labels of the one before it where they are the same, as those
+// of a service mostly are: of 100,000 endpoints the maps take 50 MB and more. None of them may be changed afterwards.
+func ShareEndpoints(endpoints []*networking.WorkloadEntry) {
+	for i := 1; i < len(endpoints); i++ {
+		before, e := endpoints[i-1], endpoints[i]
+		if before == nil || e == nil { // by somebody else's hand
+			continue
+		}
+		if maps.Equal(e.Ports, before.Ports) {
+			e.Ports = before.Ports
+		}
+		if maps.Equal(e.Labels, before.Labels) {
+			e.Labels = before.Labels
+		}
+		if e.Locality == before.Locality {
+			e.Locality = before.Locality
+		}
+	}
 }
