@@ -10,31 +10,37 @@ import (
 	"github.com/isthmus-mesh/isthmus/internal/bridge"
 )
 
-// restingGC is the share of what is in use, in percent, that may come as garbage before it is collected; see GOGC. A
-// start goes by Go's own 100, for it makes much garbage, and fast.
+// restingGC is the share of what is in use, in percent, that may come as garbage before it is collected; see GOGC. The
+// reading of a whole catalog goes by Go's own 100, for it makes much garbage, and fast.
 const restingGC = 25
 
-// rest has the process take less memory once everything was read and written. From then on little is allocated, while a
-// whole catalog is kept. It gives back what the start took and nothing after it: at rest the collector wouldn't come to
-// that for minutes.
+// rest has the process take less memory once everything was read. From then on little is allocated at a time, while a
+// whole catalog is kept: garbage between what is kept takes memory for good. Once all is written too, it gives back what
+// the start took and nothing after it: at rest the collector wouldn't come to that for minutes.
 func (d *daemon) rest(ctx context.Context) {
-	ticker := time.NewTicker(time.Second)
-	defer ticker.Stop()
-	for !d.started() {
-		select {
-		case <-ctx.Done():
-			return
-		case <-ticker.C:
-		}
+	incomplete := func(source bridge.SourceStatus) bool { return !source.Complete }
+	read := func() bool { return !slices.ContainsFunc(d.bridge.Status(), incomplete) }
+	if !until(ctx, read) {
+		return
 	}
 	if os.Getenv("GOGC") == "" { // it is the operator's to say
 		debug.SetGCPercent(restingGC)
 	}
-	debug.FreeOSMemory()
+	if until(ctx, func() bool { return d.bridge.Ready() == nil }) {
+		debug.FreeOSMemory()
+	}
 }
 
-// started tells whether everything was read and written once.
-func (d *daemon) started() bool {
-	incomplete := func(source bridge.SourceStatus) bool { return !source.Complete }
-	return !slices.ContainsFunc(d.bridge.Status(), incomplete) && d.bridge.Ready() == nil
+// until looks once a second whether something is so. It returns false when ctx has ended.
+func until(ctx context.Context, so func() bool) bool {
+	ticker := time.NewTicker(time.Second)
+	defer ticker.Stop()
+	for !so() {
+		select {
+		case <-ctx.Done():
+			return false
+		case <-ticker.C:
+		}
+	}
+	return true
 }
