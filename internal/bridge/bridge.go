@@ -71,7 +71,7 @@ type Bridge struct {
 	// freed says that there may be an address for services that have none.
 	freed   bool
 	desired map[mesh.Name]Desired
-	// standing is what the mesh holds of services of which nothing else is known yet.
+	// standing is what the mesh holds of services of which nothing else is known yet, or can be.
 	standing map[mesh.Name][]mesh.Object
 	// broken are the names of services whose resources aren't known by a mistake of ours, and whose they are.
 	broken map[mesh.Name]catalog.Key

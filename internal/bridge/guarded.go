@@ -87,7 +87,7 @@ func (b *Bridge) showHold(source string) {
 type SourceStatus struct {
 	Name string `json:"name"`
 	// Complete says that it has reported its whole content in this run; else LastKnownGood tells whether what was
-	// remembered stands for it.
+	// remembered stands for what it has not.
 	Complete      bool `json:"complete"`
 	LastKnownGood bool `json:"lastKnownGood"`
 	// Hold describes the removals that are held; nil where none are.

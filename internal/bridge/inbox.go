@@ -19,7 +19,8 @@ type inbox struct {
 // letters are reports that came since the last look.
 type letters struct {
 	updates map[catalog.Key]update
-	synced  []string
+	// synced are the sources that have reported, and whether they were shown everything.
+	synced map[string]bool
 	// released are sources whose held removals somebody lets go.
 	released []string
 	// rules are new ones; nil where they stay.
@@ -51,9 +52,12 @@ func (i *inbox) Update(service catalog.Service, observed time.Time) {
 }
 
 // Synced implements catalog.Sink.
-func (i *inbox) Synced(source string) {
+func (i *inbox) Synced(source string, whole bool) {
 	i.mu.Lock()
-	i.unread.synced = append(i.unread.synced, source)
+	if i.unread.synced == nil {
+		i.unread.synced = map[string]bool{}
+	}
+	i.unread.synced[source] = whole || i.unread.synced[source]
 	i.mu.Unlock()
 	i.wake.Ring()
 }

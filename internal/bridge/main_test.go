@@ -47,7 +47,10 @@ func (s *script) report(services ...catalog.Service) {
 	}
 }
 
-func (s *script) complete() { s.steps <- func(sink catalog.Sink) { sink.Synced(s.name) } }
+// completePartly is what a source says that was not shown all names.
+func (s *script) completePartly() { s.steps <- func(sink catalog.Sink) { sink.Synced(s.name, false) } }
+
+func (s *script) complete() { s.steps <- func(sink catalog.Sink) { sink.Synced(s.name, true) } }
 
 // mirror is an output that holds what it read; it notes each read that differed.
 type mirror struct {

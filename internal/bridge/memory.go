@@ -114,7 +114,7 @@ func (b *Bridge) recall(ctx context.Context) error {
 		for _, service := range bySource[source] {
 			b.notify(b.takeService(service, now))
 		}
-		b.complete(source)
+		b.complete(source, true)
 	}
 	return nil
 }
@@ -132,9 +132,13 @@ func (b *Bridge) recallStanding(standing map[mesh.Name][]mesh.Object) {
 	b.notify(names)
 }
 
-// forgetStanding forgets what stood of a source's services, or its group's, once all are known. It returns the services.
-func (b *Bridge) forgetStanding(source string) (names []mesh.Name) {
+// forgetStanding forgets what stood of a source's services, or its group's, once all are known; of those alone that are
+// known where not all are. It returns the services.
+func (b *Bridge) forgetStanding(source string, whole bool) (names []mesh.Name) {
 	for name := range b.standing {
+		if _, known := b.desired[name]; !known && !whole {
+			continue
+		}
 		if slices.Contains(b.merger.members(name.Source), source) && len(b.waiting(name.Source)) == 0 {
 			names = append(names, name)
 			delete(b.standing, name)

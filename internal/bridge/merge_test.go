@@ -34,13 +34,13 @@ func TestMerge(t *testing.T) {
 	expect(false, nil)
 	b.take(oneUpdate(reported("west", "web", "1")))
 	expect(true, []string{"east", "west"}, "west")
-	b.takeSynced("west")
+	b.takeSynced("west", true)
 	expect(true, []string{"east"}, "west")
 	b.take(oneUpdate(reported("west", "web")))
 	expect(false, nil) // east may have some
 	b.take(oneUpdate(reported("east", "web", "1")))
 	b.take(oneUpdate(reported("west", "web", "1", "2")))
-	b.takeSynced("east")
+	b.takeSynced("east", true)
 	// Both report the instance with the ID "1" of one datacenter: it is there once.
 	expect(true, []string{}, "east", "west")
 	b.take(oneUpdate(reported("east", "web")))
@@ -64,7 +64,7 @@ func TestMergedMembers(t *testing.T) {
 	if b.Desired(old).Known {
 		t.Error("it is known to be gone before its group has reported")
 	}
-	b.takeSynced("west")
+	b.takeSynced("west", true)
 	if !b.Desired(old).Known {
 		t.Error("it is not known to be gone")
 	}

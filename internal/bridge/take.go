@@ -20,8 +20,8 @@ func (b *Bridge) take(unread letters) {
 	for _, update := range unread.updates {
 		b.takeReport(update)
 	}
-	for _, source := range unread.synced {
-		b.takeSynced(source)
+	for source, whole := range unread.synced {
+		b.takeSynced(source, whole)
 	}
 	for _, source := range unread.released {
 		b.takeRelease(source)
@@ -164,6 +164,9 @@ func (b *Bridge) setDesired(name mesh.Name, owner catalog.Key, resources mesh.Re
 		b.addresses.Release(name, b.now())
 		return true
 	}
+	if len(b.waiting(name.Source)) == 0 {
+		delete(b.standing, name)
+	}
 	since := old.since
 	if since.IsZero() {
 		since = observed
@@ -194,26 +197,33 @@ func (b *Bridge) reportFindings(key catalog.Key, before, after []mesh.Finding) {
 	}
 }
 
-// takeSynced has the guard judge what a source that is complete left out.
-func (b *Bridge) takeSynced(source string) {
+// takeSynced has the guard judge what a source that is complete left out. What may only have been hidden from it goes on
+// as it was recalled.
+func (b *Bridge) takeSynced(source string, whole bool) {
 	g := b.guards[source]
 	if g == nil {
 		return
 	}
 	b.mu.Lock()
-	b.reportedAll[source] = true
-	delete(b.recalled, source)
+	if b.reportedAll[source] = whole; whole {
+		delete(b.recalled, source)
+	}
 	b.mu.Unlock()
-	b.metrics.lastKnownGood(source, time.Time{})
-	b.accept(source, g.Synced(b.now()), time.Now())
+	if whole {
+		b.metrics.lastKnownGood(source, time.Time{})
+	}
+	b.accept(source, g.Synced(b.now(), whole), time.Now())
 	b.options.Memory.Remember(Change{Synced: source})
-	b.log.Debug("source reported its whole content", "source", source)
-	b.complete(source)
+	if recalled := g.Recalled(); recalled > 0 {
+		b.log.Warn("services that the source can't read stay as they were before the start", "source", source, "services", recalled)
+	}
+	b.log.Debug("source reported its content", "source", source, "whole", whole)
+	b.complete(source, whole)
 }
 
 // complete marks a source as complete and tells the outputs to look at everything: what stands in the mesh
-// and is not desired is now known to be gone.
-func (b *Bridge) complete(source string) {
+// and is not desired is now known to be gone, unless it may only have been hidden.
+func (b *Bridge) complete(source string, whole bool) {
 	b.mu.Lock()
 	b.synced[source] = true
 	var merged []mesh.Name // what waited for this source may be completed now
@@ -225,7 +235,7 @@ func (b *Bridge) complete(source string) {
 		}
 	}
 	b.settleAddresses(source)
-	stood := b.forgetStanding(source)
+	stood := b.forgetStanding(source, whole)
 	b.mu.Unlock()
 	b.notify(append(merged, stood...))
 	for _, output := range b.outputs {

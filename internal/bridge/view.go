@@ -16,8 +16,9 @@ func (b *Bridge) Desired(name mesh.Name) Desired {
 	desired, ok := b.desired[name]
 	if !ok {
 		_, broken := b.broken[name]
-		known := waiting != nil && len(waiting) == 0 && !broken
-		return Desired{Resources: mesh.Resources{Objects: b.standing[name]}, Known: known}
+		standing, stands := b.standing[name]
+		known := waiting != nil && len(waiting) == 0 && !broken && !stands
+		return Desired{Resources: mesh.Resources{Objects: standing}, Known: known}
 	}
 	if b.merger.merges(name.Source) {
 		desired.Waiting = waiting

@@ -27,6 +27,9 @@ type walk struct {
 	// truth is what the registry would say if it were well; said what it says.
 	truth, said map[string]catalog.Service
 	failing     bool
+	// hidden are the nodes that the source may not read, nil for none; unheard the services of before a restart that it so
+	// knows nothing of.
+	hidden, unheard map[string]bool
 }
 
 // FuzzWalk holds that whatever happens, a registry's failure leaves the mesh no emptier than the guard's rules allow, and
@@ -43,9 +46,9 @@ func FuzzWalk(f *testing.F) {
 		w.memory.partly = seed%2 == 0
 		w.restart()
 		for n := range 5 + w.random.IntN(30) {
-			w.set(reported("consul", fmt.Sprint("s", n), "1", "2", "3"[:w.random.IntN(2)]))
+			w.set(onNodes(reported("consul", fmt.Sprint("s", n), "1", "2", "3"[:w.random.IntN(2)])))
 		}
-		w.bridge.takeSynced("consul")
+		w.bridge.takeSynced("consul", true)
 		for range steps {
 			w.step()
 			w.check()
@@ -67,13 +70,27 @@ func (w *walk) step() {
 	w.now = w.now.Add(time.Duration(w.random.IntN(90)) * time.Second)
 	w.bridge.tick()
 	name := fmt.Sprint("s", w.random.IntN(35))
-	switch w.random.IntN(10) {
+	switch w.random.IntN(12) {
 	case 0: // what its memory held partly stands in the mesh until the first report
 		w.restart()
+		w.unheard = map[string]bool{}
 		for _, name := range w.shuffled() {
-			w.report(name)
+			if said := w.shown(name); len(said.Instances) > 0 {
+				w.report(name)
+			}
 		}
-		w.bridge.takeSynced("consul")
+		for n := range 35 {
+			name := fmt.Sprint("s", n)
+			w.unheard[name] = len(w.shown(name).Instances) == 0
+		}
+		w.bridge.takeSynced("consul", w.hidden == nil)
+	case 10:
+		if w.failing {
+			break
+		}
+		w.hidden = map[string]bool{fmt.Sprint("n", w.random.IntN(5)): true, fmt.Sprint("n", w.random.IntN(5)): true}
+	case 11:
+		w.show()
 	case 1, 2:
 		if !w.failing {
 			w.fail()
@@ -94,13 +111,18 @@ func (w *walk) change(name string) {
 	w.now = w.now.Add(2 * time.Minute)
 	service := w.truth[name]
 	service.Instances = slices.Clone(service.Instances)
-	switch at := w.random.IntN(4); {
-	case at < len(service.Instances) && w.random.IntN(2) == 0:
+	at := w.random.IntN(4)
+	leaves := at < len(service.Instances) && w.random.IntN(2) == 0
+	if !leaves && w.hidden != nil {
+		w.show() // what is new on a hidden node can't be known
+	}
+	switch {
+	case leaves:
 		service.Instances = slices.Delete(service.Instances, at, at+1)
 	case at < len(service.Instances):
 		service.Instances[at].Health = catalog.Health(w.random.IntN(4))
 	default:
-		service = reported("consul", name, "1", "2", "4")
+		service = onNodes(reported("consul", name, "1", "2", "4"))
 	}
 	service.Key = catalog.Key{Source: "consul", Name: name}
 	w.set(service)
@@ -109,6 +131,7 @@ func (w *walk) change(name string) {
 
 // fail has the registry forget some or all of what it knows, or call it critical, at once.
 func (w *walk) fail() {
+	w.show() // or it would fail in two steps
 	w.failing = true
 	share, critical := w.random.Float64(), w.random.IntN(2) == 0
 	for _, name := range w.shuffled() {
@@ -146,7 +169,42 @@ func (w *walk) set(service catalog.Service) {
 	w.report(service.Name)
 }
 
-func (w *walk) report(name string) { w.bridge.take(oneUpdate(w.said[name])) }
+func (w *walk) report(name string) { w.bridge.take(oneUpdate(w.shown(name))) }
+
+// shown is what the source can read of what the registry says. A service whose nodes are all hidden has none to show.
+func (w *walk) shown(name string) catalog.Service {
+	said := w.said[name]
+	said.Key = catalog.Key{Source: "consul", Name: name}
+	if w.hidden == nil {
+		return said
+	}
+	said.Partial = true
+	said.Instances = slices.DeleteFunc(slices.Clone(said.Instances), func(i catalog.Instance) bool { return w.hidden[i.ID.Node] })
+	for _, i := range said.Instances {
+		said.Seen = append(said.Seen, i.ID.Node)
+	}
+	return said
+}
+
+// show has the source read everything again. What it doesn't know of is told by the list alone.
+func (w *walk) show() {
+	w.hidden = nil
+	for n := range 35 {
+		if name := fmt.Sprint("s", n); !w.unheard[name] || len(w.said[name].Instances) > 0 {
+			w.report(name)
+		}
+	}
+	w.unheard = nil
+	w.bridge.takeSynced("consul", true)
+}
+
+// onNodes puts each instance on a node of its own, which others of its ID share.
+func onNodes(s catalog.Service) catalog.Service {
+	for i := range s.Instances {
+		s.Instances[i].ID.Node = "n" + s.Instances[i].ID.ServiceID
+	}
+	return s
+}
 
 func (w *walk) shuffled() []string {
 	names := slices.Sorted(maps.Keys(w.truth))
@@ -188,6 +246,7 @@ func (w *walk) check() {
 }
 
 func (w *walk) finish() {
+	w.show()
 	if w.failing {
 		w.recover()
 	}

@@ -6,6 +6,7 @@ package catalog
 
 import (
 	"cmp"
+	"slices"
 	"strings"
 )
 
@@ -30,8 +31,41 @@ type Service struct {
 	Key
 	// Datacenter is the Consul datacenter that the service was read from.
 	Datacenter string
-	// Instances are sorted by ID and hold each ID once. No instances means that the service is gone.
+	// Instances are sorted by ID and hold each ID once. No instances means that the service is gone, unless the report is
+	// partial.
 	Instances []Instance
+	// Partial says that the registry may hold more than could be read. An instance that is missing is only known to be
+	// gone where its node is one of Seen: those of which all is here, in lower case and sorted.
+	Partial bool     `json:"-"`
+	Seen    []string `json:"-"`
+}
+
+// Over returns what a report comes to on top of what was known before: a whole one is all there is, a partial one also
+// leaves what it can't know to be gone.
+func (s Service) Over(before Service) Service {
+	if !s.Partial {
+		return s
+	}
+	reported := make(map[InstanceID]bool, len(s.Instances))
+	for _, i := range s.Instances {
+		reported[i.ID.Fold()] = true
+	}
+	s.Instances = slices.Clone(s.Instances)
+	for _, i := range before.Instances {
+		id := i.ID.Fold()
+		if _, seen := slices.BinarySearch(s.Seen, id.Node); !seen && !reported[id] {
+			s.Instances = append(s.Instances, i)
+		}
+	}
+	slices.SortFunc(s.Instances, func(a, b Instance) int { return a.ID.Compare(b.ID) })
+	s.Datacenter = cmp.Or(s.Datacenter, before.Datacenter)
+	return s
+}
+
+// Whole returns the service as all there is of it.
+func (s Service) Whole() Service {
+	s.Partial, s.Seen = false, nil
+	return s
 }
 
 // InstanceID tells two instances apart. Consul lets a service ID repeat on another node, so the ID alone

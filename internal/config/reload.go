@@ -54,7 +54,7 @@ func (r *Reload) walk(path string, live bool, running, newest reflect.Value) {
 			at := strings.TrimPrefix(path+"."+jsonName(field), ".")
 			r.walk(at, isLive(field, live), running.Field(i), newest.Field(i))
 		}
-	case !live && ofStructs(running) && running.Len() == newest.Len():
+	case !live && ofStructs(running) && sameNames(running, newest):
 		for i := range running.Len() {
 			r.walk(fmt.Sprintf("%s[%d]", path, i), live, running.Index(i), newest.Index(i))
 		}
@@ -65,6 +65,23 @@ func (r *Reload) walk(path string, live bool, running, newest reflect.Value) {
 	default:
 		r.Restart = append(r.Restart, path)
 	}
+}
+
+// sameNames says whether two lists have entries of the same names, in the same order: what runs by one is not to be
+// changed by another.
+func sameNames(running, newest reflect.Value) bool {
+	name := func(list reflect.Value, i int) string {
+		if field := list.Index(i).FieldByName("Name"); field.IsValid() {
+			return field.String()
+		}
+		return ""
+	}
+	for i := range running.Len() {
+		if i >= newest.Len() || name(running, i) != name(newest, i) {
+			return false
+		}
+	}
+	return running.Len() == newest.Len()
 }
 
 // same takes an empty list for none.

@@ -76,6 +76,28 @@ func TestReloadOfSources(t *testing.T) {
 	}
 }
 
+// TestReloadOfOtherSources holds that a source is not changed by the entry of another one in its place: all sources wait.
+func TestReloadOfOtherSources(t *testing.T) {
+	const (
+		east  = "{name: east, address: a, domain: east, services: {exclude: [x]}}"
+		west  = "{name: west, address: b, domain: west}"
+		other = "{name: north, address: c, domain: north}"
+	)
+	before := mustParse(t, "sources: ["+east+", "+west+"]")
+	for name, content := range map[string]string{
+		"swapped":  west + ", " + east,
+		"replaced": other + ", " + west,
+		"renamed":  "{name: south, address: a, domain: east}, " + west,
+	} {
+		t.Run(name, func(t *testing.T) {
+			got := NewReload(before, mustParse(t, "sources: ["+content+"]"), before.Namespaces())
+			if diff := cmp.Diff(Reload{Running: before, Restart: []string{"sources"}}, got); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
 func mustParse(t *testing.T, content string) Config {
 	t.Helper()
 	c, err := Parse([]byte(content))

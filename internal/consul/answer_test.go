@@ -15,13 +15,15 @@ func TestTooLargeAnswer(t *testing.T) {
 	t.Parallel()
 	s := startServer(t, "")
 	huge := func(r *api.CatalogRegistration) {
-		for i := range 100 {
-			r.Service.Tags = append(r.Service.Tags, fmt.Sprint(i, strings.Repeat("x", 1000)))
+		r.Service.Meta = map[string]string{}
+		for i := range 60 {
+			r.Service.Meta[fmt.Sprint("key", i)] = strings.Repeat("x", 500)
 		}
 	}
 	s.register("n1", "poison-1", "poison")
 	s.register("n1", "well-1", "well")
-	p := runReal(t, Options{Config: &api.Config{Address: s.Address}, Wait: time.Second, answer: 64 << 10})
+	opts := Options{Config: &api.Config{Address: s.Address}, Wait: time.Second, answer: 16 << 10}
+	p := runReal(t, opts)
 	p.expect(t, "poison", "n1/poison-1")
 	p.expect(t, "well", "n1/well-1")
 
@@ -35,4 +37,13 @@ func TestTooLargeAnswer(t *testing.T) {
 	if log := p.log.String(); !strings.Contains(log, "larger than isthmus reads") || strings.Contains(log, "xxx") {
 		t.Errorf("log:\n%s", log)
 	}
+
+	// A start that can't read it is complete all the same: others leave, and it stays.
+	s.deregister("n1", "well-1")
+	s.deregister("n2", "well-2")
+	b := believe(t, opts, "poison: n1/poison-1", "well: n1/well-1")
+	eventually(t, "what is gone has left", func() bool { return b.said() == "poison: n1/poison-1" })
+	s.deregister("n2", "poison-2")
+	s.deregister("n1", "poison-1")
+	eventually(t, "it can be read again, and has left", func() bool { return b.said() == "" })
 }

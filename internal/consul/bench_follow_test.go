@@ -74,7 +74,7 @@ func (f *follower) naive(t *testing.T, ctx context.Context, config *api.Config) 
 				}
 			}
 			if q.WaitIndex == 0 && ctx.Err() == nil {
-				f.sink.Synced("")
+				f.sink.Synced("", true)
 			}
 			q.WaitIndex = meta.LastIndex
 		}

@@ -54,7 +54,7 @@ func (b *benchSink) Update(service catalog.Service, _ time.Time) {
 }
 
 // Synced implements catalog.Sink.
-func (b *benchSink) Synced(string) {
+func (b *benchSink) Synced(string, bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.synced = true

@@ -146,19 +146,19 @@ func TestConsulFilterAndACL(t *testing.T) {
 	p := runReal(t, Options{
 		Config: &api.Config{Address: s.Address, Token: secret}, Filter: `Service.Meta.team == "blue"`, Wait: time.Second,
 	})
-	p.expect(t, "web", "n1/web-1")
+	p.expect(t, "web", "n1/web-1 partly")
 	s.register("n1", "web-1", "web", having("team", "red"))
-	p.expect(t, "web", "n1/web-1", "")
+	p.expect(t, "web", "n1/web-1 partly", "partly")
 	s.register("n1", "web-1", "web", having("team", "blue"))
-	p.expect(t, "web", "n1/web-1", "", "n1/web-1")
-	before := p.sink.all()
+	p.expect(t, "web", "n1/web-1 partly", "partly", "n1/web-1 partly")
 	policy.Rules = `node "n2" { policy = "read" } service_prefix "" { policy = "read" }`
 	if _, _, err := s.api.ACL().PolicyUpdate(policy, nil); err != nil {
 		t.Fatal(err)
 	}
-	// Consul drops what the token may no longer see: the loss is refused, whatever the filter.
+	// Consul drops what the token may no longer see: it stays, whatever the filter.
 	eventually(t, "a refused answer", func() bool { return metric(t, p.registry, discardedTotal, "reason=filtered") > 0 })
-	p.trouble(t, "filtered", before)
+	p.expect(t, "web", "n1/web-1 partly", "partly", "n1/web-1 partly", "n1/web-1 n2/web-2 partly")
+	p.trouble(t, "filtered", p.sink.all())
 	t.Run("nobody's token", s.testFilterWithoutToken)
 }
 

@@ -5,12 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"slices"
 	"strings"
 
 	"github.com/hashicorp/consul/api"
-
-	"github.com/isthmus-mesh/isthmus/internal/catalog"
 )
 
 // badFilter begins what Consul says of a wrong filter expression, with status 500.
@@ -77,18 +74,4 @@ func (w *service) filtered(ctx context.Context, q *api.QueryOptions) ([]*api.Ser
 		w.unfit, _, err = w.source.health(ctx, w.name, q, "not ("+filter+")")
 	}
 	return entries, meta, err
-}
-
-// fitting returns what was reported last, without those that are known not to fit the filter any more.
-func (w *service) fitting() catalog.Service {
-	if len(w.unfit) == 0 {
-		return w.last
-	}
-	unfit := map[catalog.InstanceID]bool{}
-	for _, i := range w.convert(w.unfit).Instances {
-		unfit[i.ID] = true
-	}
-	fitting := w.last
-	fitting.Instances = slices.DeleteFunc(slices.Clone(fitting.Instances), func(i catalog.Instance) bool { return unfit[i.ID] })
-	return fitting
 }

@@ -60,10 +60,16 @@ func (l *list) take(ctx context.Context, a answer[map[string][]string]) outcome 
 	if len(a.body) == 0 && a.meta.DefaultACLPolicy == "deny" {
 		return refuse(s, anonymous, l.lacks)
 	}
+	whole := !a.meta.ResultsFilteredByACLs
+	if s.mustBeRead(whole, a.sent) {
+		return outcome{}
+	}
 	s.open(ctx, len(a.body))
-	recovered := s.troubles.holds(l.holder)
+	was := s.troubles.reason(l.holder)
+	recovered := was != none && (whole || was != filtered)
 	l.names = s.selected(namesOf(a.body))
-	s.follow(ctx, l.names)
+	s.follow(ctx, l.names, whole)
+	s.weigh(recovered)
 	l.guard(a)
 	switch {
 	case a.meta.LastIndex < l.last, l.woken && a.meta.LastIndex != l.last:

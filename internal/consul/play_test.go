@@ -38,6 +38,9 @@ func (r *recorder) Update(service catalog.Service, observed time.Time) {
 	for _, i := range service.Instances {
 		text += " " + i.ID.Node + "/" + i.ID.ServiceID
 	}
+	if service.Partial {
+		text += " partly"
+	}
 	r.told = append(r.told, text)
 	if r.latest == nil {
 		r.latest = map[string]catalog.Service{}
@@ -45,10 +48,14 @@ func (r *recorder) Update(service catalog.Service, observed time.Time) {
 	r.latest[service.Name] = service
 }
 
-func (r *recorder) Synced(source string) {
+func (r *recorder) Synced(source string, whole bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.told = append(r.told, "synced "+source)
+	if text := "synced " + source; whole {
+		r.told = append(r.told, text)
+	} else {
+		r.told = append(r.told, text+" partly")
+	}
 }
 
 func (r *recorder) all() []string {

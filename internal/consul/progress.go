@@ -2,6 +2,7 @@ package consul
 
 import (
 	"context"
+	"maps"
 	"math/rand/v2"
 	"sync"
 	"time"
@@ -20,27 +21,47 @@ const (
 
 // progress is how far the first reads of all services are.
 type progress struct {
-	// pending are the services of the first list that were not read yet; nil before the first list.
-	pending map[string]bool
-	all     int
-	told    time.Time
-	synced  bool
+	// pending are the services of the first list that were not read yet; nil before the first list. Those of them that
+	// are excused can't be read, and aren't waited for; refused are those that may be so.
+	pending, excused, refused map[string]bool
+	// read are those that were, while no list was whole.
+	read map[string]bool
+	all  int
+	told time.Time
+	// whole says that a list was taken that no ACL has cut; told are what the sink knows of it.
+	whole, synced, syncedWhole bool
 	// unasked is how many of them had no answer at all yet. Then, or after startHold, polls is closed.
 	unasked int
 	polls   chan struct{}
 	open    sync.Once
 }
 
-func newProgress() *progress { return &progress{polls: make(chan struct{})} }
+func newProgress() *progress {
+	return &progress{
+		polls: make(chan struct{}), excused: map[string]bool{}, refused: map[string]bool{}, read: map[string]bool{},
+	}
+}
 
-// begin takes the first list, and says whether it is the first; others are not waited for.
-func (p *progress) begin(names map[string]bool) bool {
-	if p.pending != nil {
+// begin takes a list, and says whether it is the first. Others are not waited for, but for the first one that is whole.
+func (p *progress) begin(names map[string]bool, whole bool) bool {
+	first := p.pending == nil
+	if !first && (p.whole || !whole) {
 		return false
 	}
 	p.pending = make(map[string]bool, len(names))
 	for name := range names {
-		p.pending[name] = true
+		if !p.read[name] {
+			p.pending[name] = true
+		}
+	}
+	if p.whole = whole; whole {
+		p.read = nil
+	}
+	gone := func(name string, _ bool) bool { return !p.pending[name] }
+	maps.DeleteFunc(p.excused, gone)
+	maps.DeleteFunc(p.refused, gone)
+	if !first {
+		return false
 	}
 	p.all, p.told, p.unasked = len(names), time.Now(), len(names)
 	if len(names) == 0 {
@@ -86,30 +107,4 @@ func (s *Source) whenRead(ctx context.Context) error {
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
-}
-
-// settled says that a service's first answer was reported, or that there will be none.
-func (s *Source) settled(name string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	delete(s.start.pending, name)
-	s.maybeSynced()
-}
-
-func (s *Source) maybeSynced() {
-	p := s.start
-	if p.synced {
-		return
-	}
-	s.metrics.unread.Set(float64(len(p.pending)))
-	if len(p.pending) != 0 {
-		if time.Since(p.told) >= progressEvery {
-			p.told = time.Now()
-			s.log.Info("reading Consul's whole content", "read", p.all-len(p.pending), "services", p.all)
-		}
-		return
-	}
-	p.synced = true
-	s.log.Info("Consul's whole content was read", "services", len(s.watchers))
-	s.sink.Synced(s.opts.Name)
 }

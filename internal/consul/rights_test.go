@@ -25,7 +25,8 @@ func TestFilteredAnswersRemoveNothing(t *testing.T) {
 		sent(21).later(time.Minute).says(22, "[]").filtered(), sent(0).says(22, "[]").filtered(),
 		sent(0).says(23, instances("api", "n2/api-2")))
 	p := s.run(5*time.Minute, Options{})
-	p.told("web: n1/web-1 n2/web-2", "api: n1/api-1", "synced test", "api: n1/api-1 n2/api-2", "api: n2/api-2")
+	p.told("web: n1/web-1 n2/web-2", "api: n1/api-1 partly", "synced test partly",
+		"api: n1/api-1 n2/api-2 partly", "synced test", "api: n1/api-1 n2/api-2 partly", "api: n2/api-2")
 	p.metric(discardedTotal, 3, "reason=filtered")
 	p.metric(troubleGauge, 0)
 	p.logged("reason=filtered", 2)
@@ -37,7 +38,7 @@ func TestFilteredListLetsReadableServicesLeave(t *testing.T) {
 	s.list(sent(0).says(10, names("web")).filtered(), sent(10).later(time.Second).says(20, names()).filtered())
 	s.service("web", sent(0).says(11, instances("web", "n1/web-1")), sent(0).says(20, "[]"))
 	p := s.run(time.Minute, Options{})
-	p.told("web: n1/web-1", "synced test", "web:")
+	p.told("web: n1/web-1", "synced test partly", "web:")
 	p.metric(troubleGauge, 1, "reason=filtered")
 	p.logged("level=WARN", 1)
 }
@@ -91,7 +92,7 @@ func TestAnonymousReadsUnderDefaultDeny(t *testing.T) {
 		s.list(sent(0).says(10, names("web")).deny())
 		s.service("web", sent(0).says(12, "[]").deny(), sent(0).says(12, "[]").deny(), sent(0).says(12, "[]").deny())
 		p := s.run(20*time.Second, Options{})
-		p.told("synced test")
+		p.told("web: partly", "synced test")
 		p.metric(troubleGauge, 1, "reason=anonymous")
 	})
 }

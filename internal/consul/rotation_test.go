@@ -29,7 +29,9 @@ func (s *server) watchFile(t *testing.T, file string) *play {
 
 func (p *play) synced(t *testing.T) {
 	t.Helper()
-	eventually(t, "the whole content is told", func() bool { return slices.Contains(p.sink.all(), "synced test") })
+	eventually(t, "the whole content is told", func() bool {
+		return slices.ContainsFunc(p.sink.all(), func(told string) bool { return strings.HasPrefix(told, "synced test") })
+	})
 }
 
 // shows waits until the log holds the text.

@@ -46,6 +46,7 @@ func (s Selection) of(service catalog.Service) catalog.Service {
 	switch {
 	case !s.name(service.Name):
 		service.Instances = nil
+		return service.Whole()
 	case slices.ContainsFunc(service.Instances, refused): // usually none is, and of 100,000 instances a copy takes 20 MB
 		service.Instances = slices.DeleteFunc(slices.Clone(service.Instances), refused)
 	}
@@ -84,7 +85,7 @@ func (s *selector) Update(service catalog.Service, observed time.Time) {
 }
 
 // Synced implements catalog.Sink.
-func (s *selector) Synced(source string) { s.to.Synced(source) }
+func (s *selector) Synced(source string, whole bool) { s.to.Synced(source, whole) }
 
 // change selects anew from everything that is watched.
 func (s *selector) change(by Selection) {

@@ -65,10 +65,12 @@ func newService(s *Source, name string) *service {
 		wait:     func() time.Duration { return jitter(s.opts.Wait) },
 		ask:      w.entries,
 		take:     w.take,
-		differs:  func(body []*api.ServiceEntry) bool { return !reflect.DeepEqual(w.convert(body), w.last) },
-		learn:    w.learned,
-		failed:   w.failed,
-		wake:     make(chan struct{}, 1),
+		differs: func(body []*api.ServiceEntry) bool {
+			return !reflect.DeepEqual(w.convert(body).Instances, w.last.Instances)
+		},
+		learn:  w.learned,
+		failed: w.failed,
+		wake:   make(chan struct{}, 1),
 	}
 	return w
 }
@@ -119,14 +121,9 @@ func (w *service) take(_ context.Context, a answer[[]*api.ServiceEntry]) outcome
 	if a.sent == 0 {
 		w.hidden = a.meta.ResultsFilteredByACLs
 	}
-	loss := loses(w.fitting(), next)
-	if loss {
-		switch {
-		case a.sent != 0:
-			return w.verify()
-		case w.hidden:
-			return refuse(w.source, filtered, errors.New("instances are missing and the answer was filtered by ACLs"))
-		}
+	loss := loses(w.last, next)
+	if loss && a.sent != 0 {
+		return w.verify()
 	}
 	if len(a.body) == 0 && len(w.unfit) == 0 && w.source.anonymous(a.meta) && w.source.isListed(w.name) {
 		return w.doubt()
@@ -135,14 +132,14 @@ func (w *service) take(_ context.Context, a answer[[]*api.ServiceEntry]) outcome
 	if loss || a.sent != 0 {
 		w.lost = 0
 	}
+	if w.hidden {
+		return w.takePart(next, a)
+	}
 	w.report(next, a.at)
 	w.source.hot.admit(w)
 	w.settleOnce()
 	if len(next.Instances) == 0 && w.source.leave(w.name) {
 		return outcome{done: true}
-	}
-	if w.hidden {
-		return outcome{used: true, reason: filtered, err: errors.New("the answer was filtered by ACLs")}
 	}
 	return outcome{used: true}
 }
@@ -163,13 +160,14 @@ func (w *service) doubt() outcome {
 	if w.doubted < doubts {
 		return outcome{pause: jitter(doubtPause)}
 	}
+	w.unread()
 	w.settleOnce()
 	return refuse(w.source, anonymous, errors.New("a listed service has no instances and the default policy is deny"))
 }
 
 // report hands on what changed, and has those services read again that lost an instance to this one.
 func (w *service) report(next catalog.Service, at time.Time) {
-	if reflect.DeepEqual(next, w.last) {
+	if reflect.DeepEqual(next, w.last) || w.settled && addsNothing(next, w.last) {
 		return
 	}
 	last := w.last
@@ -182,10 +180,21 @@ func (w *service) report(next catalog.Service, at time.Time) {
 	w.source.moved(last, next)
 }
 
-// failed names a service that can't be asked for, once, and lets the others go on without it.
+// failed lets a start go on without a service that can't be read, and names one that can't be asked for, once.
 func (w *service) failed(r reason, err error) bool {
 	if w.dropped() {
 		return false
+	}
+	switch {
+	case w.settled:
+	case r == unaskable:
+		w.unread()
+	case r == tooLarge:
+		w.unread()
+		w.source.excuse(w.name)
+	case w.failures >= patience:
+		w.unread()
+		w.source.refusal(w.name)
 	}
 	if r != unaskable {
 		return true

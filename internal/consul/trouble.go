@@ -41,10 +41,13 @@ func newTroubles(log *slog.Logger, metrics sourceMetrics, secrets func() []strin
 }
 
 // holds says whether the query is in trouble.
-func (t *troubles) holds(holder string) bool {
+func (t *troubles) holds(holder string) bool { return t.reason(holder) != none }
+
+// reason returns why the query is in trouble.
+func (t *troubles) reason(holder string) reason {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.of[holder] != none
+	return t.of[holder]
 }
 
 // set puts a query into trouble, in place of the one it had.

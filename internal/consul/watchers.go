@@ -29,13 +29,13 @@ func (s *Source) open(ctx context.Context, services int) {
 }
 
 // follow takes the newest list of names: it starts to watch the new ones and has those that left asked
-// again, because the list alone is not believed when it removes.
-func (s *Source) follow(ctx context.Context, names map[string]bool) {
+// again, because the list alone is not believed when it removes. A list that ACLs have cut is not whole.
+func (s *Source) follow(ctx context.Context, names map[string]bool, whole bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	before := s.listed
 	s.listed = names
-	first := s.start.begin(names)
+	first := s.start.begin(names, whole)
 	s.hot.resize(s.room()) // before the first of them is read
 	for name := range names {
 		if s.watchers[name] == nil {

@@ -16,8 +16,10 @@ func (g *Guard) compare(now time.Time, s *service, report catalog.Service) {
 	if s.recalled {
 		s.identify(report)
 	}
+	s.recalled, s.heard = s.recalled && report.Partial, true
+	report = report.Over(s.reported).Whole()
 	lost, gained := g.difference(now, s, report)
-	s.reported, s.recalled = report, false
+	s.reported = report
 	lost, gained = g.replace(now, s, lost, gained)
 	for range gained {
 		if g.synced { // what comes with a start takes nothing's place

@@ -18,7 +18,7 @@ func above(gone, of int, share float64, few int) bool {
 // recount brings the totals up to date with one service.
 func (g *Guard) recount(s *service) {
 	g.count(s.counted, -1)
-	s.counted = tally{lost: len(s.losses)}
+	s.counted = tally{lost: len(s.losses), recalled: s.recalled}
 	for _, instance := range s.reported.Instances {
 		if g.options.Serving(instance) {
 			s.counted.serving++
@@ -39,6 +39,9 @@ func (g *Guard) count(t tally, by int) {
 	g.serving += by * t.serving
 	g.lost += by * t.lost
 	g.kept += by * t.kept
+	if t.recalled {
+		g.recalled += by
+	}
 	if t.full() {
 		g.full += by
 	}

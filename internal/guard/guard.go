@@ -36,24 +36,26 @@ type Guard struct {
 	services map[string]*service
 	// recent are the losses of the window in the order of time.
 	recent []mark
-	// synced says that the source has reported its whole content. Until then nothing leaves.
-	synced bool
-	// held says that a flood is held back, as hold describes.
-	held bool
-	hold Hold
+	// synced says that the source has reported what it can. Until then nothing leaves. whole says that nothing was hidden
+	// from it.
+	synced, whole bool
+	// held says that a flood is held back, as hold describes; inherited that it was before our start.
+	held, inherited bool
+	hold            Hold
 	// returned is when the registry last brought something back.
 	returned time.Time
 
 	// serving and full count instances that serve and services that have some; lost and emptied what went, kept and
-	// keptWhole what of that is kept.
-	serving, full, lost, emptied, kept, keptWhole int
+	// keptWhole what of that is kept. recalled counts the services of which it isn't known what of before is gone.
+	serving, full, lost, emptied, kept, keptWhole, recalled int
 }
 
 // service is what is known of one service.
 type service struct {
 	reported catalog.Service
-	// recalled says that reported comes from before our start.
-	recalled bool
+	// recalled says that reported comes from before our start, or may in part: no whole report has come. heard says that
+	// one has, whole or not.
+	recalled, heard bool
 	// losses are the instances that went within the window, and those that are kept; nil before the first.
 	losses map[catalog.InstanceID]loss
 	// gained are the times of the window at which an instance came that none went for.
@@ -63,7 +65,10 @@ type service struct {
 }
 
 // tally counts instances: those that serve, those that went, and those of them that are kept.
-type tally struct{ serving, lost, kept int }
+type tally struct {
+	serving, lost, kept int
+	recalled            bool
+}
 
 func (t tally) full() bool      { return t.serving > 0 }
 func (t tally) emptied() bool   { return t.serving == 0 && t.lost > 0 }
@@ -98,10 +103,11 @@ func (g *Guard) Recall(services []catalog.Service, hold Hold) {
 	}
 	if g.options.Window > 0 {
 		g.hold, g.held = hold, !hold.Since.IsZero()
+		g.inherited = g.held
 	}
 }
 
-// Report takes the newest state of one service.
+// Report takes the newest state of one service. A partial one takes away only what it knows to be gone.
 func (g *Guard) Report(now time.Time, report catalog.Service) []catalog.Service {
 	g.expire(now)
 	s := g.service(report.Key)
@@ -112,32 +118,32 @@ func (g *Guard) Report(now time.Time, report catalog.Service) []catalog.Service 
 		g.keepIfHeld(s)
 	}
 	changed = append(changed, g.view(s))
-	if g.held && g.synced && g.kept == 0 {
+	if g.held && g.synced && g.over() {
 		changed = append(changed, g.Release()...)
 	}
 	g.drop(s)
 	return changed
 }
 
-// Synced says that the source has reported its whole content: what was recalled and not reported is gone. All that
-// is missing is judged as one disappearance. It may be called again, to no effect.
-func (g *Guard) Synced(now time.Time) []catalog.Service {
-	if g.synced {
+// Synced says that the source has reported what it can. Where that is the whole content, what was recalled and not
+// reported is gone, and all that is missing is judged as one disappearance. Else it stays as it was recalled, until
+// Synced is called once more, for the whole content. More calls have no effect.
+func (g *Guard) Synced(now time.Time, whole bool) []catalog.Service {
+	first := !g.synced
+	if g.whole || !first && !whole {
 		return nil
 	}
 	all := g.sorted()
-	gone := map[*service]bool{}
+	unheard := map[*service]bool{}
 	for _, s := range all {
-		if s.recalled {
+		if unheard[s] = s.recalled && !s.heard; unheard[s] && whole {
 			g.compare(now, s, catalog.Service{Key: s.reported.Key, Datacenter: s.reported.Datacenter})
-			gone[s] = true
 		}
 	}
-	g.synced, g.returned = true, now
-	g.judge(now, "while isthmus was away")
-	var changed []catalog.Service
+	g.synced, g.whole, g.returned = true, whole, now
+	changed := g.judge(now, "while isthmus was away")
 	for _, s := range all {
-		if len(s.losses) == 0 && !gone[s] {
+		if !unheard[s] && (len(s.losses) == 0 || !first) {
 			continue
 		}
 		g.keepIfHeld(s)
@@ -145,12 +151,17 @@ func (g *Guard) Synced(now time.Time) []catalog.Service {
 		changed = append(changed, g.view(s))
 		g.drop(s)
 	}
-	if g.kept == 0 {
-		g.held, g.hold = false, Hold{}
+	if g.over() {
+		g.end()
 	}
-	g.recent = nil
+	if first {
+		g.recent = nil
+	}
 	return changed
 }
+
+// Recalled returns how many services are, as a whole or in part, only known from before the start.
+func (g *Guard) Recalled() int { return g.recalled }
 
 // SetOptions changes the rules. What went before counts no more, but what is held stays so, unless the guard is switched
 // off.

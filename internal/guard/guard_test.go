@@ -179,6 +179,17 @@ func TestGuard(t *testing.T) {
 			s0
 			= s0 a b
 			held 4/2`,
+		"what may only be hidden stays": ten() + `
+			s0? a- c
+			= s0 b c
+			s1?
+			= s1 a b
+			held
+			s1
+			s0 c
+			= s1
+			= s0 c
+			held`,
 		"few may go whatever share they are": `
 			s0 a b
 			sync

@@ -28,7 +28,7 @@ func (g *Guard) Hold() (Hold, bool) { return g.hold, g.held }
 
 // Release lets everything go that is held: somebody says that it is meant.
 func (g *Guard) Release() []catalog.Service {
-	g.held, g.hold = false, Hold{}
+	g.end()
 	if !g.synced {
 		return nil // what is missing is not known yet
 	}
@@ -45,6 +45,13 @@ func (g *Guard) Release() []catalog.Service {
 	}
 	return changed
 }
+
+// over says that a hold keeps nothing, and won't. One of before our start may have kept what is not known yet.
+func (g *Guard) over() bool { return g.kept == 0 && !g.unsure() }
+
+func (g *Guard) unsure() bool { return g.inherited && g.recalled > 0 }
+
+func (g *Guard) end() { g.held, g.inherited, g.hold = false, false, Hold{} }
 
 // judge begins or widens a hold where too much went, and returns the services that get something back by it: also what
 // went earlier within the window.
@@ -85,7 +92,7 @@ func (g *Guard) Tick(now time.Time) (released []catalog.Service, next time.Time)
 	if !g.held || !g.synced {
 		return nil, time.Time{}
 	}
-	if g.kept == 0 || g.expired(now) || g.subsided(now) {
+	if g.over() || g.expired(now) || g.subsided(now) {
 		return g.Release(), time.Time{}
 	}
 	next = g.hold.Since.Add(g.options.ReleaseAfter)
@@ -105,7 +112,7 @@ func (g *Guard) expired(now time.Time) bool {
 // subsided says that the registry has brought so much back that the rest may be believed, and that nothing more came
 // for a whole window: while it is coming back, what is missing is only late.
 func (g *Guard) subsided(now time.Time) bool {
-	return !g.flooded() && !g.drained() && !now.Before(g.calm())
+	return !g.flooded() && !g.drained() && !g.unsure() && !now.Before(g.calm())
 }
 
 // calm is when a window without a return is over.

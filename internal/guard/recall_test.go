@@ -69,6 +69,67 @@ func TestRecall(t *testing.T) {
 			sync
 			held`,
 		},
+		"what is hidden stays, until everything is shown": {script: `
+			s0? a
+			s1? c
+			s2 a
+			sync?
+			= s0 a b
+			= s1 a b c
+			= s2 a
+			= s3 a b
+			held
+			+1h
+			s0
+			= s0
+			s1? a c
+			= s1 a b c
+			s1 c
+			= s1 c
+			= s3 a b
+			held`},
+		"what is gone behind that goes then": {script: strings.NewReplacer("s3 a b\n", "", "s4 a", "s4? a").Replace(all) + `
+			sync?
+			= s3 a b
+			sync?
+			= s3 a b
+			sync
+			= s3
+			= s4 a b
+			held
+			sync
+			s4 a
+			= s4 a`},
+		"unless it is a flood": {script: `
+			s0 a b
+			s1? a b
+			sync?
+			= s9 a b
+			held
+			sync
+			= s1 a b
+			= s9 a b
+			held 16/8`},
+		"a hold of what is hidden waits for it": {
+			hold: guard.Hold{Since: start, Reason: "before"},
+			script: strings.Replace(all, "s0 a b\n", "", 1) + `
+			sync?
+			held 0/0
+			+1h
+			s1 a b c
+			held 0/0
+			sync
+			= s0 a b
+			held 2/1`,
+		},
+		"and ends once all is shown": {
+			hold: guard.Hold{Since: start, Reason: "before"},
+			script: strings.Replace(all, "s0 a b\n", "s0? a\n", 1) + `
+			sync
+			held 0/0
+			s0 a b
+			held`,
+		},
 		"a release before the registry was read is judged anew": {
 			hold: guard.Hold{Since: start, Reason: "before"},
 			script: `
@@ -112,7 +173,7 @@ func TestRecalledAndGone(t *testing.T) {
 		g := guard.New(o)
 		g.Recall([]catalog.Service{service("ill", "a-"), service("well", "a")}, guard.Hold{Since: start})
 		var gone []string
-		for _, s := range g.Synced(start) {
+		for _, s := range g.Synced(start, true) {
 			if len(s.Instances) == 0 {
 				gone = append(gone, s.Name)
 			}

@@ -13,8 +13,10 @@ import (
 // A step of a scenario is one of
 //
 //	web a b- c!   the registry reports web: a serves, b is critical, c is in maintenance; no instances: it is gone
+//	web? a        it may not show everything of web: a serves, and others may
 //	+30s          time passes
 //	sync          the registry has reported everything
+//	sync?         or what it shows: it may not show every name
 //	release       an operator lets go
 //	= web a b     the mesh holds web with a and b now; nothing behind the name: it doesn't hold web
 //	held 3/2      3 instances and 2 services are held; "held" alone: nothing is
@@ -39,7 +41,8 @@ func newWorld(t *testing.T, options guard.Options) *world {
 }
 
 func service(words ...string) catalog.Service {
-	s := catalog.Service{Key: catalog.Key{Source: "dc1", Name: words[0]}}
+	name, partial := strings.CutSuffix(words[0], "?")
+	s := catalog.Service{Key: catalog.Key{Source: "dc1", Name: name}, Partial: partial}
 	for _, word := range words[1:] {
 		health := catalog.Passing
 		switch {
@@ -84,8 +87,8 @@ func (w *world) play(script string) {
 			w.now = w.now.Add(d)
 			released, _ := w.guard.Tick(w.now)
 			w.take(released)
-		case line == "sync":
-			w.take(w.guard.Synced(w.now))
+		case line == "sync", line == "sync?":
+			w.take(w.guard.Synced(w.now, line == "sync"))
 		case line == "release":
 			w.take(w.guard.Release())
 		case words[0] == "=":

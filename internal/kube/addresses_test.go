@@ -24,7 +24,7 @@ func TestAddressesOfOthers(t *testing.T) {
 	first := startBridged(t, ns, "10.77.0.0/28", nil) // to learn who would have what
 	names := []string{"a", "b", "c", "d"}
 	first.report(names...)
-	first.sink.Synced("consul")
+	first.sink.Synced("consul", true)
 	free := awaitGiven(t, c, ns, 4)
 	first.stop()
 	remove(t, c, &networkingv1.ServiceEntry{ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: "a.consul"}},
@@ -36,7 +36,7 @@ func TestAddressesOfOthers(t *testing.T) {
 	create(t, c, old, wide, late)
 	b := startBridged(t, ns, "10.77.0.0/28", nil)
 	b.report(names...)
-	b.sink.Synced("consul")
+	b.sink.Synced("consul", true)
 	now := awaitGiven(t, c, ns, 4)
 	for _, name := range []string{"a.consul", "b.consul"} {
 		if now[name] == free[name] || now[name] == "" {
@@ -91,7 +91,7 @@ func TestAddressesOfOthers(t *testing.T) {
 	b.stop()
 	again := startBridged(t, ns, "10.77.0.0/28", nil)
 	again.report(append(names, "e")...)
-	again.sink.Synced("consul")
+	again.sink.Synced("consul", true)
 	eventually(t, true, again.Complete)
 	eventually(t, nil, again.output.Ready)
 	for name, address := range given(t, c, ns) {

@@ -58,7 +58,7 @@ func TestATakeoverMovesNobody(t *testing.T) {
 	eventually(t, true, func() bool { return leader.figure("isthmus_leader") == 1 })
 	standby := startBridged(t, ns, prefix, elect("second"))
 	for _, b := range []*bridged{leader, standby} {
-		b.sink.Synced("consul")
+		b.sink.Synced("consul", true)
 		eventually(t, true, b.Complete)
 		eventually(t, nil, b.output.Ready)
 	}

@@ -1,0 +1,36 @@
+package catalog_test
+
+import (
+	"testing"
+
+	"github.com/isthmus-mesh/isthmus/internal/catalog"
+)
+
+func instance(node, id string) catalog.Instance {
+	return catalog.Instance{ID: catalog.InstanceID{Node: node, ServiceID: id}}
+}
+
+// TestPartialReports holds what a report removes: a whole one all that it lacks, a partial one what was on a node that
+// was seen.
+func TestPartialReports(t *testing.T) {
+	before := catalog.Service{Datacenter: "dc1", Instances: []catalog.Instance{instance("N1", "a"), instance("n1", "b"), instance("n2", "c")}}
+	for name, test := range map[string]struct {
+		report catalog.Service
+		want   string
+	}{
+		"a whole one":                       {catalog.Service{Instances: []catalog.Instance{instance("n1", "a")}}, "n1/a"},
+		"a partial one without anything":    {catalog.Service{Partial: true}, "N1/a n1/b n2/c"},
+		"a partial one, whatever the case":  {catalog.Service{Partial: true, Instances: []catalog.Instance{instance("n1", "A"), instance("n3", "d")}}, "n1/A n1/b n2/c n3/d"},
+		"what was seen to be empty is gone": {catalog.Service{Partial: true, Seen: []string{"n1"}}, "n2/c"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got := ""
+			for _, i := range test.report.Over(before).Instances {
+				got += " " + i.ID.Node + "/" + i.ID.ServiceID
+			}
+			if got != " "+test.want {
+				t.Errorf("it comes to%s, expected %s", got, test.want)
+			}
+		})
+	}
+}

@@ -1,0 +1,93 @@
+package consul
+
+import (
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+// TestStartGoesOnWithoutWhatCannotBeRead holds that a service that can't be read by its own fault doesn't keep a start from
+// being complete, and that nothing is said to be gone of it.
+func TestStartGoesOnWithoutWhatCannotBeRead(t *testing.T) {
+	all := []string{"a", "b", "poison"}
+	list := sent(0).says(10, names(all...))
+	start := func(t *testing.T) *script {
+		s := newScript(t)
+		s.list(list)
+		s.service("a", sent(0).says(11, instances("a", "n1/a-1")))
+		s.service("b", sent(0).later(time.Millisecond).says(11, instances("b", "n1/b-1")))
+		return s
+	}
+	told := []string{"a: n1/a-1", "b: n1/b-1", "poison: partly", "synced test"}
+	t.Run("too large", func(t *testing.T) {
+		s := start(t)
+		large := sent(0).later(2*time.Millisecond).says(11, instances("poison", "n1/"+strings.Repeat("x", 2000)))
+		s.service("poison", large)
+		p := s.run(20*time.Second, Options{answer: 1000})
+		p.told(told...)
+		p.metric("isthmus_consul_unread_services", 1)
+		p.metric(troubleGauge, 1, "reason=too_large")
+		p.logged("unread=1 first=poison", 1)
+	})
+	t.Run("errors that last", func(t *testing.T) {
+		s := start(t)
+		s.list(list)
+		s.service("poison", slices.Repeat([]step{sent(0).fails(500, "rpc error")}, 6)...)
+		s.service("poison", sent(0).says(12, "[]"))
+		p := s.run(3*time.Minute, Options{})
+		p.told(append(told, "poison:")...)
+		p.metric("isthmus_consul_unread_services", 0)
+	})
+	t.Run("unless Consul doesn't answer the list either", func(t *testing.T) {
+		s := start(t)
+		s.list(sent(0).fails(500, ""), sent(0).fails(500, ""), list, list)
+		s.service("poison", slices.Repeat([]step{sent(0).fails(500, "")}, 4)...)
+		s.service("poison", sent(0).says(12, instances("poison", "n1/p")))
+		p := s.run(3*time.Minute, Options{})
+		p.told("a: n1/a-1", "b: n1/b-1", "poison: partly", "synced test", "poison: n1/p")
+	})
+	t.Run("or most services", func(t *testing.T) {
+		s := newScript(t)
+		s.list(list)
+		s.service("a", sent(0).says(11, instances("a", "n1/a-1")))
+		for _, name := range all[1:] {
+			s.service(name, slices.Repeat([]step{sent(0).fails(500, "")}, 6)...)
+			s.service(name, sent(0).hangs())
+		}
+		p := s.run(75*time.Second, Options{})
+		if told := p.sink.all(); slices.Contains(told, "synced test") {
+			t.Errorf("told %q", told)
+		}
+		p.metric("isthmus_consul_unread_services", 2)
+	})
+}
+
+// TestStartWithAPart holds that a start which is shown a part says so, and says that it knows all only once it has read
+// all services of a list that was read whole.
+func TestStartWithAPart(t *testing.T) {
+	s := newScript(t)
+	s.list(sent(0).says(10, names("a")).filtered(),
+		sent(10).later(time.Second).says(20, names("a", "b", "c")),
+		sent(0).says(20, names("a", "b", "c")))
+	s.service("a", sent(0).says(11, instances("a", "n1/a-1")))
+	s.service("b", sent(0).says(12, instances("b", "n1/b-1")))
+	s.service("c", sent(0).later(time.Second).says(13, instances("c", "n1/c-1")))
+	p := s.run(time.Minute, Options{})
+	p.told("a: n1/a-1", "synced test partly", "b: n1/b-1", "c: n1/c-1", "synced test")
+	p.metric(troubleGauge, 0)
+	p.logged("what ACLs show of Consul's content was read", 1)
+	p.logged("Consul's whole content was read", 1)
+}
+
+// TestAnswersThatAreCut holds what is known to be gone of an answer that ACLs have cut: what was on a node that it shows.
+func TestAnswersThatAreCut(t *testing.T) {
+	s := newScript(t)
+	s.list(sent(0).says(10, names("web")))
+	s.service("web", sent(0).says(11, instances("web", "n1/a", "n2/b")),
+		sent(11).later(time.Second).says(12, instances("web", "N1/c")),
+		sent(0).says(12, instances("web", "N1/c")).filtered(),
+		sent(0).says(13, instances("web", "n1/c")))
+	p := s.run(2*time.Minute, Options{})
+	p.told("web: n1/a n2/b", "synced test", "web: N1/c n2/b partly", "web: n1/c")
+}
