@@ -7,14 +7,12 @@ import (
 
 	discovery "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
 	"github.com/envoyproxy/go-control-plane/pkg/cache/v3"
-	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/status"
 
 	"github.com/isthmus-mesh/isthmus/internal/mesh"
 )
 
 // kinds are the types that we serve, by the names that istiods of all versions ask for them with. They are the same on
-// the wire. The list is short so that no client can make more of a stream than go-control-plane has room for.
+// the wire. The list is short, and a client can wait for no more than it: what else it asks for is answered once.
 var kinds = map[string]mesh.Kind{}
 
 // served are the kinds that we may have objects of.
@@ -108,8 +106,6 @@ func (s *store) await(typeURL string, w watch) (cancel func()) {
 		delete(s.watches, &w)
 	}
 }
-
-var errNames = status.Error(codes.InvalidArgument, "MCP over xDS serves whole collections: ask without resource names")
 
 // CreateWatch implements cache.ConfigWatcher, for state of the world. What a client rejected it is not sent again until
 // there is something else to send.

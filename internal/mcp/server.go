@@ -78,7 +78,7 @@ func listen(options Options, from *store) (*server, error) {
 		grpc.KeepaliveParams(alive),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: leastPing, PermitWithoutStream: true}),
 	)
-	watcher := &observer{log: options.Log, metrics: options.Metrics, peers: map[int64]string{}}
+	watcher := newObserver(options.Log, options.Metrics)
 	discovery.RegisterAggregatedDiscoveryServiceServer(s.grpc,
 		ads{xds.NewServer(ctx, from, watcher.callbacks(), quietLog(options.Log)...)})
 	return s, nil

@@ -18,6 +18,7 @@ func TestSlowClient(t *testing.T) {
 	slow.send(&discovery.DiscoveryRequest{TypeUrl: entryType})
 	slow.await(entryType)
 	quick := connect(t, s.Address(), nil, entryType)
+	quick.await(entryType)
 	for n := range 20 {
 		s.change("a", webEntry("a", fmt.Sprint("10.0.0.", n)))
 		eventually(t, func() bool { return quick.count(entryType) >= n+2 }, "the quick client waits")
