@@ -40,8 +40,8 @@ func FuzzRequests(f *testing.F) {
 				_ = server.StreamAggregatedResources(client)
 			}
 			s.publish(nil, nil)
-			if len(s.watches) != 0 || len(watcher.streams) != 0 {
-				t.Errorf("%d watches and %d streams outlive their stream", len(s.watches), len(watcher.streams))
+			if len(s.waiting) != 0 || len(watcher.streams) != 0 {
+				t.Errorf("%d watches and %d streams outlive their stream", len(s.waiting), len(watcher.streams))
 			}
 			if len(client.types) > maxTypes {
 				t.Errorf("%d types were answered", len(client.types))

@@ -43,7 +43,7 @@ func NewMetrics(registerer prometheus.Registerer) *Metrics {
 		}),
 		propagation: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name:    "isthmus_xds_propagation_seconds",
-			Help:    "Seconds from the registry's answer to the push that it led to, for each change.",
+			Help:    "Seconds from the registry's answer until a change is served, whether an istiod is there or not. One that hasn't taken what it was sent before gets it later.",
 			Buckets: []float64{.002, .005, .01, .02, .05, .1, .2, .5, 1, 2, 5, 10, 30, 60},
 		}),
 	}
