@@ -35,6 +35,8 @@ type Options struct {
 
 	// reread is how often the files of TLS are looked at; 0 means reread.Every.
 	reread time.Duration
+	// limits are others than the usual ones.
+	limits *limits
 }
 
 // Output is a bridge.Output that serves by MCP over xDS. Make one with New.
