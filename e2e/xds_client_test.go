@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"math"
 	"net"
 	"os"
 	"path/filepath"
@@ -56,7 +57,7 @@ func TestXDSOverTLS(t *testing.T) {
 }
 
 // TestXDSProxyless holds that grpc-go's own xds resolver, as a client of istiod, reaches a gRPC service that only Consul
-// knows, and goes to the subset that a VirtualService names.
+// knows, splits its calls by the weights that a VirtualService gives to subsets, and goes to one alone when it says so.
 func TestXDSProxyless(t *testing.T) {
 	w := newXDSWorld(t, "--config", configFile(t, testbed.OnLoopback))
 	for version, status := range versions {
@@ -69,16 +70,48 @@ func TestXDSProxyless(t *testing.T) {
 	client := w.proxyless(t, "xds:///"+greeter.host()+":80")
 	awaitAnswers(t, client, func(answers map[string]int) bool { return answers["v1"] > 0 && answers["v2"] > 0 })
 	w.applySubsets(t, greeter)
+	w.splitCalls(t, greeter, 80, 20)
+	awaitSplit(t, client, 0.8)
+	w.splitCalls(t, greeter, 0, 100)
+	awaitAnswers(t, client, func(answers map[string]int) bool { return answers["v1"] == 0 && answers["v2"] > 0 })
+}
+
+// splitCalls has the calls of a service go to the subsets v1 and v2 by weights.
+func (w *world) splitCalls(t *testing.T, i instance, v1, v2 int32) {
+	t.Helper()
+	to := func(subset string, weight int32) *networking.HTTPRouteDestination {
+		return &networking.HTTPRouteDestination{
+			Destination: &networking.Destination{Host: i.host(), Subset: subset}, Weight: weight,
+		}
+	}
+	routes, ctx := w.istio.NetworkingV1().VirtualServices("default"), t.Context()
+	_ = routes.Delete(ctx, i.service, metav1.DeleteOptions{}) // there may be none
 	route := &networkingv1.VirtualService{
-		ObjectMeta: metav1.ObjectMeta{Name: "greeter"},
-		Spec: networking.VirtualService{Hosts: []string{greeter.host()}, Http: []*networking.HTTPRoute{{
-			Route: []*networking.HTTPRouteDestination{{Destination: &networking.Destination{Host: greeter.host(), Subset: "v2"}}},
+		ObjectMeta: metav1.ObjectMeta{Name: i.service},
+		Spec: networking.VirtualService{Hosts: []string{i.host()}, Http: []*networking.HTTPRoute{{
+			Route: []*networking.HTTPRouteDestination{to("v1", v1), to("v2", v2)},
 		}}},
 	}
-	if _, err := w.istio.NetworkingV1().VirtualServices("default").Create(t.Context(), route, metav1.CreateOptions{}); err != nil {
+	if _, err := routes.Create(ctx, route, metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	awaitAnswers(t, client, func(answers map[string]int) bool { return answers["v1"] == 0 && answers["v2"] > 0 })
+}
+
+// awaitSplit waits until v1 answers about this share of 200 calls: as far from it as is seen three times in a thousand.
+func awaitSplit(t *testing.T, client grpc_health_v1.HealthClient, v1 float64) {
+	t.Helper()
+	const calls = 200
+	off := 3 * math.Sqrt(v1*(1-v1)/calls)
+	eventually(t, func(ctx context.Context) error {
+		answers, err := callAll(ctx, client, calls)
+		if err != nil {
+			return err
+		}
+		if got := float64(answers["v1"]) / calls; math.Abs(got-v1) > off || answers["v1"]+answers["v2"] != calls {
+			return fmt.Errorf("the answers came from %v", answers)
+		}
+		return nil
+	})
 }
 
 // versions tell the servers apart by the health that they answer with.
@@ -137,23 +170,29 @@ func (w *world) proxyless(t *testing.T, target string) grpc_health_v1.HealthClie
 func awaitAnswers(t *testing.T, client grpc_health_v1.HealthClient, ok func(map[string]int) bool) {
 	t.Helper()
 	eventually(t, func(ctx context.Context) error {
-		answers := map[string]int{}
-		for range 20 {
-			ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
-			answer, err := client.Check(ctx, &grpc_health_v1.HealthCheckRequest{})
-			cancel()
-			if err != nil {
-				return err
-			}
-			for version, status := range versions {
-				if answer.GetStatus() == status {
-					answers[version]++
-				}
-			}
+		answers, err := callAll(ctx, client, 20)
+		if err == nil && !ok(answers) {
+			err = fmt.Errorf("the answers came from %v", answers)
 		}
-		if !ok(answers) {
-			return fmt.Errorf("the answers came from %v", answers)
-		}
-		return nil
+		return err
 	})
+}
+
+// callAll calls that often, and counts the answers by version.
+func callAll(ctx context.Context, client grpc_health_v1.HealthClient, calls int) (map[string]int, error) {
+	answers := map[string]int{}
+	for range calls {
+		ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+		answer, err := client.Check(ctx, &grpc_health_v1.HealthCheckRequest{})
+		cancel()
+		if err != nil {
+			return nil, err
+		}
+		for version, status := range versions {
+			if answer.GetStatus() == status {
+				answers[version]++
+			}
+		}
+	}
+	return answers, nil
 }

@@ -15,7 +15,7 @@ import (
 type VirtualAddresses struct {
 	IPv4 string   `json:"ipv4" doc:"Range of IPv4 addresses that nothing else uses. Empty: none. The default is apart from what Istio (240.240.0.0/16) and Consul (from 240.0.0.1 on) give themselves, and so large that two of 10,000 services seldom want the same address."`
 	IPv6 string   `json:"ipv6" doc:"Range of IPv6 addresses that nothing else uses, like fd12:3456:789a:1::/64. Empty: none."`
-	Keep Duration `json:"keep" doc:"How long the addresses of a service that left are given to no other."`
+	Keep Duration `json:"keep" doc:"How long the addresses of a service that left are given to no other. Not less than the removalGrace of kubernetes and of xds, during which its entry still has them."`
 }
 
 // What the DNS server answers.
@@ -65,13 +65,22 @@ func parseRange(path, text string, isKind func(netip.Addr) bool) (netip.Prefix, 
 	return prefix, nil
 }
 
-func (v VirtualAddresses) validate(found *checks) {
-	if _, err := (Config{VirtualAddresses: v}).AddressOptions(); err != nil {
+func (c Config) validateAddresses(found *checks) {
+	if _, err := c.AddressOptions(); err != nil {
 		found.errs = append(found.errs, err)
 	}
-	if v.Keep.Std() < time.Minute {
-		found.fail("virtualAddresses.keep", "%s is less than 1m", v.Keep)
+	const at = "virtualAddresses.keep"
+	keep := c.VirtualAddresses.Keep
+	if keep.Std() < time.Minute {
+		found.fail(at, "%s is less than 1m", keep)
 	}
+	outlived := func(path string, grace Duration) {
+		if keep < grace {
+			found.fail(at, "%s is less than %s, %s: an address would be given anew while the entry with it stands", keep, path, grace)
+		}
+	}
+	outlived("kubernetes.removalGrace", c.Kubernetes.RemovalGrace)
+	outlived("xds.removalGrace", c.XDS.RemovalGrace)
 }
 
 func (c Config) validateDNS(found *checks) {

@@ -22,7 +22,8 @@ type Reload struct {
 }
 
 // NewReload lays what may change without a restart over the running configuration. Both must be valid. Known are the
-// namespaces that are watched: rules and choices that need others wait. None means that none need be.
+// namespaces that are watched: rules and choices that need others wait. Nil means that none need be, as where the output
+// is xds: then both are as ForXDS made them.
 func NewReload(running, newest Config, known []string) Reload {
 	r := Reload{Running: running}
 	r.Running.Sources = slices.Clone(running.Sources)
@@ -37,6 +38,9 @@ func NewReload(running, newest Config, known []string) Reload {
 			}
 			return waits
 		})
+	}
+	if known == nil {
+		r.followForm()
 	}
 	return r
 }

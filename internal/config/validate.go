@@ -25,7 +25,7 @@ func (c Config) Validate() error {
 	var found checks
 	c.validateSources(&found)
 	c.Mesh.validate(&found)
-	c.VirtualAddresses.validate(&found)
+	c.validateAddresses(&found)
 	c.validateDNS(&found)
 	c.Guard.validate(&found)
 	c.Kubernetes.validate(&found)

@@ -3,6 +3,7 @@ package config
 import (
 	"cmp"
 	"fmt"
+	"slices"
 
 	"github.com/isthmus-mesh/isthmus/internal/mesh"
 )
@@ -59,4 +60,10 @@ func (c Config) ForXDS() Config {
 		c.Kubernetes.Shards = c.XDS.Shards
 	}
 	return c
+}
+
+// followForm has the shards follow the form of the endpoints, which may change while isthmus runs.
+func (r *Reload) followForm() {
+	r.Running = r.Running.ForXDS()
+	r.Restart = slices.DeleteFunc(r.Restart, func(path string) bool { return path == "kubernetes.shards" })
 }

@@ -4,6 +4,9 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
 	"github.com/isthmus-mesh/isthmus/internal/mesh"
 )
 
@@ -67,5 +70,23 @@ func TestReloadWithoutWatchedNamespaces(t *testing.T) {
 	reload := NewReload(Default(), mustParse(t, "mesh: {rules: [{services: [a], namespace: new}]}"), nil)
 	if len(reload.Restart) != 0 || len(reload.Running.Mesh.Rules) != 1 {
 		t.Errorf("%+v", reload)
+	}
+}
+
+// TestReloadOfForm holds that by xds the shards follow the form of the endpoints at once, and that their number waits.
+func TestReloadOfForm(t *testing.T) {
+	inline, workloads := Default().ForXDS(), mustParse(t, "mesh: {endpoints: workloadEntry}").ForXDS()
+	reload := NewReload(inline, workloads, nil)
+	if diff := cmp.Diff(Reload{Running: workloads, Now: []string{"mesh.endpoints"}}, reload, cmpopts.EquateEmpty()); diff != "" {
+		t.Errorf("to WorkloadEntries (-want +got):\n%s", diff)
+	}
+	fewer := mustParse(t, "mesh: {endpoints: workloadEntry}\nxds: {shards: 7}").ForXDS()
+	reload = NewReload(workloads, fewer, nil)
+	if diff := cmp.Diff(Reload{Running: workloads, Restart: []string{"xds.shards"}}, reload, cmpopts.EquateEmpty()); diff != "" {
+		t.Errorf("another number of shards (-want +got):\n%s", diff)
+	}
+	reload = NewReload(workloads, inline, nil)
+	if diff := cmp.Diff(Reload{Running: inline, Now: []string{"mesh.endpoints"}}, reload, cmpopts.EquateEmpty()); diff != "" {
+		t.Errorf("to inline endpoints (-want +got):\n%s", diff)
 	}
 }

@@ -26,7 +26,7 @@ func BenchmarkPush(b *testing.B) {
 		return []mesh.Object{object}
 	}
 	change := func(n int) {
-		set, gone, err := shelf.replace(named(fmt.Sprint("s-", n%services)), objects(n), time.Time{})
+		set, gone, _, err := shelf.replace(named(fmt.Sprint("s-", n%services)), objects(n), time.Time{})
 		if err != nil {
 			b.Fatal(err)
 		}

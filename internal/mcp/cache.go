@@ -3,18 +3,17 @@ package mcp
 import (
 	"context"
 	"errors"
+	"strconv"
 	"sync"
+	"time"
 
-	discovery "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
 	"github.com/envoyproxy/go-control-plane/pkg/cache/v3"
-	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/status"
 
 	"github.com/isthmus-mesh/isthmus/internal/mesh"
 )
 
 // kinds are the types that we serve, by the names that istiods of all versions ask for them with. They are the same on
-// the wire. The list is short so that no client can make more of a stream than go-control-plane has room for.
+// the wire. The list is short, and a client can wait for no more than it: what else it asks for is answered once.
 var kinds = map[string]mesh.Kind{}
 
 // served are the kinds that we may have objects of.
@@ -28,29 +27,25 @@ func init() {
 	}
 }
 
-// everything keys, among the resources that a client of state of the world was sent, the version of all of them.
-const everything = "*"
-
 // store is what the clients are served from. It answers the questions that go-control-plane's server passes on.
 //
 // That library's own caches can't be used: state of the world is whole only for Envoy's listeners and clusters there,
 // while istiod deletes what a response leaves out; and they label each resource with the type that was asked for,
 // while istiod reads one that is labelled as istio.mcp.v1alpha1.Resource only.
 type store struct {
+	// late has a word when a client came back that doesn't have the newest, and waits for the next push.
+	late chan struct{}
+
 	mu          sync.Mutex
 	collections map[mesh.Kind]*collection
 	// open says that the collections are whole: until then nobody is told anything of them.
-	open    bool
-	watches map[*watch]struct{}
-}
-
-// watch is a client that waits for a change of one kind. It is answered once.
-type watch struct {
-	kind mesh.Kind
-	// first says that the client asks for the first time on its stream, and so must be told even what it may know.
-	first bool
-	// answer tells the client what it doesn't know, and how many bytes that is.
-	answer func(c *collection, first bool) (bytes int, answered bool)
+	open bool
+	// edition counts what was published.
+	edition uint64
+	// waiting are the clients that wait for news, taking those that were answered and didn't come back yet.
+	waiting, taking map[*watch]struct{}
+	// rest is until when what was sent is enough.
+	rest time.Time
 }
 
 var _ cache.Cache = &store{}
@@ -60,12 +55,14 @@ func newStore() *store {
 	for _, kind := range served {
 		collections[kind] = newCollection()
 	}
-	return &store{collections: collections, watches: map[*watch]struct{}{}}
+	return &store{
+		late: make(chan struct{}, 1), collections: collections,
+		waiting: map[*watch]struct{}{}, taking: map[*watch]struct{}{},
+	}
 }
 
-// publish changes the collections, opens them, and answers those who wait for what changed. It returns how many bytes
-// that sends.
-func (s *store) publish(set []*resource, remove []*resource) (bytes int) {
+// publish changes the collections, opens them, and answers those who wait for what changed. It returns the edition.
+func (s *store) publish(set []*resource, remove []*resource) (edition uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, r := range remove {
@@ -75,89 +72,96 @@ func (s *store) publish(set []*resource, remove []*resource) (bytes int) {
 		s.collections[r.kind].set(r)
 	}
 	s.open = true
-	for w := range s.watches {
-		sent, answered := w.answer(s.collections[w.kind], w.first)
-		if bytes += sent; answered {
-			delete(s.watches, w)
+	s.edition++
+	for w := range s.waiting {
+		if s.knows(w) {
+			w.took = s.edition
+		} else {
+			s.answer(w)
 		}
 	}
-	return bytes
+	return s.edition
 }
 
-// await answers a client at once, or when there is something to say.
-func (s *store) await(typeURL string, w watch) (cancel func()) {
+// await answers a client when there is something to say: at once if it asks for the first time, else with the next push.
+func (s *store) await(typeURL string, w *watch) (cancel func()) {
 	kind, ours := kinds[typeURL]
 	if !ours {
 		if w.first {
-			w.answer(newCollection(), true)
+			w.answer(newCollection(), "")
 		}
 		return nil
 	}
 	w.kind = kind
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.open {
-		if _, answered := w.answer(s.collections[kind], w.first); answered {
-			return nil
+	s.waiting[w] = struct{}{}
+	switch {
+	case !s.open:
+	case w.first:
+		s.answer(w)
+	case s.knows(w):
+		w.took = s.edition
+	default:
+		select {
+		case s.late <- struct{}{}:
+		default:
 		}
 	}
-	s.watches[&w] = struct{}{}
-	return func() {
+	return func() { s.leave(w) }
+}
+
+// knows tells whether a client has the newest.
+func (s *store) knows(w *watch) bool { return !w.first && w.had == s.collections[w.kind].version() }
+
+func (s *store) answer(w *watch) {
+	c := s.collections[w.kind]
+	bytes := w.answer(c, c.version()+editionMark+strconv.FormatUint(s.edition, 10))
+	delete(s.waiting, w)
+	s.taking[w] = struct{}{}
+	if now := time.Now(); s.rest.Before(now) {
+		s.rest = now
+	}
+	s.rest = s.rest.Add(pause(bytes))
+}
+
+// leave is called when a client comes back for more, or is gone.
+func (s *store) leave(w *watch) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.waiting, w)
+	if _, answered := s.taking[w]; !answered {
+		return
+	}
+	time.AfterFunc(returning, func() {
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		delete(s.watches, &w)
-	}
+		delete(s.taking, w)
+	})
 }
 
-var errNames = status.Error(codes.InvalidArgument, "MCP over xDS serves whole collections: ask without resource names")
+// returning is how long a client counts as one that takes what it was sent when it has come back, since another watch
+// only then says what it has.
+const returning = 100 * time.Millisecond
 
-// CreateWatch implements cache.ConfigWatcher, for state of the world. What a client rejected it is not sent again until
-// there is something else to send.
-func (s *store) CreateWatch(request *cache.Request, sub cache.Subscription, responses chan cache.Response) (func(), error) {
-	if !sub.IsWildcard() {
-		return nil, errNames
-	}
-	// A nonce doesn't tell whether it is the first request: istiod makes one up.
-	had, answered := sub.ReturnedResources()[everything]
-	answer := func(c *collection, first bool) (int, bool) {
-		version := c.version()
-		if !first && had == version {
-			return 0, false
+// taken returns the edition that every client has taken.
+func (s *store) taken() uint64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	taken := s.edition
+	for _, some := range []map[*watch]struct{}{s.waiting, s.taking} {
+		for w := range some {
+			taken = min(taken, w.took)
 		}
-		responses <- &cache.PassthroughResponse{
-			Request: request,
-			DiscoveryResponse: &discovery.DiscoveryResponse{
-				VersionInfo: version, TypeUrl: request.GetTypeUrl(), Resources: c.all(),
-			},
-			ReturnedResources: map[string]string{everything: version},
-		}
-		return c.bytes, true
 	}
-	return s.await(request.GetTypeUrl(), watch{first: !answered, answer: answer}), nil
+	return taken
 }
 
-// CreateDeltaWatch implements cache.ConfigWatcher, for the delta protocol: a client is sent what differs from what it
-// has, by its own word where it comes from another replica.
-func (s *store) CreateDeltaWatch(request *cache.DeltaRequest, sub cache.Subscription, responses chan cache.DeltaResponse) (func(), error) {
-	if !sub.IsWildcard() {
-		return nil, errNames
-	}
-	answer := func(c *collection, first bool) (int, bool) {
-		changed, removed := c.since(sub.ReturnedResources())
-		if !first && len(changed) == 0 && len(removed) == 0 {
-			return 0, false
-		}
-		responses <- &cache.DeltaPassthroughResponse{
-			DeltaRequest: request,
-			DeltaDiscoveryResponse: &discovery.DeltaDiscoveryResponse{
-				SystemVersionInfo: c.version(), TypeUrl: request.GetTypeUrl(),
-				Resources: changed, RemovedResources: removed,
-			},
-			NextVersionMap: c.versions(),
-		}
-		return sizeOf(changed), true
-	}
-	return s.await(request.GetTypeUrl(), watch{first: request.GetResponseNonce() == "", answer: answer}), nil
+// resting returns how long it is until there may be another push.
+func (s *store) resting() time.Duration {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return time.Until(s.rest)
 }
 
 // Fetch implements cache.Cache.

@@ -1,6 +1,8 @@
 package mcp
 
 import (
+	"math"
+	"slices"
 	"sync"
 	"testing"
 
@@ -10,6 +12,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/protobuf/types/known/anypb"
 	mcp "istio.io/api/mcp/v1alpha1"
 )
 
@@ -62,7 +65,8 @@ func connection(t *testing.T, address string, creds credentials.TransportCredent
 	if creds == nil {
 		creds = insecure.NewCredentials()
 	}
-	connection, err := grpc.NewClient(address, grpc.WithTransportCredentials(creds))
+	connection, err := grpc.NewClient(address, grpc.WithTransportCredentials(creds),
+		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(math.MaxInt32))) // istiod takes as much
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -132,14 +136,27 @@ func (c *client) holds(typeURL string) map[string]string {
 		}
 		held = map[string]string{}
 		for _, wire := range answer.GetResources() {
-			var read mcp.Resource
-			if err := wire.UnmarshalTo(&read); err != nil {
-				c.t.Error(err)
-			}
-			held[read.GetMetadata().GetName()] = read.GetMetadata().GetVersion()
+			metadata := read(c.t, wire).GetMetadata()
+			held[metadata.GetName()] = metadata.GetVersion()
 		}
 	}
 	return held
+}
+
+func read(t *testing.T, wire *anypb.Any) *mcp.Resource {
+	t.Helper()
+	read := &mcp.Resource{}
+	if err := wire.UnmarshalTo(read); err != nil {
+		t.Error(err)
+	}
+	return read
+}
+
+// received returns all answers, in the order in which they came.
+func (c *client) received() []*discovery.DiscoveryResponse {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.Clone(c.answers)
 }
 
 func (c *client) failed() error {

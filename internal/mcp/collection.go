@@ -74,7 +74,7 @@ func (c *collection) since(versions map[string]string) (changed []*discovery.Res
 		}
 	}
 	for name := range versions {
-		if _, ok := c.resources[name]; !ok {
+		if _, ok := c.resources[name]; !ok && name != everything {
 			removed = append(removed, name)
 		}
 	}

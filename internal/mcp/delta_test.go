@@ -3,10 +3,13 @@ package mcp
 import (
 	"context"
 	"maps"
+	"strings"
 	"testing"
 
 	discovery "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
 	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+	"google.golang.org/genproto/googleapis/rpc/status"
 )
 
 // TestDelta holds that a client of the delta protocol is sent what changed and nothing else, also where it comes from
@@ -34,11 +37,35 @@ func TestDelta(t *testing.T) {
 	}
 }
 
+// TestDeltaRejection holds that what a client of the delta protocol rejected is told, and not sent again until something
+// else is there to send; and that who asks again without a nonce isn't sent everything again.
+func TestDeltaRejection(t *testing.T) {
+	state := &script{complete: true}
+	state.set("a", webEntry("a", "10.0.0.1"))
+	s := serve(t, state, Options{})
+	c := connectDelta(t, s.Address(), entryType, nil)
+	c.reject = "no such host"
+	c.next()
+	eventually(t, func() bool { return strings.Contains(s.log.String(), "no such host") }, "the log doesn't have its words")
+	if rejected := testutil.ToFloat64(s.metrics.rejections.WithLabelValues("ServiceEntry")); rejected != 1 {
+		t.Errorf("%v rejections are counted", rejected)
+	}
+	if err := c.stream.Send(&discovery.DeltaDiscoveryRequest{TypeUrl: entryType}); err != nil {
+		t.Fatal(err)
+	}
+	s.change("b", webEntry("b", "10.0.0.2"))
+	if changed, removed := c.next(); !cmp.Equal(changed, []string{"ns/b.consul"}) || removed != nil {
+		t.Errorf("then came %v, and %v went", changed, removed)
+	}
+}
+
 // deltaClient is a client of the delta protocol.
 type deltaClient struct {
 	t      *testing.T
 	stream discovery.AggregatedDiscoveryService_DeltaAggregatedResourcesClient
 	held   map[string]string
+	// reject has it reject with these words.
+	reject string
 }
 
 // connectDelta asks for a type, with the versions that it holds from another server.
@@ -75,6 +102,9 @@ func (c *deltaClient) next() (changed, removed []string) {
 		delete(c.held, name)
 	}
 	ack := &discovery.DeltaDiscoveryRequest{TypeUrl: answer.GetTypeUrl(), ResponseNonce: answer.GetNonce()}
+	if c.reject != "" {
+		ack.ErrorDetail = &status.Status{Message: c.reject}
+	}
 	if err := c.stream.Send(ack); err != nil {
 		c.t.Fatal(err)
 	}

@@ -9,6 +9,7 @@ import (
 // Metrics are the figures of what is served by xDS.
 type Metrics struct {
 	clients     prometheus.Gauge
+	connections prometheus.Gauge
 	resources   *prometheus.GaugeVec
 	bytes       *prometheus.GaugeVec
 	pushes      *prometheus.CounterVec
@@ -22,6 +23,9 @@ func NewMetrics(registerer prometheus.Registerer) *Metrics {
 	m := &Metrics{
 		clients: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "isthmus_xds_clients", Help: "Streams that istiods have open.",
+		}),
+		connections: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "isthmus_xds_connections", Help: "Connections to the xDS server that are open, of 64 at most.",
 		}),
 		resources: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "isthmus_xds_resources", Help: "Resources that are served, by kind.",
@@ -43,11 +47,11 @@ func NewMetrics(registerer prometheus.Registerer) *Metrics {
 		}),
 		propagation: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name:    "isthmus_xds_propagation_seconds",
-			Help:    "Seconds from the registry's answer to the push that it led to, for each change.",
+			Help:    "Seconds from the registry's answer until a change is served, whether an istiod is there or not. One that hasn't taken what it was sent before gets it later.",
 			Buckets: []float64{.002, .005, .01, .02, .05, .1, .2, .5, 1, 2, 5, 10, 30, 60},
 		}),
 	}
-	registerer.MustRegister(m.clients, m.resources, m.bytes, m.pushes, m.rejections, m.refusals, m.propagation)
+	registerer.MustRegister(m.clients, m.connections, m.resources, m.bytes, m.pushes, m.rejections, m.refusals, m.propagation)
 	return m
 }
 

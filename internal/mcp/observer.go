@@ -28,9 +28,12 @@ type observer struct {
 	metrics *Metrics
 
 	mu sync.Mutex
-	// peers has the address of each stream's client. Both protocols count their streams from 1: those of delta are
-	// negative here.
-	peers map[int64]string
+	// streams are those that are open. Both protocols count theirs from 1: those of delta are negative here.
+	streams map[int64]*asking
+}
+
+func newObserver(log *slog.Logger, metrics *Metrics) *observer {
+	return &observer{log: log, metrics: metrics, streams: map[int64]*asking{}}
 }
 
 func (o *observer) callbacks() xds.Callbacks {
@@ -41,7 +44,7 @@ func (o *observer) callbacks() xds.Callbacks {
 		},
 		StreamRequestFunc: func(id int64, r *discovery.DiscoveryRequest) error {
 			o.asked(id, r.GetNode(), r.GetTypeUrl(), r.GetErrorDetail())
-			return nil
+			return o.refuse(id, o.stream(id).admit(r))
 		},
 		StreamResponseFunc: func(_ context.Context, _ int64, _ *discovery.DiscoveryRequest, r *discovery.DiscoveryResponse) {
 			o.metrics.pushes.WithLabelValues(kindLabel(r.GetTypeUrl())).Inc()
@@ -50,7 +53,7 @@ func (o *observer) callbacks() xds.Callbacks {
 		DeltaStreamClosedFunc: func(id int64, node *core.Node) { o.closed(-id, node) },
 		StreamDeltaRequestFunc: func(id int64, r *discovery.DeltaDiscoveryRequest) error {
 			o.asked(-id, r.GetNode(), r.GetTypeUrl(), r.GetErrorDetail())
-			return nil
+			return o.refuse(-id, o.stream(-id).admitDelta(r))
 		},
 		StreamDeltaResponseFunc: func(_ int64, _ *discovery.DeltaDiscoveryRequest, r *discovery.DeltaDiscoveryResponse) {
 			o.metrics.pushes.WithLabelValues(kindLabel(r.GetTypeUrl())).Inc()
@@ -64,7 +67,7 @@ func (o *observer) opened(ctx context.Context, id int64) error {
 		address = from.Addr.String()
 	}
 	o.mu.Lock()
-	o.peers[id] = address
+	o.streams[id] = &asking{address: address, types: map[string]bool{}}
 	o.mu.Unlock()
 	o.metrics.clients.Inc()
 	o.log.Info("an istiod connected", "address", address)
@@ -73,16 +76,25 @@ func (o *observer) opened(ctx context.Context, id int64) error {
 
 func (o *observer) closed(id int64, node *core.Node) {
 	o.metrics.clients.Dec()
-	o.log.Info("an istiod disconnected", "address", o.peer(id), "node", clip(node.GetId()))
+	o.log.Info("an istiod disconnected", "address", o.stream(id).address, "node", clip(node.GetId()))
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	delete(o.peers, id)
+	delete(o.streams, id)
 }
 
-func (o *observer) peer(id int64) string {
+// stream returns what a stream asked for. Nobody but its own goroutine changes that.
+func (o *observer) stream(id int64) *asking {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return o.peers[id]
+	return o.streams[id]
+}
+
+// refuse reports a request that ends its stream.
+func (o *observer) refuse(id int64, why error) error {
+	if why != nil {
+		o.log.Warn("a client asked for what it can't have, and was sent away", "address", o.stream(id).address, "error", why)
+	}
+	return why
 }
 
 // asked reports a request that rejects what was sent before.
@@ -91,7 +103,7 @@ func (o *observer) asked(id int64, node *core.Node, typeURL string, rejection *s
 		return
 	}
 	o.metrics.rejections.WithLabelValues(kindLabel(typeURL)).Inc()
-	o.log.Error("an istiod rejected what it was sent, and goes on with what it had", "address", o.peer(id),
+	o.log.Error("an istiod rejected what it was sent, and goes on with what it had", "address", o.stream(id).address,
 		"node", clip(node.GetId()), "type", clip(typeURL), "error", clip(rejection.GetMessage()))
 }
 

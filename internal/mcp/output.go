@@ -11,6 +11,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -34,6 +35,8 @@ type Options struct {
 
 	// reread is how often the files of TLS are looked at; 0 means reread.Every.
 	reread time.Duration
+	// limits are others than the usual ones.
+	limits *limits
 }
 
 // Output is a bridge.Output that serves by MCP over xDS. Make one with New.
@@ -43,6 +46,7 @@ type Output struct {
 	store   *store
 	server  *server
 	shelf   *shelf
+	moves   moves
 	log     *slog.Logger
 	metrics *Metrics
 
@@ -58,7 +62,7 @@ var (
 // New opens the port and reads the files of TLS, so that what is wrong with them shows before anything else starts.
 func New(options Options) (*Output, error) {
 	o := &Output{
-		Pending: bridge.NewPending(), store: newStore(), shelf: newShelf(options.Grace),
+		Pending: bridge.NewPending(), store: newStore(), shelf: newShelf(options.Grace), moves: moves{},
 		log: options.Log, metrics: options.Metrics, unready: errNotWhole,
 	}
 	var err error
@@ -105,14 +109,19 @@ func (o *Output) follow(ctx context.Context, state bridge.State) {
 	o.setReady(nil)
 	for o.awaken(ctx) {
 		o.gather(ctx)
-		sleep(ctx, pause(o.push(o.Take(), state)))
+		sleep(ctx, o.store.resting())
+		o.push(o.Take(), state)
 	}
 }
 
 // awaken waits until there is something to look at. It returns false when ctx has ended.
 func (o *Output) awaken(ctx context.Context) bool {
 	var due <-chan time.Time
-	if wait, some := o.shelf.due(time.Now()); some {
+	wait, some := o.shelf.due(time.Now())
+	if len(o.moves) > 0 {
+		wait, some = min(wait, moveLook), true
+	}
+	if some {
 		timer := time.NewTimer(wait)
 		defer timer.Stop()
 		due = timer.C
@@ -122,29 +131,43 @@ func (o *Output) awaken(ctx context.Context) bool {
 		return false
 	case <-o.Wake:
 		return true
+	case <-o.store.late:
+		return true
 	case <-due:
 		return true
 	}
 }
 
-// push brings services up to date for all clients at once. It returns how many bytes that sends.
-func (o *Output) push(names []mesh.Name, state bridge.State) (bytes int) {
+// push brings services up to date for all clients at once.
+func (o *Output) push(names []mesh.Name, state bridge.State) {
 	var set, remove []*resource
+	var stepped []mesh.Name
 	revisions := make(map[mesh.Name]uint64, len(names))
-	now := time.Now()
-	names = append(names, o.shelf.expired(now)...)
+	now, taken := time.Now(), o.store.taken()
+	names = slices.AppendSeq(append(names, o.shelf.expired(now)...), maps.Keys(o.moves))
 	slices.SortFunc(names, mesh.Name.Compare)
 	for _, name := range slices.Compact(names) {
+		if o.moves.waits(name, taken, now) {
+			continue
+		}
+		delete(o.moves, name)
 		desired := state.Desired(name)
-		added, gone, err := o.shelf.replace(name, desired.Objects, now)
+		added, gone, arrived, err := o.shelf.replace(name, desired.Objects, now)
 		if err != nil {
 			o.log.Error("can't be served; what was served before stands", "service", name, "error", err)
 			continue
 		}
 		set, remove = append(set, added...), append(remove, gone...)
-		revisions[name] = desired.Revision
+		if arrived {
+			revisions[name] = desired.Revision
+		} else {
+			stepped = append(stepped, name)
+		}
 	}
-	bytes = o.store.publish(set, remove)
+	edition := o.store.publish(set, remove)
+	for _, name := range stepped {
+		o.moves[name] = stop{edition, now}
+	}
 	for name, revision := range revisions {
 		if since := state.Written(name, revision); !since.IsZero() {
 			o.metrics.propagation.Observe(time.Since(since).Seconds())
@@ -153,5 +176,4 @@ func (o *Output) push(names []mesh.Name, state bridge.State) (bytes int) {
 	for kind := range o.store.collections {
 		o.metrics.hold(kind, o.store)
 	}
-	return bytes
 }

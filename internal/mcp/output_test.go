@@ -1,7 +1,9 @@
 package mcp
 
 import (
+	"errors"
 	"fmt"
+	"io"
 	"strings"
 	"testing"
 	"time"
@@ -153,6 +155,31 @@ func TestDrain(t *testing.T) {
 	eventually(t, func() bool { return c.failed() != nil }, "the stream goes on")
 	if failure := c.failed(); failure.Error() != "EOF" {
 		t.Errorf("the stream ended with %v", failure)
+	}
+}
+
+// TestDrainFinishes holds that a client which is receiving a large answer when the server stops receives all of it.
+func TestDrainFinishes(t *testing.T) {
+	state, names := &script{complete: true}, 100
+	for n := range names { // 20 MB, far more than a connection takes in
+		large := webEntry(fmt.Sprint("large-", n))
+		large.Annotations = map[string]string{"text": strings.Repeat("x", 200_000)}
+		state.set(fmt.Sprint("large-", n), large)
+	}
+	s := serve(t, state, Options{})
+	stream := dial(t, s.Address(), nil)
+	if err := stream.Send(&discovery.DiscoveryRequest{TypeUrl: entryType}); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, func() bool { return testutil.ToFloat64(s.metrics.pushes.WithLabelValues("ServiceEntry")) == 1 }, "it was sent nothing")
+	go s.stop()
+	eventually(t, func() bool { return errors.Is(s.Ready(), errDraining) }, "it doesn't stop")
+	answer, err := stream.Recv()
+	if err != nil || len(answer.GetResources()) != names {
+		t.Errorf("%d resources came, %v", len(answer.GetResources()), err)
+	}
+	if _, err := stream.Recv(); !errors.Is(err, io.EOF) {
+		t.Errorf("the stream ended with %v", err)
 	}
 }
 

@@ -9,13 +9,13 @@ const (
 	// A push waits until nothing has come for quiet, so that a burst is one push, but no longer than patience.
 	quiet    = time.Millisecond
 	patience = 5 * time.Millisecond
-	// perByte is how long the next push waits for each byte that the last one sent to all clients. istiod knows state
+	// perByte is how long the next push waits for each byte that was sent since, to all clients together. istiod knows state
 	// of the world only, so a push is the whole catalog; a byte of it costs about 1 ns of CPU (BenchmarkPush), and as
 	// much again to send.
 	perByte = 5 * time.Nanosecond
 )
 
-// pause is how long to wait after a push. It keeps what pushing costs below a share of a core, whatever the size of the
+// pause is how long to wait after so many bytes. It keeps what pushing costs below a share of a core, whatever the size of the
 // catalog and the number of clients.
 func pause(bytes int) time.Duration { return time.Duration(bytes) * perByte }
 

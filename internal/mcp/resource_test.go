@@ -1,11 +1,14 @@
 package mcp
 
 import (
+	"slices"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/testing/protocmp"
+	"google.golang.org/protobuf/types/known/anypb"
 	mcp "istio.io/api/mcp/v1alpha1"
 
 	"github.com/isthmus-mesh/isthmus/internal/mesh"
@@ -62,6 +65,36 @@ func TestVersionIsOfEverything(t *testing.T) {
 			t.Errorf("%s and %s have the same version", name, other)
 		}
 		seen[r.version] = name
+	}
+}
+
+// TestEncodedOnce holds that an object is encoded when it changes and never again: not for another service's change, and
+// not for another client.
+func TestEncodedOnce(t *testing.T) {
+	shelf, store := newShelf(0), newStore()
+	replace := func(label string, objects ...mesh.Object) []*resource {
+		set, gone, _, err := shelf.replace(named(label), objects, time.Time{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		store.publish(set, gone)
+		return set
+	}
+	replace("a", webEntry("a", "10.0.0.1"), workload("a", "1", "10.0.0.1"))
+	made := replace("b", webEntry("b", "10.0.0.2"), workload("b", "1", "10.0.0.2"))
+	all := store.collections[mesh.ServiceEntryKind].all()
+	if changed := replace("b", webEntry("b", "10.0.0.9"), workload("b", "1", "10.0.0.2")); len(changed) != 1 || changed[0].kind != mesh.ServiceEntryKind {
+		t.Errorf("with a change of one object %d were encoded", len(changed))
+	}
+	if held := shelf.held[named("b")].resources[1]; held != made[1] {
+		t.Error("what stayed as it was is another resource")
+	}
+	again := store.collections[mesh.ServiceEntryKind].all()
+	if kept := slices.ContainsFunc(again, func(wire *anypb.Any) bool { return slices.Contains(all, wire) }); !kept || len(again) != 2 {
+		t.Error("what is sent isn't what was encoded")
+	}
+	if other := store.collections[mesh.ServiceEntryKind].all(); &other[0] != &again[0] {
+		t.Error("another client is sent a copy")
 	}
 }
 

@@ -29,14 +29,16 @@ func newShelf(grace time.Duration) *shelf {
 }
 
 // replace puts a service's objects in place of those that it had; none says that it left. It returns the resources that
-// are new or changed, and those that are gone. Objects that stayed as they are aren't encoded again.
-func (s *shelf) replace(name mesh.Name, objects []mesh.Object, now time.Time) (set, gone []*resource, err error) {
+// are new or changed, and those that are gone; and whether the service has arrived there, which it hasn't while it moves.
+// Objects that stayed as they are aren't encoded again.
+func (s *shelf) replace(name mesh.Name, objects []mesh.Object, now time.Time) (set, gone []*resource, arrived bool, err error) {
 	before := s.held[name]
 	if len(objects) == 0 {
 		objects = s.leave(name, before.objects, now)
 	} else {
 		delete(s.left, name)
 	}
+	objects, arrived = onTheWay(before.objects, objects)
 	known := make(map[string]int, len(before.objects))
 	for i, object := range before.objects {
 		known[reference(object)] = i
@@ -51,7 +53,7 @@ func (s *shelf) replace(name mesh.Name, objects []mesh.Object, now time.Time) (s
 		}
 		made, err := encode(object)
 		if err != nil {
-			return nil, nil, err
+			return nil, nil, false, err
 		}
 		next.resources[i] = made
 		set = append(set, made)
@@ -62,7 +64,7 @@ func (s *shelf) replace(name mesh.Name, objects []mesh.Object, now time.Time) (s
 	if s.held[name] = next; len(objects) == 0 {
 		delete(s.held, name)
 	}
-	return set, gone, nil
+	return set, gone, arrived, nil
 }
 
 func reference(object mesh.Object) string {

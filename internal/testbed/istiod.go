@@ -102,25 +102,46 @@ func (i *Istiod) Wait(ctx context.Context) error {
 	return i.ready(ctx, func(ctx context.Context) error { return getOK(ctx, i.HTTP+"/ready") })
 }
 
-// Spec returns the spec of an object as istiod has it, wherever it came from.
-func (i *Istiod) Spec(ctx context.Context, kind, name string) (map[string]any, error) {
+// IstiodObject is an object as istiod has it.
+type IstiodObject struct {
+	Kind            string
+	Namespace, Name string
+	Spec            map[string]any
+}
+
+// Objects returns all objects that istiod has, wherever they came from.
+func (i *Istiod) Objects(ctx context.Context) ([]IstiodObject, error) {
 	body, err := get(ctx, i.HTTP+"/debug/configz")
 	if err != nil {
 		return nil, err
 	}
 	defer body.Close()
-	var objects []struct {
+	var page []struct {
 		Kind     string `json:"kind"`
 		Metadata struct {
-			Name string `json:"name"`
+			Namespace string `json:"namespace"`
+			Name      string `json:"name"`
 		} `json:"metadata"`
 		Spec map[string]any `json:"spec"`
 	}
-	if err := json.NewDecoder(body).Decode(&objects); err != nil {
+	if err := json.NewDecoder(body).Decode(&page); err != nil {
 		return nil, fmt.Errorf("istiod's page configz: %w", err)
 	}
+	objects := make([]IstiodObject, len(page))
+	for n, o := range page {
+		objects[n] = IstiodObject{Kind: o.Kind, Namespace: o.Metadata.Namespace, Name: o.Metadata.Name, Spec: o.Spec}
+	}
+	return objects, nil
+}
+
+// Spec returns the spec of an object as istiod has it.
+func (i *Istiod) Spec(ctx context.Context, kind, name string) (map[string]any, error) {
+	objects, err := i.Objects(ctx)
+	if err != nil {
+		return nil, err
+	}
 	for _, object := range objects {
-		if object.Kind == kind && object.Metadata.Name == name {
+		if object.Kind == kind && object.Name == name {
 			return object.Spec, nil
 		}
 	}
