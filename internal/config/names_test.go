@@ -7,20 +7,23 @@ import (
 
 func TestNamesAndAddresses(t *testing.T) {
 	for content, want := range map[string]string{
-		"virtualAddresses: {ipv4: '', ipv6: 'fd12:3456:789a:1::/64', keep: 1m}\ndns: {address: ':53', ttl: 0s, forward: ['127.0.0.1:8600'], domains: [shop.example]}": "",
-		"virtualAddresses: {ipv4: '', ipv6: ''}\ndns: {address: ':53', answer: instances}":                                                                            "",
-		"virtualAddresses: {ipv4: '', ipv6: ''}\ndns: {address: ':53'}":                                                                                               "dns.answer: there are no virtual addresses to answer",
-		"virtualAddresses: {ipv4: 'fd00::/64'}":                                                                                                                       "virtualAddresses.ipv4: \"fd00::/64\" is no range",
-		"virtualAddresses: {ipv6: '10.0.0.0/8'}":                                                                                                                      "virtualAddresses.ipv6: \"10.0.0.0/8\" is no range",
-		"virtualAddresses: {ipv4: '10.0.0.1/8'}":                                                                                                                      "virtualAddresses.ipv4: 10.0.0.1/8 is not where a range begins; 10.0.0.0/8 is",
-		"virtualAddresses: {ipv4: '127.0.0.0/8'}":                                                                                                                     "virtualAddresses.ipv4: 127.0.0.0/8 has addresses that mean something else",
-		"virtualAddresses: {keep: 59s}":                                                                                                                               "virtualAddresses.keep: 59s is less than 1m",
-		"dns: {address: '53'}":                                                                                                                                        "dns.address: \"53\" is not host:port",
-		"dns: {answer: all}":                                                                                                                                          "dns.answer: \"all\" is not one of virtual, instances",
-		"dns: {ttl: 1500ms}":                                                                                                                                          "dns.ttl: 1.5s is not within",
-		"dns: {negativeTTL: 25h}":                                                                                                                                     "dns.negativeTTL: 25h is not within",
-		"dns: {domains: [svc.cluster.local]}":                                                                                                                         "dns.domains[0]: \"svc.cluster.local\" is under the cluster's own domain",
-		"dns: {forward: [consul]}":                                                                                                                                    "dns.forward[0]: \"consul\" is not host:port",
+		"virtualAddresses: {ipv4: '', ipv6: 'fd12:3456:789a:1::/64', keep: 1m}\ndns: {address: ':53', ttl: 0s, forward: [{servers: ['127.0.0.1:8600']}], domains: [shop.example]}": "",
+		"virtualAddresses: {ipv4: '', ipv6: ''}\ndns: {address: ':53', answer: instances}":                                                                                         "",
+		"virtualAddresses: {ipv4: '', ipv6: ''}\ndns: {address: ':53'}":                                                                                                            "dns.answer: there are no virtual addresses to answer",
+		"virtualAddresses: {ipv4: 'fd00::/64'}":                                                                                                                                    "virtualAddresses.ipv4: \"fd00::/64\" is no range",
+		"virtualAddresses: {ipv6: '10.0.0.0/8'}":                                                                                                                                   "virtualAddresses.ipv6: \"10.0.0.0/8\" is no range",
+		"virtualAddresses: {ipv4: '10.0.0.1/8'}":                                                                                                                                   "virtualAddresses.ipv4: 10.0.0.1/8 is not where a range begins; 10.0.0.0/8 is",
+		"virtualAddresses: {ipv4: '127.0.0.0/8'}":                                                                                                                                  "virtualAddresses.ipv4: 127.0.0.0/8 has addresses that mean something else",
+		"virtualAddresses: {keep: 59s}":                                                                                                                                            "virtualAddresses.keep: 59s is less than 1m",
+		"dns: {address: '53'}":                                                                                                                                                     "dns.address: \"53\" is not host:port",
+		"dns: {answer: all}":                                                                                                                                                       "dns.answer: \"all\" is not one of virtual, instances",
+		"dns: {ttl: 1500ms}":                                                                                                                                                       "dns.ttl: 1.5s is not within",
+		"dns: {negativeTTL: 25h}":                                                                                                                                                  "dns.negativeTTL: 25h is not within",
+		"dns: {domains: [svc.cluster.local]}":                                                                                                                                      "dns.domains[0]: \"svc.cluster.local\" is under the cluster's own domain",
+		"dns: {forward: [{servers: [consul]}]}":                                                                                                                                    "dns.forward[0].servers[0]: \"consul\" is not host:port",
+		"dns: {forward: [{domain: east.Consul}]}":                                                                                                                                  "dns.forward[0].servers: there is none",
+		"dns: {forward: [{domain: example.com, servers: ['10.0.0.1:53']}]}":                                                                                                        "dns.forward[0].domain: \"example.com\" is under none of the sources' domains, which are consul",
+		"dns: {forward: [{servers: ['10.0.0.1:53']}, {domain: consul, servers: ['10.0.0.2:53']}]}":                                                                                 "dns.forward[1].domain: \"consul\" is there twice",
 	} {
 		_, err := Parse([]byte(content))
 		switch {
