@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/miekg/dns"
 	networking "istio.io/api/networking/v1alpha3"
 	networkingv1 "istio.io/client-go/pkg/apis/networking/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -17,7 +18,7 @@ import (
 
 // TestHostOfSomebodyElse holds that callers go on reaching who had a host first, by what isthmus writes and by what istiod
 // makes of it: somebody else's ServiceEntry in another namespace until it goes, and then the service of Consul, whoever
-// comes later.
+// comes later. DNS by isthmus names the service's address only then: before, no listener has it.
 func TestHostOfSomebodyElse(t *testing.T) {
 	w := sharedWorld(t)
 	w.makeNamespace(t, "others")
@@ -44,6 +45,7 @@ func TestHostOfSomebodyElse(t *testing.T) {
 	w.register(t, i)
 	w.settle(t)
 	reaches("theirs")
+	awaitAnswer(t, w.dns, i.host()+".", dns.TypeA, "NXDOMAIN")
 	if !strings.Contains(w.isthmus.Log(), `host=disputed.service.consul of="ServiceEntry others/disputed"`) {
 		t.Error("the log doesn't say whose the host is")
 	}
@@ -54,11 +56,14 @@ func TestHostOfSomebodyElse(t *testing.T) {
 		t.Fatal(err)
 	}
 	reaches("ours")
+	answer := []string{"NOERROR", i.host() + ". A " + w.address(t, i)}
+	awaitAnswer(t, w.dns, i.host()+".", dns.TypeA, answer...)
 	w.newerThan(t, namespace, i.entryName())
 	create()
 	w.settle(t)
 	w.settledPushes(t) // istiod has told all that it knows
 	reaches("ours")
+	awaitAnswer(t, w.dns, i.host()+".", dns.TypeA, answer...)
 }
 
 func (w *world) makeNamespace(t *testing.T, name string) {

@@ -101,7 +101,7 @@ func TestDNSAnswersAsConsul(t *testing.T) {
 		instance{service: "six", id: "six-1", address: "fd00::6", port: 90},
 		instance{service: "Foo", id: "foo-1", address: "10.6.0.9", port: 90, tags: []string{"blue"}},
 	)
-	server := w.startNames(t, "dns: {answer: instances, forward: ['"+consul+"']}", "--output", "stdout")
+	server := w.startNames(t, "dns: {answer: instances, forward: [{servers: ['"+consul+"']}]}", "--output", "stdout")
 	core, err := w.run.StartCoreDNS(t.Context(), map[string]string{
 		"consul": "  forward . " + server + "\n  cache 1", ".": "  template ANY ANY {\n    rcode NXDOMAIN\n  }",
 	})

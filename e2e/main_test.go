@@ -30,7 +30,9 @@ type world struct {
 	istiod  *testbed.Istiod
 	envoy   *testbed.Envoy
 	isthmus *testbed.Isthmus
-	istio   *istio.Clientset
+	// dns is where isthmus answers DNS, if it does.
+	dns   string
+	istio *istio.Clientset
 }
 
 // shared is the world of all tests that leave the servers up. It stops when the last test has ended.
@@ -103,7 +105,12 @@ func (w *world) startMesh(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	if w.isthmus, err = w.run.StartIsthmus(w.consul, w.kube, "--namespace", namespace, "--config", config); err != nil {
+	port, err := testbed.FreePort()
+	if err != nil {
+		return err
+	}
+	w.dns = fmt.Sprint("127.0.0.1:", port)
+	if w.isthmus, err = w.run.StartIsthmus(w.consul, w.kube, "--namespace", namespace, "--config", config, "--dns-addr", w.dns); err != nil {
 		return err
 	}
 	if err = w.isthmus.Wait(ctx); err != nil {

@@ -96,7 +96,7 @@ func (m *madeUp) Run(_ context.Context, sink catalog.Sink) error {
 	for n := range m.services {
 		sink.Update(m.service(n, ""), time.Now())
 	}
-	sink.Synced(m.Name())
+	sink.Synced(m.Name(), true)
 	for {
 		var n int
 		var text string

@@ -71,6 +71,8 @@ type Bridge struct {
 	// freed says that there may be an address for services that have none.
 	freed   bool
 	desired map[mesh.Name]Desired
+	// left are the hosts that are left to somebody else's objects.
+	left map[mesh.Name][]string
 	// standing is what the mesh holds of services of which nothing else is known yet, or can be.
 	standing map[mesh.Name][]mesh.Object
 	// broken are the names of services whose resources aren't known by a mistake of ours, and whose they are.
@@ -106,6 +108,7 @@ func New(options Options, sources []Source, outputs []Output) *Bridge {
 		reported: map[catalog.Key]int{},
 		services: map[catalog.Key]service{},
 		desired:  map[mesh.Name]Desired{},
+		left:     map[mesh.Name][]string{},
 		standing: map[mesh.Name][]mesh.Object{},
 		broken:   map[mesh.Name]catalog.Key{},
 		synced:   map[string]bool{}, reportedAll: map[string]bool{}, recalled: map[string]bool{},

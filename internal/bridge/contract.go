@@ -52,6 +52,12 @@ type Desired struct {
 	// Known is false while the absence of the service says nothing: its source has not reported everything,
 	// or it is no source of ours. What stands in the mesh then stays, and the resources are that, as far as it is known.
 	Known bool
+	// Settled says that the resources, where there are any, are what the service is called by: nothing that isn't known
+	// yet can change that. Its sources have reported everything, or the last known good stands for them.
+	Settled bool
+	// Left are the hosts among those of the resources that are somebody else's in the mesh: nobody is sent to the
+	// service by them.
+	Left []string
 	// Waiting are the sources, of those that the service is merged of, that have not reported everything: what
 	// stands in the mesh of their instances stays.
 	Waiting []string

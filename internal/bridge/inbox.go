@@ -25,7 +25,7 @@ type letters struct {
 	released []string
 	// rules are new ones; nil where they stay.
 	rules *Rules
-	news  AddressNews
+	news  News
 	// read is closed once the news is taken; nil where there is none.
 	read chan struct{}
 }
@@ -76,7 +76,7 @@ func (i *inbox) change(rules Rules) {
 	i.wake.Ring()
 }
 
-func (i *inbox) heed(news AddressNews) <-chan struct{} {
+func (i *inbox) heed(news News) <-chan struct{} {
 	i.mu.Lock()
 	i.unread.news.add(news)
 	if i.unread.read == nil {

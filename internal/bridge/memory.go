@@ -28,8 +28,8 @@ type Memory interface {
 type Listener interface {
 	// Release lets go what is held of a source, because somebody released it.
 	Release(source string)
-	// Heed takes which virtual addresses the mesh has. What it returns is closed once that is taken in.
-	Heed(news AddressNews) (taken <-chan struct{})
+	// Heed takes whose hosts and virtual addresses are in the mesh. What it returns is closed once that is taken in.
+	Heed(news News) (taken <-chan struct{})
 }
 
 // Recollection is the last known good.
@@ -78,7 +78,7 @@ func (b *Bridge) recall(ctx context.Context) error {
 	}
 	b.recallAddresses(recollection.Addresses)
 	b.avoid(recollection.Others)
-	b.recallStanding(recollection.Standing)
+	standing := b.recallStanding(recollection.Standing)
 	bySource := map[string][]catalog.Service{}
 	for _, service := range recollection.Services {
 		bySource[service.Source] = append(bySource[service.Source], service)
@@ -106,6 +106,7 @@ func (b *Bridge) recall(ctx context.Context) error {
 	if len(recollection.Holds) > len(b.holds) { // of sources that nothing stands of
 		b.options.Memory.Remember(Change{Holds: maps.Clone(b.holds)})
 	}
+	b.notify(standing) // now that it is known to be the last known good
 	now := time.Now()
 	for _, source := range recollection.Whole {
 		if b.guards[source] == nil {
@@ -119,17 +120,16 @@ func (b *Bridge) recall(ctx context.Context) error {
 	return nil
 }
 
-// recallStanding has what stands in the mesh stand for what has not been reported.
-func (b *Bridge) recallStanding(standing map[mesh.Name][]mesh.Object) {
+// recallStanding has what stands in the mesh stand for what has not been reported. It returns the services.
+func (b *Bridge) recallStanding(standing map[mesh.Name][]mesh.Object) []mesh.Name {
 	b.mu.Lock()
+	defer b.mu.Unlock()
 	for name, objects := range standing {
 		if b.waiting(name.Source) != nil {
 			b.standing[name] = objects
 		}
 	}
-	names := slices.Collect(maps.Keys(b.standing))
-	b.mu.Unlock()
-	b.notify(names)
+	return slices.Collect(maps.Keys(b.standing))
 }
 
 // forgetStanding forgets what stood of a source's services, or its group's, once all are known; of those alone that are

@@ -72,3 +72,28 @@ func TestMergedMembers(t *testing.T) {
 		t.Error("a source that there isn't is known")
 	}
 }
+
+// TestSettled holds that what a service is called is settled once the sources that it may be of are known, whatever isn't
+// known of others.
+func TestSettled(t *testing.T) {
+	b := quietBridge(map[string]string{"west": "west", "east": "west"})
+	web, other := mesh.Name{Source: "west", Label: "web"}, mesh.Name{Source: "alone", Label: "web"}
+	expect := func(settled, otherSettled bool) {
+		t.Helper()
+		if got, gotOther := b.Desired(web).Settled, b.Desired(other).Settled; got != settled || gotOther != otherSettled {
+			t.Errorf("settled %v and %v, want %v and %v", got, gotOther, settled, otherSettled)
+		}
+	}
+	b.take(oneUpdate(reported("west", "web", "1")))
+	b.take(oneUpdate(reported("alone", "web", "1")))
+	expect(false, false)
+	b.takeSynced("alone", true)
+	expect(false, true)
+	b.takeSynced("west", true)
+	expect(false, true)
+	b.recalled["east"] = true
+	expect(true, true)
+	b.recalled["east"] = false
+	b.takeSynced("east", true)
+	expect(true, true)
+}

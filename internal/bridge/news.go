@@ -8,8 +8,8 @@ import (
 	"github.com/isthmus-mesh/isthmus/internal/mesh"
 )
 
-// AddressNews is what became of virtual addresses in the mesh by somebody else's doing.
-type AddressNews struct {
+// News is what became of hosts and virtual addresses in the mesh by somebody else's doing.
+type News struct {
 	// Others returns all addresses that somebody else's objects have now, where they changed; nil where they didn't. No
 	// service is given one of them.
 	Others func() []netip.Prefix
@@ -17,26 +17,33 @@ type AddressNews struct {
 	Lost map[mesh.Name][]netip.Addr
 	// Given are the addresses that services have in the mesh, as another replica gave them.
 	Given map[mesh.Name][]netip.Addr
+	// Left are the hosts of services that are left to somebody else's objects; none for a service that has all of its own.
+	Left map[mesh.Name][]string
 }
 
 // Heed implements Listener.
-func (b *Bridge) Heed(news AddressNews) (taken <-chan struct{}) { return b.inbox.heed(news) }
+func (b *Bridge) Heed(news News) (taken <-chan struct{}) { return b.inbox.heed(news) }
 
 // add puts what came later over what came before.
-func (n *AddressNews) add(later AddressNews) {
+func (n *News) add(later News) {
 	if later.Others != nil {
 		n.Others = later.Others
 	}
-	for _, both := range []struct{ all, more *map[mesh.Name][]netip.Addr }{{&n.Lost, &later.Lost}, {&n.Given, &later.Given}} {
-		if *both.all == nil {
-			*both.all = map[mesh.Name][]netip.Addr{}
-		}
-		maps.Copy(*both.all, *both.more)
-	}
+	addAll(&n.Lost, later.Lost)
+	addAll(&n.Given, later.Given)
+	addAll(&n.Left, later.Left)
 }
 
-// takeNews brings the virtual addresses in step with the mesh.
-func (b *Bridge) takeNews(news AddressNews) {
+func addAll[V any](all *map[mesh.Name]V, more map[mesh.Name]V) {
+	if *all == nil && len(more) > 0 {
+		*all = map[mesh.Name]V{}
+	}
+	maps.Copy(*all, more)
+}
+
+// takeNews brings the hosts and the virtual addresses in step with the mesh.
+func (b *Bridge) takeNews(news News) {
+	b.leave(news.Left)
 	if news.Others != nil {
 		b.avoid(news.Others())
 	}
@@ -49,6 +56,23 @@ func (b *Bridge) takeNews(news AddressNews) {
 		}
 	}
 	b.readdress(append(moved, b.adopt(news.Given)...))
+}
+
+// leave takes which hosts are left to others.
+func (b *Bridge) leave(left map[mesh.Name][]string) {
+	var changed []mesh.Name
+	b.mu.Lock()
+	for name, hosts := range left {
+		if slices.Equal(b.left[name], hosts) {
+			continue
+		}
+		if b.left[name] = hosts; len(hosts) == 0 {
+			delete(b.left, name)
+		}
+		changed = append(changed, name)
+	}
+	b.mu.Unlock()
+	b.notify(changed)
 }
 
 // avoid keeps services from the addresses of others.

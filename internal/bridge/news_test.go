@@ -71,24 +71,47 @@ func TestAddressesFollowTheMesh(t *testing.T) {
 	}
 	for name, address := range given {
 		ip := netip.MustParseAddr(address[1 : len(address)-1])
-		<-b.Heed(AddressNews{Given: map[mesh.Name][]netip.Addr{{Source: "consul", Label: name}: {ip}}})
+		<-b.Heed(News{Given: map[mesh.Name][]netip.Addr{{Source: "consul", Label: name}: {ip}}})
 	}
 	eventually(t, given, func() map[string]string { return addresses(b) })
 
 	s1, s2 := mesh.Name{Source: "consul", Label: "s1"}, mesh.Name{Source: "consul", Label: "s2"}
 	lost := mesh.AddressesOf(b.Desired(s1).Objects)
 	others := []netip.Prefix{netip.PrefixFrom(lost[0], 32)}
-	<-b.Heed(AddressNews{Others: func() []netip.Prefix { return others }})
+	<-b.Heed(News{Others: func() []netip.Prefix { return others }})
 	if got := addresses(b)["s1"]; got != given["s1"] {
 		t.Errorf("s1 has %s, had %s", got, given["s1"])
 	}
-	<-b.Heed(AddressNews{Lost: map[mesh.Name][]netip.Addr{s1: lost, s2: mesh.AddressesOf(b.Desired(s2).Objects)}})
+	<-b.Heed(News{Lost: map[mesh.Name][]netip.Addr{s1: lost, s2: mesh.AddressesOf(b.Desired(s2).Objects)}})
 	if got := addresses(b); got["s1"] == given["s1"] || got["s2"] != given["s2"] || !distinct(b, 10)() {
 		t.Errorf("s1 lost %s; now they are %v, were %v", lost, got, given)
 	}
-	<-b.Heed(AddressNews{Others: func() []netip.Prefix { return nil }})
+	<-b.Heed(News{Others: func() []netip.Prefix { return nil }})
 	for i := range 4 {
 		source.report(reported("consul", fmt.Sprint("t", i), "1"))
 	}
 	eventually(t, true, distinct(b, 14)) // what is free again is given
+}
+
+// TestHostsThatAreLeft holds that outputs are told which hosts of a service are left to others, and when they no longer
+// are, and of nothing that they know.
+func TestHostsThatAreLeft(t *testing.T) {
+	source, out := newScript("consul"), newMirror()
+	b := start(t, out, source)
+	source.report(reported("consul", "web", "1"))
+	web := mesh.Name{Source: "consul", Label: "web"}
+	eventually(t, []string{"web"}, out.labels)
+	reads := out.count()
+	for _, left := range [][]string{{"web", "web.service.consul"}, {"web"}, nil} {
+		<-b.Heed(News{Left: map[mesh.Name][]string{web: left}})
+		<-b.Heed(News{Left: map[mesh.Name][]string{web: left}})
+		if got := b.Desired(web); !slices.Equal(got.Left, left) || len(got.Objects) == 0 {
+			t.Errorf("left are %q, want %q", got.Left, left)
+		}
+		reads++
+		eventually(t, reads, out.count)
+	}
+	if len(b.left) > 0 {
+		t.Errorf("it is kept that nothing is left: %v", b.left)
+	}
 }

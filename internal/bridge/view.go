@@ -18,12 +18,23 @@ func (b *Bridge) Desired(name mesh.Name) Desired {
 		_, broken := b.broken[name]
 		standing, stands := b.standing[name]
 		known := waiting != nil && len(waiting) == 0 && !broken && !stands
-		return Desired{Resources: mesh.Resources{Objects: standing}, Known: known}
+		return Desired{Resources: mesh.Resources{Objects: standing}, Known: known, Settled: b.settled(waiting)}
 	}
+	desired.Settled, desired.Left = b.settled(waiting), b.left[name]
 	if b.merger.merges(name.Source) {
 		desired.Waiting = waiting
 	}
 	return desired
+}
+
+// settled tells whether the last known good stands for all sources that haven't reported everything.
+func (b *Bridge) settled(waiting []string) bool {
+	for _, source := range waiting {
+		if !b.recalled[source] {
+			return false
+		}
+	}
+	return true
 }
 
 // waiting returns which of the sources that a name may have been made of have not reported everything; nil where

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"fmt"
 	"net"
 	"net/netip"
@@ -9,6 +10,7 @@ import (
 	"time"
 
 	"github.com/isthmus-mesh/isthmus/internal/address"
+	"github.com/isthmus-mesh/isthmus/internal/mesh"
 )
 
 // VirtualAddresses are the ranges of the addresses that services are called at.
@@ -28,12 +30,18 @@ const (
 
 // DNS is the DNS server.
 type DNS struct {
-	Address     string   `json:"address" doc:"host:port to answer at, by UDP and TCP; an empty host means all interfaces. Empty: no DNS."`
-	Answer      string   `json:"answer" doc:"virtual: the virtual addresses of services. instances: the addresses of the instances that take traffic, in random order, for callers outside the mesh."`
-	TTL         Duration `json:"ttl" doc:"How long an answer may be kept, in whole seconds."`
-	NegativeTTL Duration `json:"negativeTTL" doc:"How long it may be kept that there is no such name, in whole seconds."`
-	Domains     []string `json:"domains" doc:"Further domains to answer for, beside those of the sources: names below them that aren't known don't exist. Hosts of services are answered wherever they are."`
-	Forward     []string `json:"forward" doc:"Consul's own DNS servers, host:port, in the order in which they are tried: names below the sources' domains that aren't known are passed on to them. Empty: such names don't exist."`
+	Address     string    `json:"address" doc:"host:port to answer at, by UDP and TCP; an empty host means all interfaces. Empty: no DNS."`
+	Answer      string    `json:"answer" doc:"virtual: the virtual addresses of services. instances: the addresses of the instances that take traffic, in random order, for callers outside the mesh."`
+	TTL         Duration  `json:"ttl" doc:"How long an answer may be kept, in whole seconds."`
+	NegativeTTL Duration  `json:"negativeTTL" doc:"How long it may be kept that there is no such name, in whole seconds."`
+	Domains     []string  `json:"domains" doc:"Further domains to answer for, beside those of the sources: names below them that aren't known don't exist. Hosts of services are answered wherever they are."`
+	Forward     []Forward `json:"forward" doc:"Who is asked for names below the sources' domains that aren't known, by domain: the entry with the longest domain that a name is in counts. Names in none don't exist."`
+}
+
+// Forward are the DNS servers of one Consul.
+type Forward struct {
+	Domain  string   `json:"domain" doc:"A source's domain, or one below it, like east.consul for the datacenter east. Empty: mesh.domain."`
+	Servers []string `json:"servers" doc:"Consul's own DNS servers, host:port, in the order in which they are tried."`
 }
 
 // maxTTL is a day: what is wrong for longer is nobody's to mend.
@@ -100,12 +108,45 @@ func (c Config) validateDNS(found *checks) {
 	for i, domain := range d.Domains {
 		found.consulDomain(fmt.Sprintf("dns.domains[%d]", i), domain, c.Mesh.ClusterDomain)
 	}
-	for i, server := range d.Forward {
-		host, port, err := net.SplitHostPort(server)
-		if err != nil || host == "" || port == "" {
-			found.fail(fmt.Sprintf("dns.forward[%d]", i), "%q is not host:port", server)
+	c.validateForward(found)
+}
+
+func (c Config) validateForward(found *checks) {
+	seen := map[string]bool{}
+	for i, f := range c.DNS.Forward {
+		at := fmt.Sprintf("dns.forward[%d].", i)
+		domain := c.forwardDomain(f)
+		under := func(of string) bool { return mesh.UnderDomain(domain, of) }
+		if !slices.ContainsFunc(c.ConsulDomains(), under) {
+			found.fail(at+"domain", "%q is under none of the sources' domains, which are %s", domain, strings.Join(c.ConsulDomains(), ", "))
+		}
+		if seen[domain] {
+			found.fail(at+"domain", "%q is there twice", domain)
+		}
+		seen[domain] = true
+		if len(f.Servers) == 0 {
+			found.fail(at+"servers", "there is none")
+		}
+		for j, server := range f.Servers {
+			host, port, err := net.SplitHostPort(server)
+			if err != nil || host == "" || port == "" {
+				found.fail(fmt.Sprintf("%sservers[%d]", at, j), "%q is not host:port", server)
+			}
 		}
 	}
+}
+
+func (c Config) forwardDomain(f Forward) string {
+	return strings.ToLower(cmp.Or(strings.TrimSuffix(f.Domain, "."), c.Mesh.Domain))
+}
+
+// Forward returns the DNS servers that are asked for what isn't known, by domain.
+func (c Config) Forward() map[string][]string {
+	servers := map[string][]string{}
+	for _, f := range c.DNS.Forward {
+		servers[c.forwardDomain(f)] = f.Servers
+	}
+	return servers
 }
 
 // ConsulDomains are the domains of all sources, each once.

@@ -14,7 +14,7 @@ import (
 const (
 	// maxUDP is the longest answer by UDP that no network cuts up (dnsflagday.net/2020), in bytes.
 	maxUDP = 1232
-	// maxUDPRecords is more than fit into it: the rest of a long answer need not be made, it is cut off anyway.
+	// maxUDPRecords is more than fit into it, at 16 bytes each: such an answer is cut and marked as that.
 	maxUDPRecords = 100
 )
 
@@ -63,9 +63,6 @@ func (s *Server) answer(query *dns.Msg, overUDP bool) *dns.Msg {
 		return refusal(query, dns.RcodeRefused)
 	}
 	complete := s.complete.Load() // before the table is read, which is whole from then on
-	if !complete && !s.recalled.Load() {
-		return refusal(query, dns.RcodeServerFailure)
-	}
 	a := answer{Server: s, question: question, name: dns.CanonicalName(question.Name), overUDP: overUDP}
 	a.zone, a.inZone = s.zoneOf(a.name)
 	reply := new(dns.Msg).SetReply(query)
@@ -78,13 +75,13 @@ func (s *Server) answer(query *dns.Msg, overUDP bool) *dns.Msg {
 		return reply
 	}
 	switch {
-	case !complete: // the last known good says what is there, not what isn't
+	case !complete: // what is known says what is there, not what isn't
 		return refusal(query, dns.RcodeServerFailure)
 	case !a.inZone:
 		return refusal(query, dns.RcodeRefused)
 	}
-	if a.zone.ofConsul && s.forward != nil {
-		return s.forward.ask(query, overUDP)
+	if servers := s.forward.servers(a.name, a.zone); len(servers) > 0 {
+		return s.forward.ask(servers, query, overUDP)
 	}
 	reply.Rcode, reply.Ns = dns.RcodeNameError, []dns.RR{a.soa()}
 	return reply
@@ -153,7 +150,10 @@ func (a *answer) addresses(found *service) {
 		return
 	}
 	seen, other := map[netip.Addr]bool{}, ""
-	for _, i := range a.shuffled(found.instances) {
+	for _, i := range shuffled(found.instances) {
+		if a.isFull() {
+			break
+		}
 		if i.name != "" {
 			other = i.name
 		} else if !seen[i.ip] {
@@ -181,7 +181,10 @@ func (a *answer) srv(found *service, host string) {
 	if !a.zone.ofConsul {
 		domain = dns.CanonicalName(a.options.Domains[0])
 	}
-	for _, i := range a.shuffled(found.instances) {
+	for _, i := range shuffled(found.instances) {
+		if a.isFull() {
+			break
+		}
 		if i.name != "" {
 			a.appendSRV(i.name, i.port, i.weight)
 			continue
@@ -192,13 +195,13 @@ func (a *answer) srv(found *service, host string) {
 	}
 }
 
+// isFull tells whether there are more records than can be answered: the rest need not be made.
+func (a *answer) isFull() bool { return a.overUDP && len(a.records) >= maxUDPRecords }
+
 // shuffled returns instances in random order, so that no caller's first choice is everybody's.
-func (a *answer) shuffled(all []instance) []instance {
+func shuffled(all []instance) []instance {
 	all = slices.Clone(all)
 	rand.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
-	if a.overUDP && len(all) > maxUDPRecords {
-		all = all[:maxUDPRecords]
-	}
 	return all
 }
 

@@ -130,3 +130,31 @@ func TestInstancesAreShuffled(t *testing.T) {
 		t.Errorf("of 4 instances, only %d ever come first", len(firsts))
 	}
 }
+
+// However instances of both families and with one address are mixed, an answer is whole or says that it isn't.
+func TestMixedInstances(t *testing.T) {
+	options := defaults()
+	options.Instances = true
+	mixed := instances(1500)
+	for i := range mixed {
+		switch {
+		case i == 700:
+			mixed[i].Address = "fd00::1"
+		case i >= 20 && i < 1480:
+			mixed[i].Address = "10.9.9.9"
+		}
+	}
+	f := start(t, options, served{"mixed", nil, mixed})
+	for range 20 {
+		for kind, want := range map[uint16]int{miekg.TypeA: 41, miekg.TypeAAAA: 1} {
+			m := query("mixed.service.consul.", kind)
+			m.SetEdns0(1232, false)
+			if reply := f.ask(t, "udp", m); len(reply.Answer) != want || reply.Truncated {
+				t.Fatalf("%s: %d records of %d, cut: %v", miekg.TypeToString[kind], len(reply.Answer), want, reply.Truncated)
+			}
+		}
+	}
+	if reply := f.ask(t, "udp", query("mixed.service.consul.", miekg.TypeSRV)); !reply.Truncated {
+		t.Error("1500 records are not all of an answer by UDP, and it doesn't say so")
+	}
+}

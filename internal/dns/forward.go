@@ -1,6 +1,7 @@
 package dns
 
 import (
+	"slices"
 	"strings"
 	"time"
 
@@ -16,21 +17,39 @@ const (
 
 // forwarder passes queries on to Consul's own DNS.
 type forwarder struct {
-	servers []string
+	// zones are those that somebody may be asked about, those below others first.
+	zones   []forwarded
 	waiting chan struct{}
 	metrics *Metrics
 }
 
-// newForwarder returns nil where there is nobody to ask.
-func newForwarder(options Options) *forwarder {
-	if len(options.Forward) == 0 {
-		return nil
-	}
-	return &forwarder{servers: options.Forward, waiting: make(chan struct{}, maxForwarded), metrics: options.Metrics}
+// forwarded is a domain, and who is asked about it.
+type forwarded struct {
+	apex    string
+	servers []string
 }
 
-// ask returns the first answer, by the way that the query came: a cut one has who asks come again by TCP.
-func (f *forwarder) ask(query *dns.Msg, overUDP bool) *dns.Msg {
+func newForwarder(options Options) *forwarder {
+	f := &forwarder{waiting: make(chan struct{}, maxForwarded), metrics: options.Metrics}
+	for domain, servers := range options.Forward {
+		f.zones = append(f.zones, forwarded{dns.CanonicalName(domain), servers})
+	}
+	slices.SortFunc(f.zones, func(a, b forwarded) int { return len(b.apex) - len(a.apex) })
+	return f
+}
+
+// servers returns who is asked about a name in a zone; nobody where it isn't passed on.
+func (f *forwarder) servers(name string, in zone) []string {
+	for _, z := range f.zones {
+		if in.ofConsul && isUnder(name, z.apex) && isUnder(z.apex, in.apex) {
+			return z.servers
+		}
+	}
+	return nil
+}
+
+// ask returns the first answer of the servers, by the way that the query came: a cut one has who asks come again by TCP.
+func (f *forwarder) ask(servers []string, query *dns.Msg, overUDP bool) *dns.Msg {
 	select {
 	case f.waiting <- struct{}{}:
 		defer func() { <-f.waiting }()
@@ -46,7 +65,7 @@ func (f *forwarder) ask(query *dns.Msg, overUDP bool) *dns.Msg {
 	asked := new(dns.Msg).SetQuestion(question.Name, question.Qtype)
 	asked.RecursionDesired = false
 	asked.SetEdns0(maxUDP, false)
-	for _, server := range f.servers {
+	for _, server := range servers {
 		answer, _, err := client.Exchange(asked, server)
 		if err != nil || answer == nil || !sameQuestion(asked, answer) || answer.Rcode == dns.RcodeServerFailure {
 			continue

@@ -51,7 +51,7 @@ func loaded(instances bool, services int) *Server {
 			Endpoints: []*networking.WorkloadEntry{
 				{Address: "10.0.0.1", Ports: map[string]uint32{mesh.DefaultPort: 80}}, {Address: "db.example"}, {Address: "fd00::1"},
 			},
-		}}})
+		}}}, nil)
 	}
 	s.complete.Store(true)
 	return s

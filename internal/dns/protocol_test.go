@@ -1,6 +1,8 @@
 package dns_test
 
 import (
+	"slices"
+	"strings"
 	"testing"
 
 	miekg "github.com/miekg/dns"
@@ -68,21 +70,61 @@ func TestOddQueries(t *testing.T) {
 	}
 }
 
-// Before everything is known, nobody is told that something isn't there.
+// Before everything is known, nobody is told that something isn't there; a service is answered once all is known that
+// says what it is called, whatever isn't known of others.
 func TestNothingIsDeniedTooEarly(t *testing.T) {
 	f := prepare(t, defaults())
+	f.state.unsettled = map[string]bool{"student": true}
+	other := served{"other", []string{"244.0.0.5"}, instances(1)}
 	f.serve(t, student)
-	for _, name := range []string{"student.service.consul.", "other.service.consul.", "student."} {
-		if reply := f.ask(t, "udp", query(name, miekg.TypeA)); reply.Rcode != miekg.RcodeServerFailure {
-			t.Errorf("%s: %s", name, reply)
+	f.serve(t, other)
+	codes := func(want int, names ...string) func() bool {
+		return func() bool {
+			return !slices.ContainsFunc(names, func(name string) bool { return f.ask(t, "udp", query(name, miekg.TypeA)).Rcode != want })
 		}
 	}
+	until(t, codes(miekg.RcodeSuccess, "other.service.consul.", "other.", "service.consul."))
+	unknown := codes(miekg.RcodeServerFailure, "student.service.consul.", "student.", "nobody.service.consul.", "nobody.", "a.other.service.consul.")
+	if !unknown() || f.Ready() == nil {
+		t.Error("something is said of what isn't known")
+	}
+	if reply := f.ask(t, "udp", query("other.service.consul.", miekg.TypeAAAA)); reply.Rcode != miekg.RcodeSuccess || len(reply.Answer) > 0 {
+		t.Errorf("a type that a known service doesn't have: %s", reply)
+	}
+	f.state.change(func() { f.state.unsettled = nil })
+	f.Synced()
+	until(t, codes(miekg.RcodeSuccess, "student.service.consul.", "student."))
 	f.state.change(func() { f.state.complete = true })
 	f.Synced()
 	until(t, func() bool { return f.Ready() == nil })
-	if reply := f.ask(t, "udp", query("student.service.consul.", miekg.TypeA)); len(reply.Answer) != 1 {
-		t.Error(reply)
+	if !codes(miekg.RcodeNameError, "nobody.service.consul.")() {
+		t.Error("what isn't there isn't denied")
 	}
+}
+
+// A host that is somebody else's in the mesh is answered as if there were no such service; its other hosts stay.
+func TestWhatIsLeftToOthersIsNotAnswered(t *testing.T) {
+	f := start(t, defaults(), student)
+	leave := func(hosts ...string) {
+		f.state.change(func() { f.state.left = hosts })
+		f.Notify(nameOf("student"))
+	}
+	answers := func(name string, kind uint16) string { return says(f.ask(t, "udp", query(name, kind)))[0] }
+	leave("student.service.consul")
+	until(t, func() bool { return answers("student.service.consul.", miekg.TypeA) == "NXDOMAIN" })
+	if got := answers("student.", miekg.TypeA) + answers("_student._tcp.service.consul.", miekg.TypeSRV); got != "NOERRORNXDOMAIN" {
+		t.Error(got)
+	}
+	if got := says(f.ask(t, "udp", query("3.2.1.244.in-addr.arpa.", miekg.TypePTR))); !strings.HasSuffix(got[1], " PTR student.") {
+		t.Error(got)
+	}
+	leave("student.service.consul", "student")
+	until(t, func() bool { return answers("student.", miekg.TypeA) == "REFUSED" })
+	if got := answers("3.2.1.244.in-addr.arpa.", miekg.TypePTR); got != "NXDOMAIN" {
+		t.Error(got)
+	}
+	leave()
+	until(t, func() bool { return answers("student.service.consul.", miekg.TypeA) == "NOERROR" })
 }
 
 // What is known to be there is answered while the rest isn't known; nothing is denied.

@@ -10,7 +10,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -20,6 +22,7 @@ import (
 
 	"github.com/isthmus-mesh/isthmus/internal/address"
 	"github.com/isthmus-mesh/isthmus/internal/bridge"
+	"github.com/isthmus-mesh/isthmus/internal/mesh"
 )
 
 // maxConnections bounds the TCP connections at a time. A resolver needs one for each answer that is too long for UDP.
@@ -33,8 +36,9 @@ type Options struct {
 	Instances bool
 	// Domains are those of the registries' own DNS, MoreDomains others below which all names are ours.
 	Domains, MoreDomains []string
-	// Forward are the DNS servers that are asked for names below Domains that aren't known, one after the other.
-	Forward []string
+	// Forward are the DNS servers that are asked for names below Domains that aren't known, one after the other: those of
+	// the longest domain that a name is in.
+	Forward map[string][]string
 	// Addresses are the ranges of the virtual addresses: what an address in them is called is ours to say.
 	Addresses address.Options
 	// TTL and NegativeTTL are how long an answer, and that there is no such name, may be kept.
@@ -55,6 +59,10 @@ type Server struct {
 	forward *forwarder
 
 	table *table
+	// unsettled are services of which not all is known that says by what names and addresses they go; synced says that
+	// more of that is known since they were looked at.
+	unsettled map[mesh.Name]bool
+	synced    atomic.Bool
 	// complete says that the whole content is known, recalled that what is known is right, though more may be there;
 	// serial grows with each change of the table.
 	complete, recalled atomic.Bool
@@ -84,11 +92,18 @@ func Listen(options Options) (*Server, error) {
 func newServer(options Options) *Server {
 	return &Server{
 		Pending: bridge.NewPending(), options: options, zones: zonesOf(options), table: newTable(), forward: newForwarder(options),
+		unsettled: map[mesh.Name]bool{},
 	}
 }
 
 // Address returns host:port that is answered at.
 func (s *Server) Address() string { return s.packets.LocalAddr().String() }
+
+// Synced implements bridge.Output.
+func (s *Server) Synced() {
+	s.synced.Store(true)
+	s.Pending.Synced()
+}
 
 // Ready implements bridge.Output.
 func (s *Server) Ready() error {
@@ -154,14 +169,24 @@ func (s *Server) takeOver(state bridge.State) {
 	// First: all that is known when the state is complete has been told of by then.
 	complete, recalled := state.Complete(), state.Recalled()
 	changed := s.Take()
+	if s.synced.Swap(false) {
+		changed = slices.AppendSeq(changed, maps.Keys(s.unsettled))
+	}
 	for _, name := range changed {
-		if desired := state.Desired(name); desired.Known || len(desired.Objects) > 0 {
-			s.table.set(name, desired.Objects)
+		desired := state.Desired(name)
+		delete(s.unsettled, name)
+		switch there := len(desired.Objects) > 0; {
+		case there && desired.Settled:
+			s.table.set(name, desired.Objects, desired.Left)
+		case there:
+			s.unsettled[name] = true
+		case desired.Known:
+			s.table.set(name, nil, nil)
 		}
 	}
 	if len(changed) > 0 {
 		s.serial.Add(1)
-		s.options.Metrics.hosts.Set(float64(len(s.table.owners)))
+		s.options.Metrics.hosts.Set(float64(len(s.table.claims)))
 	}
 	if complete {
 		s.complete.Store(true)

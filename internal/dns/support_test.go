@@ -28,12 +28,16 @@ type known struct {
 	desired  map[mesh.Name]bridge.Desired
 	complete bool
 	recalled bool
+	// unsettled are services of which not all is known, left are hosts that are left to others.
+	unsettled map[string]bool
+	left      []string
 }
 
 func (k *known) Desired(name mesh.Name) bridge.Desired {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if desired, ok := k.desired[name]; ok {
+		desired.Settled, desired.Left = !k.unsettled[name.Label], k.left
 		return desired
 	}
 	return bridge.Desired{Known: true}

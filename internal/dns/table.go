@@ -1,52 +1,36 @@
 package dns
 
 import (
-	"cmp"
 	"net/netip"
 	"slices"
 	"strings"
 	"sync"
 
-	networking "istio.io/api/networking/v1alpha3"
-
 	"github.com/isthmus-mesh/isthmus/internal/mesh"
 )
 
-// service is what is answered for the hosts of one service. It is never changed after it was made.
-type service struct {
-	hosts   []string
-	virtual []netip.Addr
-	// port is the one that a caller of a virtual address is told.
-	port       uint16
-	datacenter string
-	instances  []instance
-}
-
-// instance is one endpoint that takes traffic.
-type instance struct {
-	// ip is its address, or name is, with a dot at the end.
-	ip     netip.Addr
-	name   string
-	port   uint16
-	weight uint16
-}
-
 // table holds what is answered, by name. One goroutine changes it; any number reads it, and none waits for another.
 type table struct {
-	// hosts hold a *service for each host, in lower case with a dot at the end; reverse the first host of each virtual
-	// address.
+	// hosts hold a *service for each host, in lower case with a dot at the end; reverse a pointer for each virtual address.
 	hosts, reverse sync.Map
 	// above hold the names above hosts, which exist though nothing is at them.
 	above sync.Map
 
 	held map[mesh.Name]*service
-	// owners are who has a host, below is how many hosts there are below a name.
-	owners map[string]mesh.Name
-	below  map[string]int
+	// claims are the services that would have a host, in the order in which they came: the first has it.
+	claims map[string][]mesh.Name
+	// below is how many hosts there are below a name.
+	below map[string]int
+}
+
+// pointer is what a virtual address is called, and whose it is.
+type pointer struct {
+	host  string
+	owner mesh.Name
 }
 
 func newTable() *table {
-	return &table{held: map[mesh.Name]*service{}, owners: map[string]mesh.Name{}, below: map[string]int{}}
+	return &table{held: map[mesh.Name]*service{}, claims: map[string][]mesh.Name{}, below: map[string]int{}}
 }
 
 func (t *table) find(host string) *service {
@@ -64,58 +48,90 @@ func (t *table) exists(name string) bool {
 }
 
 func (t *table) hostAt(address netip.Addr) string {
-	host, _ := t.reverse.Load(address)
-	text, _ := host.(string)
-	return text
+	found, _ := t.reverse.Load(address)
+	at, _ := found.(pointer)
+	return at.host
 }
 
-// set takes what the mesh should hold for a service; nothing of it stays where that is empty. A host that another
-// service has stays that one's. What stays is answered all the while.
-func (t *table) set(name mesh.Name, objects []mesh.Object) {
-	before, after := t.held[name], newService(objects)
-	var hosts []string
-	if after != nil {
-		for _, host := range after.hosts {
-			if owner, taken := t.owners[host]; taken && owner != name {
-				continue
-			}
-			t.owners[host] = name
-			t.count(host, 1)
-			t.hosts.Store(host, after)
-			hosts = append(hosts, host)
-		}
-		after.hosts = hosts
-		t.held[name] = after
-		for _, address := range after.virtual {
-			if len(hosts) > 0 {
-				t.reverse.Store(address, hosts[0])
-			}
-		}
-	} else {
+// set takes what the mesh should hold for a service, but for hosts that are left to others; nothing of it stays where
+// that is empty. A host that another service has stays that one's until it lets go. What stays is answered all the while.
+func (t *table) set(name mesh.Name, objects []mesh.Object, left []string) {
+	before, after := t.held[name], newService(objects, left)
+	if before == nil {
+		before = &service{}
+	}
+	t.held[name] = after
+	if after == nil {
 		delete(t.held, name)
+		after = &service{}
 	}
-	if before != nil {
-		t.forget(before, after)
-	}
-}
-
-// forget takes out what a service had before and has no more.
-func (t *table) forget(before, after *service) {
-	if len(before.hosts) == 0 {
-		return // another service had them
+	for _, host := range after.hosts {
+		t.claim(host, name)
 	}
 	for _, host := range before.hosts {
-		t.count(host, -1)
-		if after == nil || !slices.Contains(after.hosts, host) {
-			t.hosts.Delete(host)
-			delete(t.owners, host)
+		if !slices.Contains(after.hosts, host) {
+			t.release(host, name)
 		}
 	}
 	for _, address := range before.virtual {
-		if after == nil || !slices.Contains(after.virtual, address) {
-			// It may be another service's by now.
-			t.reverse.CompareAndDelete(address, before.hosts[0])
+		if !slices.Contains(after.virtual, address) {
+			t.unname(address, name)
 		}
+	}
+	t.nameAddresses(name)
+}
+
+// claim gives a host to a service, or has it wait for it.
+func (t *table) claim(host string, name mesh.Name) {
+	claims := t.claims[host]
+	if len(claims) == 0 {
+		t.count(host, 1)
+	}
+	if !slices.Contains(claims, name) {
+		claims = append(claims, name)
+		t.claims[host] = claims
+	}
+	if claims[0] == name {
+		t.hosts.Store(host, t.held[name])
+	}
+}
+
+// release takes a host from a service, and gives it to the one that has waited longest.
+func (t *table) release(host string, name mesh.Name) {
+	had := t.claims[host][0] == name
+	claims := slices.DeleteFunc(t.claims[host], func(n mesh.Name) bool { return n == name })
+	t.claims[host] = claims
+	switch {
+	case len(claims) == 0:
+		delete(t.claims, host)
+		t.hosts.Delete(host)
+		t.count(host, -1)
+	case had:
+		t.hosts.Store(host, t.held[claims[0]])
+		t.nameAddresses(claims[0])
+	}
+}
+
+// nameAddresses calls a service's virtual addresses by the first host that it has.
+func (t *table) nameAddresses(name mesh.Name) {
+	service := t.held[name]
+	if service == nil {
+		return
+	}
+	has := slices.IndexFunc(service.hosts, func(host string) bool { return t.claims[host][0] == name })
+	for _, address := range service.virtual {
+		if has < 0 {
+			t.unname(address, name)
+		} else {
+			t.reverse.Store(address, pointer{service.hosts[has], name})
+		}
+	}
+}
+
+// unname forgets what an address is called, unless it is another service's by now.
+func (t *table) unname(address netip.Addr, owner mesh.Name) {
+	if at, ok := t.reverse.Load(address); ok && at.(pointer).owner == owner {
+		t.reverse.Delete(address)
 	}
 }
 
@@ -134,56 +150,4 @@ func (t *table) count(host string, more int) {
 		}
 		name = parent
 	}
-}
-
-// newService returns what is answered of a service's objects; nil where there are none.
-func newService(objects []mesh.Object) *service {
-	made := &service{virtual: mesh.AddressesOf(objects)}
-	var entry *networking.ServiceEntry
-	for _, object := range objects {
-		switch spec := object.Spec.(type) {
-		case *networking.ServiceEntry:
-			entry = spec
-			made.datacenter = object.Annotations[mesh.DatacenterAnnotation]
-			for _, host := range spec.Hosts {
-				made.hosts = append(made.hosts, strings.ToLower(host)+".")
-			}
-			for _, endpoint := range spec.Endpoints {
-				made.add(endpoint)
-			}
-		case *networking.WorkloadEntry:
-			made.add(spec)
-		}
-	}
-	if entry == nil || len(made.hosts) == 0 {
-		return nil
-	}
-	made.port = callerPort(entry.Ports)
-	return made
-}
-
-// callerPort is the instances' own port where they agree on one, as in Consul's own answer; else the first port.
-func callerPort(ports []*networking.ServicePort) uint16 {
-	for _, port := range ports {
-		if port.Name == mesh.NativePort {
-			return uint16(port.Number)
-		}
-	}
-	if len(ports) == 0 {
-		return 0
-	}
-	return uint16(ports[0].Number)
-}
-
-func (s *service) add(endpoint *networking.WorkloadEntry) {
-	made := instance{
-		port:   uint16(cmp.Or(endpoint.Ports[mesh.NativePort], endpoint.Ports[mesh.DefaultPort])),
-		weight: uint16(min(max(endpoint.Weight, 1), 1<<16-1)),
-	}
-	if ip, err := netip.ParseAddr(endpoint.Address); err == nil {
-		made.ip = ip.Unmap()
-	} else {
-		made.name = strings.ToLower(endpoint.Address) + "."
-	}
-	s.instances = append(s.instances, made)
 }

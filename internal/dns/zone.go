@@ -33,12 +33,14 @@ func zonesOf(options Options) []zone {
 // zoneOf returns the zone that a name is in.
 func (s *Server) zoneOf(name string) (zone, bool) {
 	for _, z := range s.zones {
-		if name == z.apex || strings.HasSuffix(name, "."+z.apex) {
+		if isUnder(name, z.apex) {
 			return z, true
 		}
 	}
 	return zone{}, false
 }
+
+func isUnder(name, apex string) bool { return name == apex || strings.HasSuffix(name, "."+apex) }
 
 const (
 	reverse4 = ".in-addr.arpa."

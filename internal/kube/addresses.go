@@ -140,21 +140,22 @@ func (w *writer) vacate(ctx context.Context, objects []mesh.Object) bool {
 		return false
 	}
 	select {
-	case <-(*listener).Heed(bridge.AddressNews{Lost: map[mesh.Name][]netip.Addr{w.name: lost}}):
+	case <-(*listener).Heed(bridge.News{Lost: map[mesh.Name][]netip.Addr{w.name: lost}}):
 	case <-ctx.Done():
 	}
 	return true
 }
 
-// listen lets the bridge know of virtual addresses from now on.
+// listen lets the bridge know of hosts and virtual addresses from now on.
 func (o *Output) listen(listener bridge.Listener) {
 	o.listener.Store(&listener)
+	o.tellLeft(listener)
 	o.tellOthers()
 }
 
 // tellOthers lets the bridge know that others have other addresses. Before all is known, it will ask by itself.
 func (o *Output) tellOthers() {
 	if listener := o.listener.Load(); listener != nil && o.queue.Load() != nil {
-		(*listener).Heed(bridge.AddressNews{Others: o.occupied.all})
+		(*listener).Heed(bridge.News{Others: o.occupied.all})
 	}
 }

@@ -31,16 +31,23 @@ type dispute struct {
 // (SortServicesByCreationTime in Istio's pilot/pkg/model). So what is left to others stays left to them, and what we
 // have isn't lost to a newcomer: nothing is decided anew but when one of the two goes.
 func (w *writer) yield(objects []mesh.Object) []mesh.Object {
+	lost, disputes := w.arbitrate(objects)
+	w.disputed(w.name, append(disputes, w.clashes(objects)...))
+	return without(objects, lost)
+}
+
+// arbitrate finds out whose a service's hosts are, and lets the bridge know. Every replica does, as each knows all that it
+// takes.
+func (w *writer) arbitrate(objects []mesh.Object) (lost map[string]bool, disputes []dispute) {
+	lost = map[string]bool{}
 	if len(objects) == 0 {
 		w.neighbours.want(w.name, nil)
-		w.occupied.give(w.name, nil)
-		w.disputed(w.name, nil)
-		return nil
+		w.leave(w.name, nil)
+		return lost, nil
 	}
 	entry := objects[0].Spec.(*networking.ServiceEntry)
 	claims := w.neighbours.want(w.name, entry.Hosts)
-	var disputes []dispute
-	lost := map[string]bool{}
+	var left []string
 	for _, host := range entry.Hosts {
 		for _, c := range claims[host] {
 			if c.concerns(host, objects[0].Namespace, entry) {
@@ -49,9 +56,12 @@ func (w *writer) yield(objects []mesh.Object) []mesh.Object {
 				disputes = append(disputes, d)
 			}
 		}
+		if lost[host] {
+			left = append(left, host)
+		}
 	}
-	w.disputed(w.name, append(disputes, w.clashes(objects)...))
-	return without(objects, lost)
+	w.leave(w.name, left)
+	return lost, disputes
 }
 
 // had tells whether a ServiceEntry of ours that has the host was there before.

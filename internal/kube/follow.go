@@ -2,7 +2,9 @@ package kube
 
 import (
 	"context"
+	"maps"
 	"net/netip"
+	"slices"
 
 	networkingv1 "istio.io/client-go/pkg/apis/networking/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -19,7 +21,46 @@ func (o *Output) follow(object client.Object) {
 		return
 	}
 	if name, addresses := addressesOf(entry); len(addresses) > 0 {
-		(*listener).Heed(bridge.AddressNews{Given: map[mesh.Name][]netip.Addr{name: addresses}})
+		(*listener).Heed(bridge.News{Given: map[mesh.Name][]netip.Addr{name: addresses}})
+	}
+}
+
+// watchHosts finds out which hosts are left to others, on a replica that doesn't lead.
+func (o *Output) watchHosts(ctx context.Context, name mesh.Name) error {
+	desired := o.state.Desired(name)
+	if !desired.Known {
+		return nil
+	}
+	standing, err := o.standing(ctx, name)
+	if err != nil {
+		return err
+	}
+	w := writer{Output: o, name: name, standing: standing}
+	w.arbitrate(desired.Objects)
+	return nil
+}
+
+// leave lets the bridge know which hosts of a service are left to others.
+func (o *Output) leave(name mesh.Name, hosts []string) {
+	o.neighbours.mu.Lock()
+	defer o.neighbours.mu.Unlock()
+	if slices.Equal(o.neighbours.left[name], hosts) {
+		return
+	}
+	if o.neighbours.left[name] = hosts; len(hosts) == 0 {
+		delete(o.neighbours.left, name)
+	}
+	if listener := o.listener.Load(); listener != nil {
+		(*listener).Heed(bridge.News{Left: map[mesh.Name][]string{name: hosts}})
+	}
+}
+
+// tellLeft lets a bridge that has begun to listen know of all hosts that are left to others.
+func (o *Output) tellLeft(listener bridge.Listener) {
+	o.neighbours.mu.Lock() // so that what is known later is told later
+	defer o.neighbours.mu.Unlock()
+	if len(o.neighbours.left) > 0 {
+		listener.Heed(bridge.News{Left: maps.Clone(o.neighbours.left)})
 	}
 }
 
@@ -41,7 +82,7 @@ func (o *Output) takeOver(ctx context.Context) {
 		}
 	}
 	select {
-	case <-(*listener).Heed(bridge.AddressNews{Given: given}):
+	case <-(*listener).Heed(bridge.News{Given: given}):
 	case <-ctx.Done():
 	}
 }

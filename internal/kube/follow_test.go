@@ -40,12 +40,9 @@ func versions(t *testing.T, c client.Client, namespace string) map[string]string
 	return all
 }
 
-// TestATakeoverMovesNobody holds that a replica has the addresses that the leader gave, though it heard of services that
-// want the same ones in another order and gave them others; and that nothing is written when it takes over.
-func TestATakeoverMovesNobody(t *testing.T) {
-	t.Parallel()
-	const ns, prefix = "takeover", "10.78.0.0/28"
-	c := newClient(t)
+// startPair starts a replica that leads and one that doesn't. Both know that there is no service yet.
+func startPair(t *testing.T, ns, prefix string) (leader, standby *bridged) {
+	t.Helper()
 	elect := func(identity string) func(*Options) {
 		return func(o *Options) {
 			o.Election = &Election{
@@ -54,14 +51,57 @@ func TestATakeoverMovesNobody(t *testing.T) {
 			}
 		}
 	}
-	leader := startBridged(t, ns, prefix, elect("first"))
+	leader = startBridged(t, ns, prefix, elect("first"))
 	eventually(t, true, func() bool { return leader.figure("isthmus_leader") == 1 })
-	standby := startBridged(t, ns, prefix, elect("second"))
+	standby = startBridged(t, ns, prefix, elect("second"))
 	for _, b := range []*bridged{leader, standby} {
 		b.sink.Synced("consul", true)
 		eventually(t, true, b.Complete)
 		eventually(t, nil, b.output.Ready)
 	}
+	return leader, standby
+}
+
+// TestAStandbyKnowsWhoseAHostIs holds that each replica lets its other outputs know which hosts are left to others, and
+// when they are free: a standby answers DNS too.
+func TestAStandbyKnowsWhoseAHostIs(t *testing.T) {
+	t.Parallel()
+	const ns, theirs = "left-ours", "left-theirs"
+	c := newClient(t)
+	makeNamespace(t, c, theirs)
+	old := entryOf(theirs, "old", nil, "old.service.consul")
+	create(t, c, old)
+	leader, standby := startPair(t, ns, "10.79.0.0/28")
+	left := func(name string, hosts ...string) {
+		t.Helper()
+		for _, b := range []*bridged{leader, standby} {
+			eventually(t, hosts, func() []string { return b.Desired(mesh.Name{Source: "consul", Label: name}).Left })
+		}
+	}
+	for _, b := range []*bridged{leader, standby} {
+		b.report("old", "new")
+	}
+	awaitGiven(t, c, ns, 1)
+	left("old", "old.service.consul")
+	newer(t, c, ns)
+	create(t, c, entryOf(theirs, "new", nil, "new.service.consul"))
+	eventually(t, true, func() bool { return strings.Contains(leader.log.String(), "left-theirs/new") })
+	left("new")
+	remove(t, c, old)
+	left("old")
+	awaitGiven(t, c, ns, 2)
+	if told, count := standby.output.Conflicts(); count > 0 || strings.Contains(standby.log.String(), "left-theirs/new") {
+		t.Errorf("the standby tells of conflicts, too: %v", told)
+	}
+}
+
+// TestATakeoverMovesNobody holds that a replica has the addresses that the leader gave, though it heard of services that
+// want the same ones in another order and gave them others; and that nothing is written when it takes over.
+func TestATakeoverMovesNobody(t *testing.T) {
+	t.Parallel()
+	const ns, prefix = "takeover", "10.78.0.0/28"
+	c := newClient(t)
+	leader, standby := startPair(t, ns, prefix)
 	var names []string
 	for n := range 13 {
 		names = append(names, fmt.Sprint("s", n))

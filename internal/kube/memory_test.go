@@ -51,7 +51,7 @@ func (r *remembering) Release(source string) {
 }
 
 // Heed implements bridge.Listener.
-func (r *remembering) Heed(bridge.AddressNews) <-chan struct{} {
+func (r *remembering) Heed(bridge.News) <-chan struct{} {
 	taken := make(chan struct{})
 	close(taken)
 	return taken

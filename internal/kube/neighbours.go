@@ -19,12 +19,15 @@ type neighbours struct {
 	wanted map[string]map[mesh.Name]bool
 	// disputes are what is known of each service's.
 	disputes map[mesh.Name][]dispute
+	// left are the hosts of each service that are left to others.
+	left map[mesh.Name][]string
 }
 
 func newNeighbours() neighbours {
 	return neighbours{
 		claims: map[string]claim{}, byHost: map[string]map[string]claim{},
 		hosts: map[mesh.Name][]string{}, wanted: map[string]map[mesh.Name]bool{}, disputes: map[mesh.Name][]dispute{},
+		left: map[mesh.Name][]string{},
 	}
 }
 

@@ -79,7 +79,7 @@ type Output struct {
 	handled                   []toolscache.InformerSynced
 	neighbours                neighbours
 	occupied                  occupied
-	// listener is told of virtual addresses; nil before it listens.
+	// listener is told of hosts and virtual addresses; nil before it listens.
 	listener atomic.Pointer[bridge.Listener]
 	// reading keeps readClaim's order.
 	reading sync.Mutex

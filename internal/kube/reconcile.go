@@ -22,7 +22,8 @@ func (o *Output) Reconcile(ctx context.Context, name mesh.Name) (reconcile.Resul
 		return reconcile.Result{}, nil // what others have isn't known yet; then everything is looked at
 	}
 	if term == nil {
-		return reconcile.Result{}, nil // another replica writes; a new term starts with a look at everything
+		// Another replica writes; a new term starts with a look at everything.
+		return reconcile.Result{}, o.watchHosts(ctx, name)
 	}
 	desired := o.state.Desired(name)
 	if !desired.Known {
