@@ -57,6 +57,12 @@ func (r *remembering) Heed(bridge.News) <-chan struct{} {
 	return taken
 }
 
+// InTouch implements bridge.Listener.
+func (r *remembering) InTouch(context.Context) bool { return true }
+
+// TakeOver implements bridge.Listener.
+func (r *remembering) TakeOver(context.Context, bridge.Recollection) {}
+
 func (r *remembering) releases() []string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
