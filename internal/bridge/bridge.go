@@ -80,8 +80,10 @@ type Bridge struct {
 	// synced are the sources whose content is known, reportedAll those that reported it in this run, recalled those
 	// that something is remembered of and that have not.
 	synced, reportedAll, recalled map[string]bool
-	holds                         map[string]guard.Hold
-	revision                      uint64
+	// doubts are of sources that this replica took over without being in touch with them.
+	doubts   map[string]*doubt
+	holds    map[string]guard.Hold
+	revision uint64
 }
 
 // service is what is known of one service and what was made of it.
@@ -112,7 +114,7 @@ func New(options Options, sources []Source, outputs []Output) *Bridge {
 		standing: map[mesh.Name][]mesh.Object{},
 		broken:   map[mesh.Name]catalog.Key{},
 		synced:   map[string]bool{}, reportedAll: map[string]bool{}, recalled: map[string]bool{},
-		holds: map[string]guard.Hold{},
+		doubts: map[string]*doubt{}, holds: map[string]guard.Hold{},
 	}
 	for _, source := range sources {
 		b.synced[source.Name()] = false
@@ -124,7 +126,7 @@ func New(options Options, sources []Source, outputs []Output) *Bridge {
 // guard returns the guard's rules with what serves by the rules of the translation.
 func (r Rules) guard() guard.Options {
 	options := r.Guard
-	options.Serving = r.Mesh.TakesTraffic
+	options.Serving = r.Mesh.Serves
 	return options
 }
 
@@ -143,6 +145,7 @@ func (b *Bridge) Run(ctx context.Context) error {
 		group.Go(func() error { return output.Run(ctx, b) })
 	}
 	group.Go(func() error { return b.options.Memory.Run(ctx, b) })
+	group.Go(func() error { return b.watchDoubts(ctx) })
 	group.Go(func() error { return b.loop(ctx) })
 	return group.Wait()
 }

@@ -74,12 +74,14 @@ func (b *Bridge) showHold(source string) {
 		b.log.Error("a disappearance isn't believed: removals are held, additions and changes go on; "+
 			"if it is meant, run isthmus release "+source, "source", source,
 			"instances", hold.Instances, "services", hold.Services, "why", hold.Reason)
+	case held && hold.Released && !before.Released:
+		b.log.Info("what is held is released, and goes once the source has reported its whole content", "source", source)
 	case !held:
 		if ending == "" {
 			ending = "the registry brought everything back"
 		}
 		b.log.Info("removals are no longer held", "source", source, "why", ending,
-			"held for", b.now().Sub(before.Since).Round(time.Second))
+			"held for", max(0, b.now().Sub(before.Since)).Round(time.Second))
 	}
 }
 

@@ -24,12 +24,17 @@ type Memory interface {
 	Run(ctx context.Context, listener Listener) error
 }
 
-// A Listener is told what others decide about what is remembered. Its methods return at once.
+// A Listener is told what others decide about what is remembered. Its methods return at once, unless they say otherwise.
 type Listener interface {
 	// Release lets go what is held of a source, because somebody released it.
 	Release(source string)
 	// Heed takes whose hosts and virtual addresses are in the mesh. What it returns is closed once that is taken in.
 	Heed(news News) (taken <-chan struct{})
+	// InTouch tells whether what is known is what the registries say now. It asks them, and waits for some seconds.
+	InTouch(ctx context.Context) bool
+	// TakeOver goes on from what the mesh holds by now: another isthmus wrote it, and from now on this one does. It returns
+	// once that is taken in.
+	TakeOver(ctx context.Context, now Recollection)
 }
 
 // Recollection is the last known good.
@@ -124,12 +129,23 @@ func (b *Bridge) recall(ctx context.Context) error {
 func (b *Bridge) recallStanding(standing map[mesh.Name][]mesh.Object) []mesh.Name {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	maps.DeleteFunc(b.standing, func(name mesh.Name, _ []mesh.Object) bool { return b.unsure(name) })
 	for name, objects := range standing {
-		if b.waiting(name.Source) != nil {
+		if b.unsure(name) {
 			b.standing[name] = objects
 		}
 	}
 	return slices.Collect(maps.Keys(b.standing))
+}
+
+// unsure tells whether what stands of a service may be all that is known: not all of its sources have reported, or they
+// can't read everything and don't know of it.
+func (b *Bridge) unsure(name mesh.Name) bool {
+	if _, known := b.desired[name]; known && len(b.waiting(name.Source)) == 0 {
+		return false
+	}
+	return b.waiting(name.Source) != nil &&
+		slices.ContainsFunc(b.merger.members(name.Source), func(source string) bool { return !b.reportedAll[source] })
 }
 
 // forgetStanding forgets what stood of a source's services, or its group's, once all are known; of those alone that are
