@@ -119,8 +119,8 @@ func TestHoldsAreKept(t *testing.T) {
 		t.Errorf("told %q, %v", told, err)
 	}
 	eventually(t, true, func() bool {
-		released, err := request.Released(t.Context())
-		return released && err == nil
+		_, held, err := request.Hold(t.Context())
+		return !held && err == nil
 	})
 	for _, replica := range []*remembering{leader, standby, third} {
 		eventually(t, []string{"consul"}, func() []string { return slices.Compact(replica.releases()) })
