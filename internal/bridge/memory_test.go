@@ -203,3 +203,64 @@ func TestOneSourceIsHeld(t *testing.T) {
 	east.report(reported("east", "web"))
 	eventually(t, names, out.labels)
 }
+
+// TestReleaseBeforeTheRegistryIsRead holds that what somebody lets go while the registry can't be read goes once it is,
+// also after another restart; and that it stays until then.
+func TestReleaseBeforeTheRegistryIsRead(t *testing.T) {
+	memory, source, out := newDiary(), newScript("consul"), newMirror()
+	b, stop := startStoppable(t, guarded(memory), out, source)
+	names := fleet(source)
+	eventually(t, true, b.Complete)
+	for _, name := range names[:3] {
+		source.report(reported("consul", name))
+	}
+	eventually(t, []string{"consul: 6 instances of 3 services"}, holds(b))
+	stop()
+
+	b, stop = startStoppable(t, guarded(memory), newMirror(), newScript("consul"))
+	memory.released <- "consul"
+	eventually(t, true, func() bool { return b.Status()[0].Hold != nil && b.Status()[0].Hold.Released })
+	stop()
+
+	source, out = newScript("consul"), newMirror()
+	b = startWith(t, guarded(memory), out, source)
+	eventually(t, names, out.labels)
+	for _, name := range names[3:] {
+		source.report(reported("consul", name, "1", "2"))
+	}
+	source.complete()
+	eventually(t, names[3:], out.labels)
+	eventually(t, []string{}, holds(b))
+}
+
+// TestUselessInstancesAreHeld holds that a fleet that registers itself anew with addresses or ports that nobody can call
+// leaves the mesh no more than one that disappears, and that what is kept is what could be called.
+func TestUselessInstancesAreHeld(t *testing.T) {
+	for name, spoil := range map[string]func(*catalog.Instance){
+		"a forbidden address": func(i *catalog.Instance) { i.Address = "127.0.0.1" },
+		"no address":          func(i *catalog.Instance) { i.Address = "" },
+		"no port":             func(i *catalog.Instance) { i.Port = 0 },
+	} {
+		t.Run(name, func(t *testing.T) {
+			options := guarded(nil)
+			source, out := newScript("consul"), newMirror()
+			b := startWith(t, options, out, source)
+			names := fleet(source)
+			eventually(t, true, b.Complete)
+			eventually(t, names, out.labels)
+			written := b.Desired(mesh.Name{Source: "consul", Label: "s9"})
+			for _, name := range names {
+				service := reported("consul", name, "1", "2")
+				for i := range service.Instances {
+					spoil(&service.Instances[i])
+				}
+				source.report(service)
+			}
+			eventually(t, []string{"consul: 20 instances of 10 services"}, holds(b))
+			eventually(t, names, out.labels)
+			if now := b.Desired(mesh.Name{Source: "consul", Label: "s9"}); !now.Equal(written.Resources) {
+				t.Errorf("the mesh holds %v, not %v", now.Objects, written.Objects)
+			}
+		})
+	}
+}
