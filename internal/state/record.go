@@ -124,17 +124,26 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 func checksum(line []byte) uint32 { return crc32.Checksum(line, castagnoli) }
 
-// encode writes records as lines: the checksum of the JSON behind it in eight hexadecimal digits, a space, the JSON.
+// encode writes records as lines.
 func encode(records []record) ([]byte, error) {
 	var out bytes.Buffer
 	for _, r := range records {
-		line, err := json.Marshal(r)
+		line, err := r.line()
 		if err != nil {
-			return nil, fmt.Errorf("encode: %w", err)
+			return nil, err
 		}
-		fmt.Fprintf(&out, "%08x %s\n", checksum(line), line)
+		out.Write(line)
 	}
 	return out.Bytes(), nil
+}
+
+// line is the checksum of the record's JSON in eight hexadecimal digits, a space, the JSON.
+func (r record) line() ([]byte, error) {
+	line, err := json.Marshal(r)
+	if err != nil {
+		return nil, fmt.Errorf("encode: %w", err)
+	}
+	return fmt.Appendf(nil, "%08x %s\n", checksum(line), line), nil
 }
 
 // read applies all records of a file. It returns false where the last one is cut off.
