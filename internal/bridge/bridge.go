@@ -77,9 +77,10 @@ type Bridge struct {
 	standing map[mesh.Name][]mesh.Object
 	// broken are the names of services whose resources aren't known by a mistake of ours, and whose they are.
 	broken map[mesh.Name]catalog.Key
-	// synced are the sources whose content is known, reportedAll those that reported it in this run, recalled those
-	// that something is remembered of and that have not.
-	synced, reportedAll, recalled map[string]bool
+	// synced are the sources whose content is known, reportedAll those that reported it in this run; recalled says of those
+	// that something is remembered of, and that have not, when that last changed.
+	synced, reportedAll map[string]bool
+	recalled            map[string]time.Time
 	// doubts are of sources that this replica took over without being in touch with them.
 	doubts   map[string]*doubt
 	holds    map[string]guard.Hold
@@ -113,7 +114,7 @@ func New(options Options, sources []Source, outputs []Output) *Bridge {
 		left:     map[mesh.Name][]string{},
 		standing: map[mesh.Name][]mesh.Object{},
 		broken:   map[mesh.Name]catalog.Key{},
-		synced:   map[string]bool{}, reportedAll: map[string]bool{}, recalled: map[string]bool{},
+		synced:   map[string]bool{}, reportedAll: map[string]bool{}, recalled: map[string]time.Time{},
 		doubts: map[string]*doubt{}, holds: map[string]guard.Hold{},
 	}
 	for _, source := range sources {

@@ -62,6 +62,8 @@ type Change struct {
 	Services []catalog.Service
 	// Synced is a source that has reported its whole content; empty for none.
 	Synced string
+	// Gone are sources that were taken out of the configuration: what they reported is not needed any more.
+	Gone []string
 	// Holds are all holds in force; nil where they didn't change.
 	Holds map[string]guard.Hold
 	// Addresses are the virtual addresses that services took; none for a service whose addresses were given back.
@@ -81,6 +83,7 @@ func (b *Bridge) recall(ctx context.Context) error {
 	if err != nil || ctx.Err() != nil {
 		return err
 	}
+	b.forgetSources(recollection)
 	b.recallAddresses(recollection.Addresses)
 	b.avoid(recollection.Others)
 	standing := b.recallStanding(recollection.Standing)
@@ -97,7 +100,7 @@ func (b *Bridge) recall(ctx context.Context) error {
 		g.Recall(services, hold)
 		b.showHold(source)
 		b.mu.Lock()
-		b.recalled[source] = true
+		b.recalled[source] = recollection.Changed
 		b.mu.Unlock()
 		b.metrics.lastKnownGood(source, recollection.Changed)
 		b.log.Info("the last known good stands until the source has reported its whole content",
@@ -123,6 +126,29 @@ func (b *Bridge) recall(ctx context.Context) error {
 		b.complete(source, true)
 	}
 	return nil
+}
+
+// forgetSources forgets what is remembered of sources that were taken out of the configuration. What stands of them in the
+// mesh is somebody else's.
+func (b *Bridge) forgetSources(recollection Recollection) {
+	gone := map[string]bool{}
+	for _, service := range recollection.Services {
+		gone[service.Source] = true
+	}
+	for _, source := range recollection.Whole {
+		gone[source] = true
+	}
+	maps.DeleteFunc(gone, func(source string, _ bool) bool { return b.guards[source] != nil })
+	addresses := map[mesh.Name][]netip.Addr{}
+	for name := range recollection.Addresses {
+		if b.waiting(name.Source) == nil && recollection.Standing[name] == nil {
+			addresses[name] = nil
+			delete(recollection.Addresses, name)
+		}
+	}
+	if len(gone)+len(addresses) > 0 {
+		b.options.Memory.Remember(Change{Gone: slices.Sorted(maps.Keys(gone)), Addresses: addresses})
+	}
 }
 
 // recallStanding has what stands in the mesh stand for what has not been reported. It returns the services.

@@ -55,6 +55,10 @@ func (d *diary) Remember(change Change) {
 			d.services[service.Key] = service
 		}
 	}
+	for _, source := range change.Gone {
+		maps.DeleteFunc(d.services, func(key catalog.Key, _ catalog.Service) bool { return key.Source == source })
+		delete(d.synced, source)
+	}
 	if change.Synced != "" {
 		d.synced[change.Synced] = true
 	}
@@ -181,9 +185,17 @@ func TestLastKnownGoodIsServed(t *testing.T) {
 	eventually(t, []string{"web"}, out.labels)
 	eventually(t, true, b.Complete)
 	eventually(t, nil, b.Ready)
-	want := []SourceStatus{{Name: "consul", LastKnownGood: true}}
-	if diff := cmp.Diff(want, b.Status()); diff != "" {
+	want := []SourceStatus{{Name: "consul", LastKnownGood: true, LastChange: time.Unix(1, 0)}}
+	got := b.Status()
+	if age, err := time.ParseDuration(got[0].Age); err != nil || (time.Since(time.Unix(1, 0))-age).Abs() > time.Minute {
+		t.Errorf("its age is said to be %s, %v", got[0].Age, err)
+	}
+	got[0].Age = ""
+	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
+	}
+	if len(memory.services) != 1 || len(memory.synced) != 1 {
+		t.Errorf("of a source that is gone it remembers %v, %v", memory.services, memory.synced)
 	}
 }
 

@@ -91,7 +91,7 @@ func (b *Bridge) takeTakeover(t takeover) {
 	sources := slices.Sorted(maps.Keys(b.guards))
 	for _, source := range sources {
 		if slices.Contains(t.doubtful, source) {
-			b.doubt(source)
+			b.doubt(source, t.Changed)
 		} else {
 			b.settle(source)
 		}
@@ -113,7 +113,7 @@ func (b *Bridge) takeTakeover(t takeover) {
 }
 
 // doubt has what a source reports wait until it is in touch with its registry.
-func (b *Bridge) doubt(source string) {
+func (b *Bridge) doubt(source string, changed time.Time) {
 	if b.doubts[source] != nil {
 		return
 	}
@@ -124,7 +124,7 @@ func (b *Bridge) doubt(source string) {
 	}
 	b.mu.Lock()
 	b.doubts[source] = d
-	b.synced[source], b.reportedAll[source], b.recalled[source] = false, false, true
+	b.synced[source], b.reportedAll[source], b.recalled[source] = false, false, changed
 	b.mu.Unlock()
 	b.log.Warn("this replica takes over without being in touch with the registry: until it is, what stands of the source stays as it is",
 		"source", source)

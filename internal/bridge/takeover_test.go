@@ -67,8 +67,7 @@ func TestTakeOver(t *testing.T) {
 // knows neither what came nor what left meanwhile. Once it is in touch again, what it reports counts.
 func TestTakeOverCutOff(t *testing.T) {
 	source, other, out := &remote{script: newScript("consul")}, newScript("east"), newMirror()
-	b, _ := startStoppable(t, guarded(nil), out, source.script, other)
-	b.sources[0] = source
+	b, _ := startSources(t, guarded(nil), out, []Source{source, other})
 	names := fleet(source.script)
 	other.report(reported("east", "db", "1"))
 	other.complete()

@@ -30,10 +30,29 @@ type observer struct{ *walk }
 
 func (observer) Remember(Change) {}
 
+// pen is the output of a walk's bridge, which writes when the walk has it do so.
+type pen struct {
+	Pending
+	// all says that there may be something to write of any service.
+	all bool
+}
+
+func (p *pen) Synced()                          { p.all = true }
+func (p *pen) Run(context.Context, State) error { return nil }
+func (p *pen) Ready() error                     { return nil }
+
 // write has the mesh hold what the bridge wants.
 func (w *walk) write() {
-	for name := range w.said {
-		name := mesh.Name{Source: "consul", Label: name}
+	pen := w.bridge.outputs[0].(*pen)
+	names := pen.Take()
+	if pen.all {
+		names = names[:0]
+		for name := range w.said {
+			names = append(names, mesh.Name{Source: "consul", Label: name})
+		}
+	}
+	pen.all = false
+	for _, name := range names {
 		if desired := w.bridge.Desired(name); desired.Known {
 			w.mesh[name] = desired.Objects
 		}
@@ -80,7 +99,7 @@ func (w *walk) restart() {
 
 // follow makes another standby, that knows all there is.
 func (w *walk) follow() {
-	w.cut, w.standby = false, w.fresh(observer{w})
+	w.cut, w.standby, w.followed = false, w.fresh(observer{w}), w.now
 	for _, name := range w.all() {
 		if said := w.shown(name); len(said.Instances) > 0 {
 			w.standby.take(oneUpdate(said))
@@ -97,12 +116,16 @@ func (w *walk) takeOver() {
 	w.bridge = w.standby
 	w.standby = nil
 	w.bridge.options.Memory = w
+	if w.failing && !w.followed.Before(w.failed) {
+		w.interrupted++ // it doesn't know what left before it came
+	}
 	t := takeover{Recollection: w.standing(), taken: make(chan struct{})}
 	if w.cut {
 		w.interrupted++
 		t.doubtful = []string{"consul"}
 	}
 	w.bridge.takeTakeover(t)
+	w.bridge.outputs[0].Synced() // a new term looks at everything
 	before := maps.Clone(w.mesh)
 	w.write()
 	w.check()
@@ -118,9 +141,6 @@ func (w *walk) takeOver() {
 		w.write()
 	}
 	w.follow()
-	if w.failing {
-		w.interrupted++ // the new standby doesn't know what has just left
-	}
 }
 
 // reconnect has the standby read what it missed.

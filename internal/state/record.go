@@ -30,6 +30,8 @@ type record struct {
 	Service *catalog.Service `json:"service,omitempty"`
 	// Synced is a source whose whole content is in the file.
 	Synced string `json:"synced,omitempty"`
+	// Gone is a source that nothing is kept of any more.
+	Gone string `json:"gone,omitempty"`
 	// Holds are all holds in force.
 	Holds *map[string]guard.Hold `json:"holds,omitempty"`
 	// Addressed is a service that took the Addresses, or gave them back where there are none.
@@ -42,6 +44,9 @@ func recordsOf(change bridge.Change, now time.Time) []record {
 	var records []record
 	for _, service := range change.Services {
 		records = append(records, record{Service: &service, At: now})
+	}
+	for _, source := range change.Gone {
+		records = append(records, record{Gone: source, At: now})
 	}
 	if change.Synced != "" {
 		records = append(records, record{Synced: change.Synced, At: now})
@@ -79,6 +84,9 @@ func (c *content) apply(r record) {
 		c.services[r.Service.Key] = *r.Service
 	case r.Synced != "":
 		c.synced[r.Synced] = true
+	case r.Gone != "":
+		maps.DeleteFunc(c.services, func(key catalog.Key, _ catalog.Service) bool { return key.Source == r.Gone })
+		delete(c.synced, r.Gone)
 	case r.Holds != nil:
 		c.holds = *r.Holds
 	case r.Addressed != nil && len(r.Addresses) == 0:
