@@ -77,11 +77,14 @@ type Bridge struct {
 	standing map[mesh.Name][]mesh.Object
 	// broken are the names of services whose resources aren't known by a mistake of ours, and whose they are.
 	broken map[mesh.Name]catalog.Key
-	// synced are the sources whose content is known, reportedAll those that reported it in this run, recalled those
-	// that something is remembered of and that have not.
-	synced, reportedAll, recalled map[string]bool
-	holds                         map[string]guard.Hold
-	revision                      uint64
+	// synced are the sources whose content is known, reportedAll those that reported it in this run; recalled says of those
+	// that something is remembered of, and that have not, when that last changed.
+	synced, reportedAll map[string]bool
+	recalled            map[string]time.Time
+	// doubts are of sources that this replica took over without being in touch with them.
+	doubts   map[string]*doubt
+	holds    map[string]guard.Hold
+	revision uint64
 }
 
 // service is what is known of one service and what was made of it.
@@ -111,8 +114,8 @@ func New(options Options, sources []Source, outputs []Output) *Bridge {
 		left:     map[mesh.Name][]string{},
 		standing: map[mesh.Name][]mesh.Object{},
 		broken:   map[mesh.Name]catalog.Key{},
-		synced:   map[string]bool{}, reportedAll: map[string]bool{}, recalled: map[string]bool{},
-		holds: map[string]guard.Hold{},
+		synced:   map[string]bool{}, reportedAll: map[string]bool{}, recalled: map[string]time.Time{},
+		doubts: map[string]*doubt{}, holds: map[string]guard.Hold{},
 	}
 	for _, source := range sources {
 		b.synced[source.Name()] = false
@@ -124,7 +127,7 @@ func New(options Options, sources []Source, outputs []Output) *Bridge {
 // guard returns the guard's rules with what serves by the rules of the translation.
 func (r Rules) guard() guard.Options {
 	options := r.Guard
-	options.Serving = r.Mesh.TakesTraffic
+	options.Serving = r.Mesh.Serves
 	return options
 }
 
@@ -143,6 +146,7 @@ func (b *Bridge) Run(ctx context.Context) error {
 		group.Go(func() error { return output.Run(ctx, b) })
 	}
 	group.Go(func() error { return b.options.Memory.Run(ctx, b) })
+	group.Go(func() error { return b.watchDoubts(ctx) })
 	group.Go(func() error { return b.loop(ctx) })
 	return group.Wait()
 }

@@ -72,15 +72,25 @@ func (b *Bridge) showHold(source string) {
 	switch {
 	case held && (!was || !hold.Since.Equal(before.Since)):
 		b.log.Error("a disappearance isn't believed: removals are held, additions and changes go on; "+
-			"if it is meant, run isthmus release "+source, "source", source,
+			"if it is meant, "+b.remedy(source), "source", source,
 			"instances", hold.Instances, "services", hold.Services, "why", hold.Reason)
+	case held && hold.Released && !before.Released:
+		b.log.Info("what is held is released, and goes once the source has reported its whole content", "source", source)
 	case !held:
 		if ending == "" {
 			ending = "the registry brought everything back"
 		}
 		b.log.Info("removals are no longer held", "source", source, "why", ending,
-			"held for", b.now().Sub(before.Since).Round(time.Second))
+			"held for", max(0, b.now().Sub(before.Since)).Round(time.Second))
 	}
+}
+
+// remedy is how to have a disappearance believed. Who has no memory can't be asked, and forgets what is held.
+func (b *Bridge) remedy(source string) string {
+	if _, ok := b.options.Memory.(forgetful); ok {
+		return "restart isthmus; with a state file it could be told to release " + source
+	}
+	return "run isthmus release " + source
 }
 
 // SourceStatus is what is to be told of one source.
@@ -90,6 +100,9 @@ type SourceStatus struct {
 	// remembered stands for what it has not.
 	Complete      bool `json:"complete"`
 	LastKnownGood bool `json:"lastKnownGood"`
+	// LastChange is when that last changed, and Age how long ago, where it is known.
+	LastChange time.Time `json:"lastChange,omitzero"`
+	Age        string    `json:"age,omitempty"`
 	// Hold describes the removals that are held; nil where none are.
 	Hold *guard.Hold `json:"hold,omitempty"`
 }
@@ -100,7 +113,11 @@ func (b *Bridge) Status() []SourceStatus {
 	defer b.mu.RUnlock()
 	var all []SourceStatus
 	for _, source := range slices.Sorted(maps.Keys(b.synced)) {
-		status := SourceStatus{Name: source, Complete: b.reportedAll[source], LastKnownGood: b.recalled[source]}
+		changed, recalled := b.recalled[source]
+		status := SourceStatus{Name: source, Complete: b.reportedAll[source], LastKnownGood: recalled, LastChange: changed}
+		if !changed.IsZero() {
+			status.Age = time.Since(changed).Round(time.Second).String()
+		}
 		if hold, held := b.holds[source]; held {
 			status.Hold = &hold
 		}

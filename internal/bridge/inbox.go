@@ -23,6 +23,10 @@ type letters struct {
 	synced map[string]bool
 	// released are sources whose held removals somebody lets go.
 	released []string
+	// takeover is what stands where this replica begins to write; nil where it doesn't. trusted are sources that are in touch
+	// with their registries again.
+	takeover *takeover
+	trusted  []string
 	// rules are new ones; nil where they stay.
 	rules *Rules
 	news  News
@@ -65,6 +69,23 @@ func (i *inbox) Synced(source string, whole bool) {
 func (i *inbox) release(source string) {
 	i.mu.Lock()
 	i.unread.released = append(i.unread.released, source)
+	i.mu.Unlock()
+	i.wake.Ring()
+}
+
+func (i *inbox) takeOver(t takeover) {
+	i.mu.Lock()
+	if earlier := i.unread.takeover; earlier != nil {
+		close(earlier.taken) // by a term that is over already
+	}
+	i.unread.takeover = &t
+	i.mu.Unlock()
+	i.wake.Ring()
+}
+
+func (i *inbox) trust(source string) {
+	i.mu.Lock()
+	i.unread.trusted = append(i.unread.trusted, source)
 	i.mu.Unlock()
 	i.wake.Ring()
 }

@@ -142,6 +142,11 @@ func startStoppable(t *testing.T, options Options, out Output, sources ...*scrip
 	for _, source := range sources {
 		all = append(all, source)
 	}
+	return startSources(t, options, out, all)
+}
+
+func startSources(t *testing.T, options Options, out Output, all []Source) (*Bridge, func()) {
+	t.Helper()
 	if options.Log == nil {
 		options.Log = slog.New(slog.DiscardHandler)
 	}

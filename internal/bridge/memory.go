@@ -24,12 +24,17 @@ type Memory interface {
 	Run(ctx context.Context, listener Listener) error
 }
 
-// A Listener is told what others decide about what is remembered. Its methods return at once.
+// A Listener is told what others decide about what is remembered. Its methods return at once, unless they say otherwise.
 type Listener interface {
 	// Release lets go what is held of a source, because somebody released it.
 	Release(source string)
 	// Heed takes whose hosts and virtual addresses are in the mesh. What it returns is closed once that is taken in.
 	Heed(news News) (taken <-chan struct{})
+	// InTouch tells whether what is known is what the registries say now. It asks them, and waits for some seconds.
+	InTouch(ctx context.Context) bool
+	// TakeOver goes on from what the mesh holds by now: another isthmus wrote it, and from now on this one does. It returns
+	// once that is taken in.
+	TakeOver(ctx context.Context, now Recollection)
 }
 
 // Recollection is the last known good.
@@ -57,6 +62,8 @@ type Change struct {
 	Services []catalog.Service
 	// Synced is a source that has reported its whole content; empty for none.
 	Synced string
+	// Gone are sources that were taken out of the configuration: what they reported is not needed any more.
+	Gone []string
 	// Holds are all holds in force; nil where they didn't change.
 	Holds map[string]guard.Hold
 	// Addresses are the virtual addresses that services took; none for a service whose addresses were given back.
@@ -76,6 +83,7 @@ func (b *Bridge) recall(ctx context.Context) error {
 	if err != nil || ctx.Err() != nil {
 		return err
 	}
+	b.forgetSources(recollection)
 	b.recallAddresses(recollection.Addresses)
 	b.avoid(recollection.Others)
 	standing := b.recallStanding(recollection.Standing)
@@ -92,7 +100,7 @@ func (b *Bridge) recall(ctx context.Context) error {
 		g.Recall(services, hold)
 		b.showHold(source)
 		b.mu.Lock()
-		b.recalled[source] = true
+		b.recalled[source] = recollection.Changed
 		b.mu.Unlock()
 		b.metrics.lastKnownGood(source, recollection.Changed)
 		b.log.Info("the last known good stands until the source has reported its whole content",
@@ -120,16 +128,50 @@ func (b *Bridge) recall(ctx context.Context) error {
 	return nil
 }
 
+// forgetSources forgets what is remembered of sources that were taken out of the configuration. What stands of them in the
+// mesh is somebody else's.
+func (b *Bridge) forgetSources(recollection Recollection) {
+	gone := map[string]bool{}
+	for _, service := range recollection.Services {
+		gone[service.Source] = true
+	}
+	for _, source := range recollection.Whole {
+		gone[source] = true
+	}
+	maps.DeleteFunc(gone, func(source string, _ bool) bool { return b.guards[source] != nil })
+	addresses := map[mesh.Name][]netip.Addr{}
+	for name := range recollection.Addresses {
+		if b.waiting(name.Source) == nil && recollection.Standing[name] == nil {
+			addresses[name] = nil
+			delete(recollection.Addresses, name)
+		}
+	}
+	if len(gone)+len(addresses) > 0 {
+		b.options.Memory.Remember(Change{Gone: slices.Sorted(maps.Keys(gone)), Addresses: addresses})
+	}
+}
+
 // recallStanding has what stands in the mesh stand for what has not been reported. It returns the services.
 func (b *Bridge) recallStanding(standing map[mesh.Name][]mesh.Object) []mesh.Name {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	maps.DeleteFunc(b.standing, func(name mesh.Name, _ []mesh.Object) bool { return b.unsure(name) })
 	for name, objects := range standing {
-		if b.waiting(name.Source) != nil {
+		if b.unsure(name) {
 			b.standing[name] = objects
 		}
 	}
 	return slices.Collect(maps.Keys(b.standing))
+}
+
+// unsure tells whether what stands of a service may be all that is known: not all of its sources have reported, or they
+// can't read everything and don't know of it.
+func (b *Bridge) unsure(name mesh.Name) bool {
+	if _, known := b.desired[name]; known && len(b.waiting(name.Source)) == 0 {
+		return false
+	}
+	return b.waiting(name.Source) != nil &&
+		slices.ContainsFunc(b.merger.members(name.Source), func(source string) bool { return !b.reportedAll[source] })
 }
 
 // forgetStanding forgets what stood of a source's services, or its group's, once all are known; of those alone that are

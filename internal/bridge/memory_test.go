@@ -55,6 +55,10 @@ func (d *diary) Remember(change Change) {
 			d.services[service.Key] = service
 		}
 	}
+	for _, source := range change.Gone {
+		maps.DeleteFunc(d.services, func(key catalog.Key, _ catalog.Service) bool { return key.Source == source })
+		delete(d.synced, source)
+	}
 	if change.Synced != "" {
 		d.synced[change.Synced] = true
 	}
@@ -181,9 +185,17 @@ func TestLastKnownGoodIsServed(t *testing.T) {
 	eventually(t, []string{"web"}, out.labels)
 	eventually(t, true, b.Complete)
 	eventually(t, nil, b.Ready)
-	want := []SourceStatus{{Name: "consul", LastKnownGood: true}}
-	if diff := cmp.Diff(want, b.Status()); diff != "" {
+	want := []SourceStatus{{Name: "consul", LastKnownGood: true, LastChange: time.Unix(1, 0)}}
+	got := b.Status()
+	if age, err := time.ParseDuration(got[0].Age); err != nil || (time.Since(time.Unix(1, 0))-age).Abs() > time.Minute {
+		t.Errorf("its age is said to be %s, %v", got[0].Age, err)
+	}
+	got[0].Age = ""
+	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
+	}
+	if len(memory.services) != 1 || len(memory.synced) != 1 {
+		t.Errorf("of a source that is gone it remembers %v, %v", memory.services, memory.synced)
 	}
 }
 
@@ -202,4 +214,65 @@ func TestOneSourceIsHeld(t *testing.T) {
 	eventually(t, []string{"consul: 20 instances of 10 services"}, holds(b))
 	east.report(reported("east", "web"))
 	eventually(t, names, out.labels)
+}
+
+// TestReleaseBeforeTheRegistryIsRead holds that what somebody lets go while the registry can't be read goes once it is,
+// also after another restart; and that it stays until then.
+func TestReleaseBeforeTheRegistryIsRead(t *testing.T) {
+	memory, source, out := newDiary(), newScript("consul"), newMirror()
+	b, stop := startStoppable(t, guarded(memory), out, source)
+	names := fleet(source)
+	eventually(t, true, b.Complete)
+	for _, name := range names[:3] {
+		source.report(reported("consul", name))
+	}
+	eventually(t, []string{"consul: 6 instances of 3 services"}, holds(b))
+	stop()
+
+	b, stop = startStoppable(t, guarded(memory), newMirror(), newScript("consul"))
+	memory.released <- "consul"
+	eventually(t, true, func() bool { return b.Status()[0].Hold != nil && b.Status()[0].Hold.Released })
+	stop()
+
+	source, out = newScript("consul"), newMirror()
+	b = startWith(t, guarded(memory), out, source)
+	eventually(t, names, out.labels)
+	for _, name := range names[3:] {
+		source.report(reported("consul", name, "1", "2"))
+	}
+	source.complete()
+	eventually(t, names[3:], out.labels)
+	eventually(t, []string{}, holds(b))
+}
+
+// TestUselessInstancesAreHeld holds that a fleet that registers itself anew with addresses or ports that nobody can call
+// leaves the mesh no more than one that disappears, and that what is kept is what could be called.
+func TestUselessInstancesAreHeld(t *testing.T) {
+	for name, spoil := range map[string]func(*catalog.Instance){
+		"a forbidden address": func(i *catalog.Instance) { i.Address = "127.0.0.1" },
+		"no address":          func(i *catalog.Instance) { i.Address = "" },
+		"no port":             func(i *catalog.Instance) { i.Port = 0 },
+	} {
+		t.Run(name, func(t *testing.T) {
+			options := guarded(nil)
+			source, out := newScript("consul"), newMirror()
+			b := startWith(t, options, out, source)
+			names := fleet(source)
+			eventually(t, true, b.Complete)
+			eventually(t, names, out.labels)
+			written := b.Desired(mesh.Name{Source: "consul", Label: "s9"})
+			for _, name := range names {
+				service := reported("consul", name, "1", "2")
+				for i := range service.Instances {
+					spoil(&service.Instances[i])
+				}
+				source.report(service)
+			}
+			eventually(t, []string{"consul: 20 instances of 10 services"}, holds(b))
+			eventually(t, names, out.labels)
+			if now := b.Desired(mesh.Name{Source: "consul", Label: "s9"}); !now.Equal(written.Resources) {
+				t.Errorf("the mesh holds %v, not %v", now.Objects, written.Objects)
+			}
+		})
+	}
 }

@@ -3,6 +3,7 @@ package bridge
 import (
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -91,9 +92,9 @@ func TestSettled(t *testing.T) {
 	expect(false, true)
 	b.takeSynced("west", true)
 	expect(false, true)
-	b.recalled["east"] = true
+	b.recalled["east"] = time.Unix(1, 0)
 	expect(true, true)
-	b.recalled["east"] = false
+	delete(b.recalled, "east")
 	b.takeSynced("east", true)
 	expect(true, true)
 }

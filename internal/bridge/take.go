@@ -23,6 +23,12 @@ func (b *Bridge) take(unread letters) {
 	for source, whole := range unread.synced {
 		b.takeSynced(source, whole)
 	}
+	for _, source := range unread.trusted {
+		b.settle(source)
+	}
+	if unread.takeover != nil {
+		b.takeTakeover(*unread.takeover)
+	}
 	for _, source := range unread.released {
 		b.takeRelease(source)
 	}
@@ -42,6 +48,11 @@ func (b *Bridge) takeReport(update update) {
 	b.metrics.reported(report.Source, b.reported[report.Key], len(report.Instances))
 	if b.reported[report.Key] = len(report.Instances); len(report.Instances) == 0 {
 		delete(b.reported, report.Key)
+	}
+	if d := b.doubts[report.Source]; d != nil {
+		update.service = report.Over(d.reports[report.Name].service)
+		d.reports[report.Name] = update
+		return
 	}
 	b.accept(report.Source, g.Report(b.now(), report), update.observed)
 }
@@ -122,7 +133,9 @@ func (b *Bridge) retranslate(newest catalog.Service, observed time.Time) (change
 			return nil
 		}
 		delete(b.services, newest.Key)
-		b.log.Info("service left", "service", newest.Key)
+		if b.doubts[newest.Source] == nil {
+			b.log.Info("service left", "service", newest.Key)
+		}
 		return changed
 	}
 	b.services[newest.Key] = made
@@ -203,6 +216,14 @@ func (b *Bridge) takeSynced(source string, whole bool) {
 	g := b.guards[source]
 	if g == nil {
 		return
+	}
+	if d := b.doubts[source]; d != nil {
+		d.synced, d.whole = true, whole || d.whole
+		return
+	}
+	hold, _ := g.Hold()
+	if hold.Released {
+		b.ending = "somebody released it before the source was read"
 	}
 	b.mu.Lock()
 	if b.reportedAll[source] = whole; whole {

@@ -30,7 +30,7 @@ func (b *Bridge) Desired(name mesh.Name) Desired {
 // settled tells whether the last known good stands for all sources that haven't reported everything.
 func (b *Bridge) settled(waiting []string) bool {
 	for _, source := range waiting {
-		if !b.recalled[source] {
+		if _, recalled := b.recalled[source]; !recalled {
 			return false
 		}
 	}
@@ -74,7 +74,7 @@ func (b *Bridge) unknown() string {
 	b.mu.RLock()
 	defer b.mu.RUnlock()
 	for name, synced := range b.synced {
-		if !synced && !b.recalled[name] {
+		if _, recalled := b.recalled[name]; !synced && !recalled {
 			return name
 		}
 	}

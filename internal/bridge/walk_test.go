@@ -17,16 +17,27 @@ import (
 	"github.com/isthmus-mesh/isthmus/internal/mesh"
 )
 
-// walk is a registry that changes, fails and recovers at random, and a bridge that follows it and is restarted.
+// walk is a registry that changes, fails and recovers at random, and a bridge that follows it and is restarted, or
+// followed by another one.
 type walk struct {
 	t      *testing.T
 	random *rand.Rand
 	now    time.Time
 	memory *diary
+	rules  Rules
 	bridge *Bridge
+	// mesh is what the output has written: what isn't known stays.
+	mesh map[mesh.Name][]mesh.Object
+	// standby follows, too, since followed and unless it is cut off, and writes nothing.
+	standby  *Bridge
+	followed time.Time
+	cut      bool
 	// truth is what the registry would say if it were well; said what it says.
 	truth, said map[string]catalog.Service
 	failing     bool
+	// failed is since when, and interrupted how often what went before was forgotten since.
+	failed      time.Time
+	interrupted int
 	// hidden are the nodes that the source may not read, nil for none; unheard the services of before a restart that it so
 	// knows nothing of.
 	hidden, unheard map[string]bool
@@ -35,20 +46,21 @@ type walk struct {
 // FuzzWalk holds that whatever happens, a registry's failure leaves the mesh no emptier than the guard's rules allow, and
 // that once it is well again and what is still held was released, the mesh is what a fresh start would make.
 func FuzzWalk(f *testing.F) {
-	for seed := range uint64(30) {
+	for seed := range uint64(24) {
 		f.Add(seed, uint8(80))
 	}
 	f.Fuzz(func(t *testing.T, seed uint64, steps uint8) {
 		w := &walk{
-			t: t, random: rand.New(rand.NewPCG(seed, 0)), now: time.Unix(1e9, 0), memory: newDiary(),
-			truth: map[string]catalog.Service{}, said: map[string]catalog.Service{},
+			t: t, random: rand.New(rand.NewPCG(seed, 0)), now: time.Unix(1e9, 0), memory: newDiary(), rules: guarded(nil).Rules,
+			mesh: map[mesh.Name][]mesh.Object{}, truth: map[string]catalog.Service{}, said: map[string]catalog.Service{},
 		}
 		w.memory.partly = seed%2 == 0
-		w.restart()
+		w.bridge = w.fresh(w)
 		for n := range 5 + w.random.IntN(30) {
 			w.set(onNodes(reported("consul", fmt.Sprint("s", n), "1", "2", "3"[:w.random.IntN(2)])))
 		}
 		w.bridge.takeSynced("consul", true)
+		w.follow()
 		for range steps {
 			w.step()
 			w.check()
@@ -57,40 +69,25 @@ func FuzzWalk(f *testing.F) {
 	})
 }
 
-// restart begins anew with what was remembered. A bridge that is not the first reads the registry as it is.
-func (w *walk) restart() {
-	b := New(guarded(w.memory), []Source{newScript("consul")}, nil)
-	w.bridge, b.now = b, func() time.Time { return w.now }
+// fresh makes a bridge that begins with what a memory has. It doesn't know yet what the registry says.
+func (w *walk) fresh(memory Memory) *Bridge {
+	options := guarded(memory)
+	options.Rules = w.rules
+	b := New(options, []Source{newScript("consul")}, []Output{&pen{Pending: NewPending()}})
+	b.now = func() time.Time { return w.now }
 	if err := b.recall(context.Background()); err != nil {
 		w.t.Fatal(err)
 	}
+	return b
 }
 
 func (w *walk) step() {
 	w.now = w.now.Add(time.Duration(w.random.IntN(90)) * time.Second)
-	w.bridge.tick()
+	w.tick()
 	name := fmt.Sprint("s", w.random.IntN(35))
-	switch w.random.IntN(12) {
-	case 0: // what its memory held partly stands in the mesh until the first report
+	switch w.random.IntN(17) {
+	case 0:
 		w.restart()
-		w.unheard = map[string]bool{}
-		for _, name := range w.shuffled() {
-			if said := w.shown(name); len(said.Instances) > 0 {
-				w.report(name)
-			}
-		}
-		for n := range 35 {
-			name := fmt.Sprint("s", n)
-			w.unheard[name] = len(w.shown(name).Instances) == 0
-		}
-		w.bridge.takeSynced("consul", w.hidden == nil)
-	case 10:
-		if w.failing {
-			break
-		}
-		w.hidden = map[string]bool{fmt.Sprint("n", w.random.IntN(5)): true, fmt.Sprint("n", w.random.IntN(5)): true}
-	case 11:
-		w.show()
 	case 1, 2:
 		if !w.failing {
 			w.fail()
@@ -99,6 +96,20 @@ func (w *walk) step() {
 		if w.failing {
 			w.recover()
 		}
+	case 6:
+		w.takeOver()
+	case 7:
+		w.cut = true
+	case 8:
+		w.reconnect()
+	case 9:
+		w.reload()
+	case 10:
+		if !w.failing {
+			w.hide()
+		}
+	case 11:
+		w.show()
 	default:
 		if !w.failing {
 			w.change(name)
@@ -129,26 +140,41 @@ func (w *walk) change(name string) {
 	w.now = w.now.Add(2 * time.Minute)
 }
 
-// fail has the registry forget some or all of what it knows, or call it critical, at once.
+// fail has the registry forget some or all of what it knows, or call it critical, or without a port, at once or within some
+// time.
 func (w *walk) fail() {
 	w.show() // or it would fail in two steps
-	w.failing = true
-	share, critical := w.random.Float64(), w.random.IntN(2) == 0
+	w.failing, w.failed, w.interrupted = true, w.now, 0
+	slow, restless := w.random.IntN(3) == 0, w.random.IntN(3) == 0
+	share, kind := w.random.Float64(), w.random.IntN(3)
 	for _, name := range w.shuffled() {
 		service := w.truth[name]
 		service.Instances = slices.Clone(service.Instances)
 		if w.random.Float64() < share {
-			if critical {
-				for i := range service.Instances {
+			for i := range service.Instances {
+				switch kind {
+				case 0:
 					service.Instances[i].Health = catalog.Critical
+				case 1:
+					service.Instances[i].Port = 0
 				}
-			} else {
+			}
+			if kind == 2 {
 				service.Instances = service.Instances[:w.random.IntN(len(service.Instances))]
 			}
 		}
 		w.said[name] = service
 		w.report(name)
 		w.check()
+		if slow {
+			w.now = w.now.Add(time.Duration(w.random.IntN(5)) * time.Second)
+			w.tick()
+			w.check()
+		}
+		if restless && w.random.IntN(20) == 0 {
+			[]func(){w.restart, w.takeOver, w.reload}[w.random.IntN(3)]()
+			w.check()
+		}
 	}
 }
 
@@ -169,41 +195,20 @@ func (w *walk) set(service catalog.Service) {
 	w.report(service.Name)
 }
 
-func (w *walk) report(name string) { w.bridge.take(oneUpdate(w.shown(name))) }
-
-// shown is what the source can read of what the registry says. A service whose nodes are all hidden has none to show.
-func (w *walk) shown(name string) catalog.Service {
-	said := w.said[name]
-	said.Key = catalog.Key{Source: "consul", Name: name}
-	if w.hidden == nil {
-		return said
+func (w *walk) report(name string) {
+	w.bridge.take(oneUpdate(w.shown(name)))
+	w.write()
+	if w.standby != nil && !w.cut {
+		w.standby.take(oneUpdate(w.shown(name)))
 	}
-	said.Partial = true
-	said.Instances = slices.DeleteFunc(slices.Clone(said.Instances), func(i catalog.Instance) bool { return w.hidden[i.ID.Node] })
-	for _, i := range said.Instances {
-		said.Seen = append(said.Seen, i.ID.Node)
-	}
-	return said
 }
 
-// show has the source read everything again. What it doesn't know of is told by the list alone.
-func (w *walk) show() {
-	w.hidden = nil
-	for n := range 35 {
-		if name := fmt.Sprint("s", n); !w.unheard[name] || len(w.said[name].Instances) > 0 {
-			w.report(name)
-		}
+func (w *walk) tick() {
+	w.bridge.tick()
+	w.write()
+	if w.standby != nil {
+		w.standby.tick()
 	}
-	w.unheard = nil
-	w.bridge.takeSynced("consul", true)
-}
-
-// onNodes puts each instance on a node of its own, which others of its ID share.
-func onNodes(s catalog.Service) catalog.Service {
-	for i := range s.Instances {
-		s.Instances[i].ID.Node = "n" + s.Instances[i].ID.ServiceID
-	}
-	return s
 }
 
 func (w *walk) shuffled() []string {
@@ -215,16 +220,16 @@ func (w *walk) shuffled() []string {
 // check compares what the mesh has with what it would have if the registry were well.
 func (w *walk) check() {
 	w.t.Helper()
-	rules := guarded(nil).Rules.Guard
+	rules := w.rules.Guard
 	missing, drained, all := 0, 0, 0
 	for name, service := range w.truth {
 		stands := map[string]bool{}
-		for _, object := range w.bridge.Desired(mesh.Name{Source: "consul", Label: name}).Objects {
+		for _, object := range w.mesh[mesh.Name{Source: "consul", Label: name}] {
 			stands[object.Annotations[mesh.ServiceIDAnnotation]] = true
 		}
 		serving, gone := 0, 0
 		for _, instance := range service.Instances {
-			if meshOptions().TakesTraffic(instance) {
+			if meshOptions().Serves(instance) {
 				serving++
 				if !stands[instance.ID.ServiceID] {
 					gone++
@@ -236,11 +241,16 @@ func (w *walk) check() {
 			drained++
 		}
 	}
+	// Each window may take so much, and what forgets the window begins another one.
+	windows := 1
+	if w.failing {
+		windows += w.interrupted + int(w.now.Sub(w.failed)/rules.Window)
+	}
 	hold, _ := w.bridge.guards["consul"].Hold()
-	if most := max(rules.FewInstances, int(rules.Instances*float64(all+hold.Instances))); missing > most {
+	if most := windows * max(rules.FewInstances, int(rules.Instances*float64(all+hold.Instances))); missing > most {
 		w.t.Fatalf("%d of %d instances are missing, though %d may be", missing, all, most)
 	}
-	if most := max(rules.FewServices, int(rules.Services*float64(len(w.truth)+hold.Services))); drained > most {
+	if most := windows * max(rules.FewServices, int(rules.Services*float64(len(w.truth)+hold.Services))); drained > most {
 		w.t.Fatalf("%d of %d services are without instances, though %d may be", drained, len(w.truth), most)
 	}
 }
@@ -250,6 +260,7 @@ func (w *walk) finish() {
 	if w.failing {
 		w.recover()
 	}
+	w.reconnect()
 	w.bridge.takeRelease("consul")
 	fresh := New(Options{
 		Rules: guarded(nil).Rules, Log: slog.New(slog.DiscardHandler), Metrics: NewMetrics(prometheus.NewRegistry()),

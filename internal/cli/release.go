@@ -10,6 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/wait"
 
 	"github.com/isthmus-mesh/isthmus/internal/config"
+	"github.com/isthmus-mesh/isthmus/internal/guard"
 	"github.com/isthmus-mesh/isthmus/internal/kube"
 	"github.com/isthmus-mesh/isthmus/internal/state"
 )
@@ -48,8 +49,9 @@ Name the same configuration file or flags as for isthmus run.`,
 // requester asks a running isthmus.
 type requester struct {
 	// request returns what is held, and fails where nothing is.
-	request  func(ctx context.Context) (held string, err error)
-	released func(ctx context.Context) (bool, error)
+	request func(ctx context.Context) (held string, err error)
+	// hold returns what is held by now; false where nothing is.
+	hold func(ctx context.Context) (guard.Hold, bool, error)
 }
 
 func release(ctx context.Context, c config.Config, source string, out io.Writer) error {
@@ -61,19 +63,26 @@ func release(ctx context.Context, c config.Config, source string, out io.Writer)
 	if err != nil {
 		return err
 	}
-	err = wait.PollUntilContextTimeout(ctx, 100*time.Millisecond, releasePatience, true, ask.released)
+	later := ""
+	err = wait.PollUntilContextTimeout(ctx, 100*time.Millisecond, releasePatience, true, func(ctx context.Context) (bool, error) {
+		hold, held, err := ask.hold(ctx)
+		if hold.Released {
+			later = fmt.Sprintf("; they go as soon as %s has been read, which isthmus is waiting for", source)
+		}
+		return !held || hold.Released, err
+	})
 	if err != nil {
 		return fmt.Errorf("the release of %s was asked for, but is not done yet: does isthmus run? %w", source, err)
 	}
-	_, err = fmt.Fprintf(out, "%s: released, %s\n", source, held)
+	_, err = fmt.Fprintf(out, "%s: released, %s%s\n", source, held, later)
 	return err
 }
 
 func newRequester(c config.Config, source string) (requester, error) {
 	if file := c.State.File; file != "" {
 		return requester{
-			request:  func(context.Context) (string, error) { return state.Request(file, source) },
-			released: func(context.Context) (bool, error) { return state.Released(file, source) },
+			request: func(context.Context) (string, error) { return state.Request(file, source) },
+			hold:    func(context.Context) (guard.Hold, bool, error) { return state.Held(file, source) },
 		}, nil
 	}
 	restConfig, err := kubeConfig(c, "the state file of isthmus with --state-file")
@@ -84,5 +93,5 @@ func newRequester(c config.Config, source string) (requester, error) {
 	if err != nil {
 		return requester{}, err
 	}
-	return requester{request: ask.Release, released: ask.Released}, nil
+	return requester{request: ask.Release, hold: ask.Hold}, nil
 }

@@ -98,6 +98,8 @@ type Source struct {
 	// crowded says that some services are cold, guarded that the sentinels run.
 	crowded, guarded bool
 	start            *progress
+	// touched is since when Consul answers InTouch; zero while it doesn't.
+	touched time.Time
 }
 
 // New returns a source that has not asked Consul anything yet. It fails when the options can't work: no

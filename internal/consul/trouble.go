@@ -50,6 +50,25 @@ func (t *troubles) reason(holder string) reason {
 	return t.of[holder]
 }
 
+// reasonOf returns the trouble that a query is in.
+func (t *troubles) reasonOf(holder string) reason {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.of[holder]
+}
+
+// any returns one of the troubles that some query is in; none where none is.
+func (t *troubles) any(of []reason) reason {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, r := range of {
+		if state := t.state[r]; state != nil && state.holders > 0 {
+			return r
+		}
+	}
+	return none
+}
+
 // set puts a query into trouble, in place of the one it had.
 func (t *troubles) set(holder, asked string, r reason, err error) {
 	t.mu.Lock()

@@ -18,14 +18,15 @@ func (s *Source) open(ctx context.Context, services int) {
 	if s.reads != nil {
 		return
 	}
+	short := min(maxReads, max(1, s.opts.Connections/10)) // they are short, the polls are not
+	reads, polls := newPool(short, s.transport), newPool(s.opts.Connections-1-short, s.transport)
 	if s.router.http2.Load() {
-		s.reads = newSharedPool(1, maxReads, s.transport)
-		s.polls = newSharedPool(s.opts.Connections-2, s.streamsFor(ctx, services), s.transport)
-		return
+		reads = newSharedPool(1, maxReads, s.transport)
+		polls = newSharedPool(s.opts.Connections-2, s.streamsFor(ctx, services), s.transport)
 	}
-	reads := min(maxReads, max(1, s.opts.Connections/10)) // they are short, the polls are not
-	s.reads = newPool(reads, s.transport)
-	s.polls = newPool(s.opts.Connections-1-reads, s.transport)
+	s.mu.Lock()
+	s.reads, s.polls = reads, polls
+	s.mu.Unlock()
 }
 
 // follow takes the newest list of names: it starts to watch the new ones and has those that left asked

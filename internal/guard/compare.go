@@ -16,7 +16,7 @@ func (g *Guard) compare(now time.Time, s *service, report catalog.Service) {
 	if s.recalled {
 		s.identify(report)
 	}
-	s.recalled, s.heard = s.recalled && report.Partial, true
+	s.recalled, s.heard, s.partial = s.recalled && report.Partial, true, report.Partial
 	report = report.Over(s.reported).Whole()
 	lost, gained := g.difference(now, s, report)
 	s.reported = report
@@ -117,7 +117,7 @@ func byID(s catalog.Service) map[catalog.InstanceID]catalog.Instance {
 }
 
 // view is the service as the mesh shall see it: as reported, and with what went and is kept. What is reported but serves
-// no more is as reported but for its health.
+// no more is as it was when it did: its address or its port may be what makes it useless.
 func (g *Guard) view(s *service) catalog.Service {
 	if s.counted.kept == 0 && (g.synced || s.counted.lost == 0) || g.options.Window == 0 {
 		return s.reported
@@ -129,7 +129,7 @@ func (g *Guard) view(s *service) catalog.Service {
 		id := instance.ID.Fold()
 		if l, ok := s.losses[id]; ok && g.keeps(l) {
 			present[id] = true
-			view.Instances[i].Health = l.Health
+			view.Instances[i] = l.Instance
 		}
 	}
 	for id, l := range s.losses {

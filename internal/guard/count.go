@@ -2,13 +2,14 @@ package guard
 
 import "time"
 
-// flooded says whether more instances are missing than may go, and drained the same of services.
+// flooded says whether more instances are missing than may go, and drained the same of services. What somebody let go
+// before it could go may.
 func (g *Guard) flooded() bool {
-	return above(g.lost, g.serving+g.lost, g.options.Instances, g.options.FewInstances)
+	return above(g.lost-g.pardoned.Instances, g.serving+g.lost, g.options.Instances, g.options.FewInstances)
 }
 
 func (g *Guard) drained() bool {
-	return above(g.emptied, g.full+g.emptied, g.options.Services, g.options.FewServices)
+	return above(g.emptied-g.pardoned.Services, g.full+g.emptied, g.options.Services, g.options.FewServices)
 }
 
 func above(gone, of int, share float64, few int) bool {
@@ -30,7 +31,7 @@ func (g *Guard) recount(s *service) {
 		}
 	}
 	g.count(s.counted, 1)
-	if g.held {
+	if g.held && g.synced { // before that, what is kept isn't all that was held
 		g.hold.Instances, g.hold.Services = g.kept, g.keptWhole
 	}
 }

@@ -23,9 +23,9 @@ type Options struct {
 	Instances, Services float64
 	// FewInstances and FewServices may go whatever share they are.
 	FewInstances, FewServices int
-	// ReleaseAfter is when a hold ends by itself; 0 means never.
+	// ReleaseAfter is when a hold ends by itself, counted anew after a restart; 0 means never.
 	ReleaseAfter time.Duration
-	// Serving tells whether an instance takes traffic by its health.
+	// Serving tells whether an instance takes traffic: by its health, and by whether it can be reached at all.
 	Serving func(catalog.Instance) bool
 }
 
@@ -42,6 +42,10 @@ type Guard struct {
 	// held says that a flood is held back, as hold describes; inherited that it was before our start.
 	held, inherited bool
 	hold            Hold
+	// began is when the hold began here: for one of before our start, when the source had reported what it can.
+	began time.Time
+	// pardoned is a hold that somebody released before what was missing could go.
+	pardoned Hold
 	// returned is when the registry last brought something back.
 	returned time.Time
 
@@ -56,6 +60,8 @@ type service struct {
 	// recalled says that reported comes from before our start, or may in part: no whole report has come. heard says that
 	// one has, whole or not.
 	recalled, heard bool
+	// partial says that the last report may not have shown everything.
+	partial bool
 	// losses are the instances that went within the window, and those that are kept; nil before the first.
 	losses map[catalog.InstanceID]loss
 	// gained are the times of the window at which an instance came that none went for.
@@ -141,7 +147,15 @@ func (g *Guard) Synced(now time.Time, whole bool) []catalog.Service {
 		}
 	}
 	g.synced, g.whole, g.returned = true, whole, now
+	if first {
+		g.began = now
+	}
+	if g.hold.Released {
+		g.pardoned = g.hold
+		g.end()
+	}
 	changed := g.judge(now, "while isthmus was away")
+	g.pardoned = Hold{}
 	for _, s := range all {
 		if !unheard[s] && (len(s.losses) == 0 || !first) {
 			continue
@@ -173,6 +187,7 @@ func (g *Guard) SetOptions(options Options) []catalog.Service {
 			g.forget(s)
 		}
 		g.recount(s)
+		g.drop(s)
 	}
 	if options.Window == 0 {
 		return g.Release()

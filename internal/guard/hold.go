@@ -10,13 +10,15 @@ import (
 
 // Hold is a disappearance that is not believed.
 type Hold struct {
-	// Since is when it began.
+	// Since is when it began, by the clock of who began it. It is there to be told: nothing is decided by it.
 	Since time.Time `json:"since"`
 	// Reason says what disappeared at once, of how many.
 	Reason string `json:"reason"`
 	// All says that everything that goes is kept. Else that is so only for services that lost all their instances: they
 	// have nothing to lose by it, while the others do better without instances that may be dead.
 	All bool `json:"all"`
+	// Released says that somebody let it go before the registry was read: it goes as soon as that is done.
+	Released bool `json:"released,omitempty"`
 	// Services and Instances count what is kept now: instances that the registry doesn't report as serving, and
 	// services that have no others.
 	Services  int `json:"services"`
@@ -26,12 +28,14 @@ type Hold struct {
 // Hold returns the hold in force; false where there is none.
 func (g *Guard) Hold() (Hold, bool) { return g.hold, g.held }
 
-// Release lets everything go that is held: somebody says that it is meant.
+// Release lets everything go that is held: somebody says that it is meant. Before the source has reported its whole
+// content nothing may go, and what is missing isn't known: then as much goes as was held, once that is done.
 func (g *Guard) Release() []catalog.Service {
-	g.end()
 	if !g.synced {
-		return nil // what is missing is not known yet
+		g.hold.Released = g.held
+		return nil
 	}
+	g.end()
 	g.recent = nil
 	var changed []catalog.Service
 	for _, s := range g.losers() {
@@ -63,6 +67,8 @@ func (g *Guard) judge(now time.Time, when string) []catalog.Service {
 	hold := Hold{Since: now, Reason: g.reason(when), All: all}
 	if g.held {
 		hold.Since = g.hold.Since
+	} else {
+		g.began = now
 	}
 	g.held, g.hold = true, hold
 	var changed []catalog.Service
@@ -95,7 +101,7 @@ func (g *Guard) Tick(now time.Time) (released []catalog.Service, next time.Time)
 	if g.over() || g.expired(now) || g.subsided(now) {
 		return g.Release(), time.Time{}
 	}
-	next = g.hold.Since.Add(g.options.ReleaseAfter)
+	next = g.began.Add(g.options.ReleaseAfter)
 	if calm := g.calm(); g.options.ReleaseAfter == 0 || (!g.flooded() && !g.drained() && calm.Before(next)) {
 		next = calm
 	}
@@ -106,7 +112,7 @@ func (g *Guard) Tick(now time.Time) (released []catalog.Service, next time.Time)
 }
 
 func (g *Guard) expired(now time.Time) bool {
-	return g.options.ReleaseAfter > 0 && now.Sub(g.hold.Since) >= g.options.ReleaseAfter
+	return g.options.ReleaseAfter > 0 && now.Sub(g.began) >= g.options.ReleaseAfter
 }
 
 // subsided says that the registry has brought so much back that the rest may be believed, and that nothing more came
@@ -118,8 +124,8 @@ func (g *Guard) subsided(now time.Time) bool {
 // calm is when a window without a return is over.
 func (g *Guard) calm() time.Time {
 	last := g.returned
-	if g.hold.Since.After(last) {
-		last = g.hold.Since
+	if g.began.After(last) {
+		last = g.began
 	}
 	return last.Add(g.options.Window)
 }

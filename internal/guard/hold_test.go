@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/isthmus-mesh/isthmus/internal/catalog"
 	"github.com/isthmus-mesh/isthmus/internal/guard"
 )
 
@@ -69,4 +70,39 @@ func TestSetOptions(t *testing.T) {
 	off.Window = 0
 	w.take(w.guard.SetOptions(off))
 	w.play("held\n= s5\n= s6")
+}
+
+// TestReleaseAfterARestart says that the time that a recalled hold says it began, on a clock of another machine or of
+// another day, decides nothing: what it may last is counted from when the registry was read.
+func TestReleaseAfterARestart(t *testing.T) {
+	for _, wrong := range []time.Duration{-1000 * time.Hour, 1000 * time.Hour} {
+		o := options()
+		o.ReleaseAfter = time.Hour
+		w := newWorld(t, o)
+		w.guard.Recall([]catalog.Service{service("s0", "a"), service("s1", "a"), service("s2", "a")}, guard.Hold{Since: start.Add(wrong)})
+		w.play(`
+			s2 a
+			sync
+			held 2/2
+			+59m
+			held 2/2
+			+1m
+			held`)
+	}
+}
+
+// TestSubsidedAfterARestart says the same of a rest that is small.
+func TestSubsidedAfterARestart(t *testing.T) {
+	for _, wrong := range []time.Duration{-1000 * time.Hour, 1000 * time.Hour} {
+		w := newWorld(t, options())
+		w.guard.Recall([]catalog.Service{service("s0", "a"), service("s1", "a"), service("s2", "a")}, guard.Hold{Since: start.Add(wrong)})
+		w.play(`
+			s1 a
+			s2 a
+			sync
+			+59s
+			held 1/1
+			+1s
+			held`)
+	}
 }

@@ -130,11 +130,37 @@ func TestRecall(t *testing.T) {
 			s0 a b
 			held`,
 		},
-		"a release before the registry was read is judged anew": {
-			hold: guard.Hold{Since: start, Reason: "before"},
+		"a release before the registry was read lets go what was held, once it is": {
+			hold: guard.Hold{Since: start, Reason: "before", Instances: 4, Services: 2},
+			script: all + `
+			s0
+			s1
+			release
+			= s0 a b
+			held 4/2
+			sync
+			= s0
+			= s1
+			= s2 a b
+			held`,
+		},
+		"and a single one more": {
+			hold: guard.Hold{Since: start, Reason: "before", Instances: 4, Services: 2, Released: true},
+			script: all + `
+			s0
+			s1
+			s2
+			sync
+			= s0
+			= s2
+			held`,
+		},
+		"but not what nobody knew of": {
+			hold: guard.Hold{Since: start, Reason: "before", Instances: 4, Services: 2},
 			script: `
 			release
 			sync
+			= s0 a b
 			held 20/10`,
 		},
 	} {

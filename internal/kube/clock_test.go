@@ -8,6 +8,9 @@ import (
 	coordinationv1 "k8s.io/api/coordination/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/isthmus-mesh/isthmus/internal/bridge"
+	"github.com/isthmus-mesh/isthmus/internal/guard"
 )
 
 // TestClocks holds that the times in a lease decide nothing: those of a leader whose clock is wrong, by whatever much.
@@ -81,4 +84,36 @@ func jump(t *testing.T, admin client.Client, key client.ObjectKey, by time.Durat
 		lease.Spec.HolderIdentity, lease.Spec.AcquireTime, lease.Spec.LeaseDurationSeconds = &holder, &wrong, new(int32(6))
 	}
 	return admin.Update(t.Context(), &lease)
+}
+
+// TestClocksOfHolds holds that whether a release is obeyed doesn't hang on the clocks of those who hold and release: one
+// that is ahead, and one that steps back before the next flood.
+func TestClocksOfHolds(t *testing.T) {
+	t.Parallel()
+	const ns = "clock-holds"
+	b, api := newBoard(ns), newClient(t)
+	leader := startMemory(t, b, elect(ns, "leader"))
+	leader.waitReady(t)
+	standby := startMemory(t, b, elect(ns, "standby"))
+	standby.waitReady(t)
+	request, err := NewRequest(apiServer(t).REST, client.ObjectKey{Namespace: ns, Name: "isthmus-consul"}, "consul")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var done []string
+	for _, wrong := range []time.Duration{time.Hour, -time.Hour, -2 * time.Hour} {
+		hold := guard.Hold{Since: time.Now().Add(wrong).UTC(), Reason: wrong.String()}
+		for _, r := range []*remembering{standby, leader} {
+			r.Memory().Remember(bridge.Change{Holds: map[string]guard.Hold{"consul": hold}})
+		}
+		eventually(t, wrong.String(), func() string { return saidOf(t, api, ns).Holds["consul"].Reason })
+		if _, err := request.Release(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		done = append(done, "consul")
+		eventually(t, len(done), func() int { return saidOf(t, api, ns).Releases["consul"] })
+		for _, r := range []*remembering{leader, standby} { // no flood was let go without being asked for
+			eventually(t, done, r.releases)
+		}
+	}
 }

@@ -64,27 +64,23 @@ func (o *Output) tellLeft(listener bridge.Listener) {
 	}
 }
 
-// takeOver has the bridge go on from the addresses that stand, before a term begins in which this replica would write
-// its own.
+// takeOver has the bridge go on from what stands, before a term begins in which this replica would write its own: what it
+// knows may be older, or less.
 func (o *Output) takeOver(ctx context.Context) {
 	listener := o.listener.Load()
 	if listener == nil || o.queue.Load() == nil || o.options.Election == nil {
-		return // nothing was given yet: what stands is read first
+		return // what stands is read first
 	}
-	var entries networkingv1.ServiceEntryList
-	if err := o.cache.List(ctx, &entries, client.UnsafeDisableDeepCopy); err != nil {
+	now, err := o.recall(ctx)
+	if err != nil {
 		return // isthmus stops
 	}
-	given := map[mesh.Name][]netip.Addr{}
-	for _, entry := range entries.Items {
-		if name, addresses := addressesOf(entry); len(addresses) > 0 {
-			given[name] = addresses
-		}
+	if _, said, err := o.memory.cached(ctx); err == nil {
+		now.Holds = said.Holds
+	} else {
+		now.Holds, _ = o.memory.known()
 	}
-	select {
-	case <-(*listener).Heed(bridge.News{Given: given}):
-	case <-ctx.Done():
-	}
+	(*listener).TakeOver(ctx, now)
 }
 
 // addressesOf returns the addresses of a ServiceEntry of ours, and whose they are.

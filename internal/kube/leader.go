@@ -63,6 +63,10 @@ func (o *Output) newElector() (*leaderelection.LeaderElector, error) {
 			},
 			timeout: min(election.RenewDeadline/2, leaseTimeout),
 			renewed: &o.renewed,
+			hesitates: func(ctx context.Context) bool {
+				listener := o.listener.Load()
+				return listener != nil && !(*listener).InTouch(ctx)
+			},
 		},
 		LeaseDuration:   election.LeaseDuration,
 		RenewDeadline:   election.RenewDeadline,

@@ -2,6 +2,7 @@ package kube
 
 import (
 	"context"
+	"errors"
 	"sync/atomic"
 	"time"
 
@@ -20,13 +21,28 @@ type lease struct {
 	timeout time.Duration
 	// renewed is when the last request began that took or renewed the lease: others count from later on.
 	renewed *atomic.Pointer[time.Time]
+	// hesitates tells whether this replica would rather have another one lead, asked only before it takes the lease.
+	hesitates func(context.Context) bool
+	// holder is who holds the lease, as far as is known; passed counts how often it was left to others.
+	holder string
+	passed int
 }
+
+// errHesitates is the answer of a lease to who isn't in touch with Consul.
+var errHesitates = errors.New("the lease is left to a replica that is in touch with Consul")
+
+// patient is how often a free lease is left to others: one of them has tried twice by then.
+const patient = 3
 
 // Get implements resourcelock.Interface.
 func (l *lease) Get(ctx context.Context) (*resourcelock.LeaderElectionRecord, []byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, l.timeout)
 	defer cancel()
-	return l.Interface.Get(ctx)
+	record, raw, err := l.Interface.Get(ctx)
+	if record != nil {
+		l.holder = record.HolderIdentity
+	}
+	return record, raw, err
 }
 
 // Create implements resourcelock.Interface.
@@ -42,14 +58,24 @@ func (l *lease) Update(ctx context.Context, record resourcelock.LeaderElectionRe
 func (l *lease) take(ctx context.Context, record resourcelock.LeaderElectionRecord,
 	request func(context.Context, resourcelock.LeaderElectionRecord) error,
 ) error {
+	if record.HolderIdentity == l.Identity() && l.holder != l.Identity() {
+		if l.passed < patient && l.hesitates(ctx) {
+			l.passed++
+			return errHesitates
+		}
+		l.passed = 0
+	}
 	ctx, cancel := context.WithTimeout(ctx, l.timeout)
 	defer cancel()
 	began := time.Now()
 	err := request(ctx, record)
-	if err == nil && record.HolderIdentity == l.Identity() {
+	if err != nil {
+		return err
+	}
+	if l.holder = record.HolderIdentity; l.holder == l.Identity() {
 		l.renewed.Store(&began)
 	}
-	return err
+	return nil
 }
 
 // writing bounds one write: by writeTimeout, and by the time that the lease is surely held.

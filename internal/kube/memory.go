@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -25,11 +26,27 @@ type Memory struct {
 	// failing says that the log was told of a trouble, failures counts the looks since the last that succeeded.
 	failing  bool
 	failures int
+	// letting is what was let go in this term for a request that the ConfigMap may still hold: by source, since when it
+	// was held.
+	term    *context.Context
+	letting map[string]time.Time
+	// written is the edition of the holds that was written last, told when each hold began that the ConfigMap tells of.
+	written int
+	told    map[string]begins
+	// untold are the events that are still to be made, silent says that the log was told why they can't be.
+	untold []*corev1.Event
+	silent bool
 
 	mu sync.Mutex
-	// holds are all in force here; nil before that is known.
-	holds map[string]guard.Hold
+	// holds are all in force here; nil before that is known. edition counts how often they changed.
+	holds   map[string]guard.Hold
+	edition int
+	// obeyed counts the releases of each source that were obeyed here.
+	obeyed map[string]int
 }
+
+// begins are when a hold began by our own count, and as the ConfigMap says it.
+type begins struct{ own, said time.Time }
 
 // Memory returns the memory of the output.
 func (o *Output) Memory() *Memory { return o.memory }
@@ -50,11 +67,27 @@ func (m *Memory) Recall(ctx context.Context) (bridge.Recollection, error) {
 		return bridge.Recollection{}, err
 	}
 	m.mu.Lock()
-	m.holds = status.Holds
+	m.obeyed = status.Releases
 	m.mu.Unlock()
-	m.wake.Ring()
+	m.hold(status.Holds)
 	recollection.Holds = maps.Clone(status.Holds)
 	return recollection, nil
+}
+
+// hold takes which holds are in force here.
+func (m *Memory) hold(holds map[string]guard.Hold) {
+	m.mu.Lock()
+	m.holds = holds
+	m.edition++
+	m.mu.Unlock()
+	m.wake.Ring()
+}
+
+// known returns which holds are in force here; nil before that is known.
+func (m *Memory) known() (holds map[string]guard.Hold, edition int) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return maps.Clone(m.holds), m.edition
 }
 
 // recall returns what the objects of ours say.
@@ -90,13 +123,9 @@ func (o *Output) recall(ctx context.Context) (bridge.Recollection, error) {
 
 // Remember implements bridge.Memory.
 func (m *Memory) Remember(change bridge.Change) {
-	if change.Holds == nil {
-		return // the objects say the rest
+	if change.Holds != nil { // the objects say the rest
+		m.hold(change.Holds)
 	}
-	m.mu.Lock()
-	m.holds = change.Holds
-	m.mu.Unlock()
-	m.wake.Ring()
 }
 
 const (
@@ -120,13 +149,14 @@ func (m *Memory) Run(ctx context.Context, listener bridge.Listener) error {
 			return nil
 		case <-m.wake:
 		}
-		err := m.keep(ctx, listener.Release)
-		if ctx.Err() != nil {
-			return nil
+		pause := m.report(m.keep(ctx, listener.Release))
+		if ctx.Err() == nil && !m.tell(ctx) {
+			m.wake.Ring()
+			pause = holdsRetry
 		}
 		select {
 		case <-ctx.Done():
-		case <-time.After(m.report(err)):
+		case <-time.After(pause):
 		}
 	}
 }

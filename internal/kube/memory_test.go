@@ -57,6 +57,12 @@ func (r *remembering) Heed(bridge.News) <-chan struct{} {
 	return taken
 }
 
+// InTouch implements bridge.Listener.
+func (r *remembering) InTouch(context.Context) bool { return true }
+
+// TakeOver implements bridge.Listener.
+func (r *remembering) TakeOver(context.Context, bridge.Recollection) {}
+
 func (r *remembering) releases() []string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -113,8 +119,8 @@ func TestHoldsAreKept(t *testing.T) {
 		t.Errorf("told %q, %v", told, err)
 	}
 	eventually(t, true, func() bool {
-		released, err := request.Released(t.Context())
-		return released && err == nil
+		_, held, err := request.Hold(t.Context())
+		return !held && err == nil
 	})
 	for _, replica := range []*remembering{leader, standby, third} {
 		eventually(t, []string{"consul"}, func() []string { return slices.Compact(replica.releases()) })

@@ -128,7 +128,7 @@ func New(options Options) (*Output, error) {
 		links:    links{log: options.Log, metrics: options.Metrics},
 		quarrels: quarrels{log: options.Log, rewrites: options.Metrics.rewrites},
 	}
-	o.memory = &Memory{output: o, wake: bridge.NewBell(), at: options.Holds}
+	o.memory = &Memory{output: o, wake: bridge.NewBell(), at: options.Holds, told: map[string]begins{}}
 	o.client, err = client.New(config, client.Options{HTTPClient: httpClient, Scheme: scheme, Mapper: mapper})
 	if err != nil {
 		return nil, fmt.Errorf("kubernetes client: %w", err)
@@ -163,7 +163,7 @@ func (o *Output) Ready() error {
 		return fmt.Errorf("kubernetes: no replica has been elected yet")
 	case leading && complete && o.first == nil:
 		return fmt.Errorf("kubernetes: the whole content has just become known, and waits for its first write")
-	case leading && len(o.first) > 0:
+	case leading && complete && len(o.first) > 0:
 		return fmt.Errorf("kubernetes: %d services wait for their first write", len(o.first))
 	}
 	return nil

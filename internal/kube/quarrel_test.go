@@ -1,7 +1,15 @@
 package kube
 
 import (
+	"fmt"
 	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/isthmus-mesh/isthmus/internal/bridge"
+	"github.com/isthmus-mesh/isthmus/internal/guard"
 )
 
 // TestTwins holds that two isthmus of one configuration, each of which believes to be alone, don't fight.
@@ -28,6 +36,66 @@ func TestTwins(t *testing.T) {
 			t.Errorf("they are taken for a quarrel:\n%s", r.log)
 		}
 	}
+}
+
+// TestTwinsThatHold holds that two of them that saw a flood begin at different moments tell of one, and that what is
+// kept is written when it changes, and not because the other one says it differently.
+func TestTwinsThatHold(t *testing.T) {
+	t.Parallel()
+	const ns = "twins-that-hold"
+	b, api := newBoard(ns), newClient(t)
+	one, other := startMemory(t, b, nil), startMemory(t, b, nil)
+	one.waitReady(t)
+	other.waitReady(t)
+	began := time.Now().UTC().Truncate(time.Second)
+	hold := func(r *remembering, late time.Duration, instances int) {
+		r.Memory().Remember(bridge.Change{Holds: map[string]guard.Hold{"consul": {
+			Since: began.Add(late), Reason: fmt.Sprint("seen after ", late), Instances: instances,
+		}}})
+	}
+	hold(one, time.Second, 20)
+	eventually(t, []string{"RemovalsHeld"}, events(t, api, ns))
+	hold(other, 0, 20)
+	const changes = 6
+	for n := range changes {
+		hold(one, time.Second, n)
+		eventually(t, guard.Hold{Since: began.Add(time.Second), Reason: "seen after 1s", Instances: n}, func() guard.Hold {
+			return saidOf(t, api, ns).Holds["consul"]
+		})
+	}
+	request, err := NewRequest(apiServer(t).REST, client.ObjectKey{Namespace: ns, Name: "isthmus-consul"}, "consul")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := request.Release(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, map[string]int{"consul": 1}, func() map[string]int { return saidOf(t, api, ns).Releases })
+	eventually(t, []string{"RemovalsHeld", "RemovalsReleased"}, events(t, api, ns))
+	writes := 0
+	for _, r := range []*remembering{one, other} {
+		eventually(t, []string{"consul"}, r.releases)
+		for _, count := range r.writes(t) {
+			writes += count
+		}
+	}
+	if most := 1 + 1 + changes + 1; writes > most { // the first, the other's count, the changes, the release
+		t.Errorf("%d writes, not %d", writes, most)
+	}
+}
+
+// saidOf returns what the ConfigMap says.
+func saidOf(t *testing.T, c client.Client, namespace string) status {
+	t.Helper()
+	var found corev1.ConfigMap
+	if err := c.Get(t.Context(), client.ObjectKey{Namespace: namespace, Name: "isthmus-consul"}, &found); client.IgnoreNotFound(err) != nil {
+		t.Fatal(err)
+	}
+	said, err := statusOf(&found)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return said
 }
 
 // TestQuarrel holds that two isthmus that disagree about a service slow down and say so, that other services go on,

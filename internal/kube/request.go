@@ -10,6 +10,8 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/isthmus-mesh/isthmus/internal/guard"
 )
 
 // Request asks the isthmus that leads to release what it holds of a source. Make one with NewRequest.
@@ -54,11 +56,11 @@ func (r *Request) Release(ctx context.Context) (held string, err error) {
 	return fmt.Sprintf("%d instances, %d services", hold.Instances, hold.Services), nil
 }
 
-// Released tells whether nothing of the source is held any more.
-func (r *Request) Released(ctx context.Context) (bool, error) {
+// Hold returns what is held of the source; false where nothing is.
+func (r *Request) Hold(ctx context.Context) (guard.Hold, bool, error) {
 	_, s, err := r.read(ctx)
-	_, held := s.Holds[r.source]
-	return !held && err == nil, err
+	hold, held := s.Holds[r.source]
+	return hold, held, err
 }
 
 func (r *Request) read(ctx context.Context) (*corev1.ConfigMap, status, error) {

@@ -41,7 +41,7 @@ func usableEndpoint(instance *catalog.Instance, options Options, report *report)
 	switch {
 	case !ok:
 		return endpoint{}, false
-	case instance.Port < 1 || instance.Port > 65535:
+	case !isPort(instance.Port):
 		report.instance(BadPort, *instance, fmt.Sprintf("port %d is not within 1 and 65535; it is left out", instance.Port))
 		return endpoint{}, false
 	}
@@ -63,6 +63,8 @@ func usableEndpoint(instance *catalog.Instance, options Options, report *report)
 		takesTraffic: takesTraffic,
 	}, true
 }
+
+func isPort(number int) bool { return 1 <= number && number <= 65535 }
 
 // usableAddress returns an instance's address, and whether it is a host name.
 func usableAddress(instance catalog.Instance, options Options, report *report) (address string, byName, ok bool) {

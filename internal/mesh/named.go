@@ -89,7 +89,7 @@ func addPort(ports map[string]namedPort, name string, port namedPort, instance c
 	_, known := ports[name]
 	switch {
 	case known:
-	case port.number < 1 || port.number > 65535:
+	case !isPort(port.number):
 		report.instance(BadPort, instance, fmt.Sprintf("port %q is not within 1 and 65535; it is left out", name))
 	case len(ports) == maxPorts:
 		report.instance(BadPort, instance, fmt.Sprintf("an instance may have %d named ports; %q and those behind it are left out", maxPorts, name))

@@ -7,3 +7,10 @@ func (o Options) TakesTraffic(instance catalog.Instance) bool {
 	_, takesTraffic := trafficShare(instance, o.PassingOnly)
 	return takesTraffic
 }
+
+// Serves tells whether an instance is called: it takes traffic, and has an address and a port that it can have.
+func (o Options) Serves(instance catalog.Instance) bool {
+	var unread report
+	_, _, usable := usableAddress(instance, o, &unread)
+	return usable && isPort(instance.Port) && o.TakesTraffic(instance)
+}

@@ -97,14 +97,14 @@ func TestRequest(t *testing.T) {
 	wait := func(want bool, source string) {
 		t.Helper()
 		for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
-			if got, err := Released(path, source); err == nil && got == want {
+			if _, got, err := Held(path, source); err == nil && got == want {
 				return
 			} else if time.Now().After(deadline) {
-				t.Fatalf("released %v, %v", got, err)
+				t.Fatalf("held %v, %v", got, err)
 			}
 		}
 	}
-	wait(false, "consul")
+	wait(true, "consul")
 	if _, err := Request(path, "east"); err == nil || !strings.Contains(err.Error(), `nothing of source "east" is held`) {
 		t.Errorf("got %v", err)
 	}
@@ -116,7 +116,7 @@ func TestRequest(t *testing.T) {
 		t.Errorf("released %q", got)
 	}
 	f.Remember(bridge.Change{Holds: map[string]guard.Hold{}})
-	wait(true, "consul")
+	wait(false, "consul")
 }
 
 // TestOddRequests holds that nothing that somebody puts where requests stand stops the run.

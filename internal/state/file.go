@@ -18,13 +18,14 @@ import (
 	"github.com/gofrs/flock"
 
 	"github.com/isthmus-mesh/isthmus/internal/bridge"
+	"github.com/isthmus-mesh/isthmus/internal/catalog"
 )
 
 const (
 	// mode lets nobody else read what isthmus knows, nor write what it will believe.
 	mode = 0o600
-	// maxSize bounds the file, in bytes. 10,000 services of 10 instances take some 50 MB.
-	maxSize = 1 << 30
+	// largest bounds the file, in bytes. 10,000 services of 10 instances take some 50 MB.
+	largest = 1 << 30
 	// retryAfter is how long a write that failed waits for the next one.
 	retryAfter = 5 * time.Second
 	// gather is how long changes are gathered before they are written.
@@ -46,14 +47,16 @@ type File struct {
 
 	// broken says that the file must be written as a whole, failing that the last try failed.
 	broken, failing bool
-	// size is that of the file, base what it was when it was last written as a whole.
-	size, base int64
+	// size is that of the file, base what it was when it was last written as a whole, maxSize what it may be.
+	size, base, maxSize int64
+	// leftOut are the services that the file had no room for, and what they would have taken.
+	leftOut map[catalog.Key]int
 }
 
 // Open reads a state file and takes it for this process. A file that isn't there is an empty one. It fails where the
 // file can't be trusted: what it says would be served.
 func Open(path string, log *slog.Logger) (*File, error) {
-	f := &File{path: path, log: log, wake: bridge.NewBell(), content: newContent()}
+	f := &File{path: path, log: log, wake: bridge.NewBell(), content: newContent(), maxSize: largest}
 	err := f.acquire()
 	if err == nil {
 		if err = f.read(); err != nil {
@@ -109,8 +112,8 @@ func (f *File) read() error {
 		return errors.New("it is no regular file")
 	case info.Mode().Perm()&0o077 != 0:
 		return fmt.Errorf("its mode is %04o: others may read or write it; run chmod 600 on it, if you trust what it holds", info.Mode().Perm())
-	case info.Size() > maxSize:
-		return fmt.Errorf("it has %d bytes, more than %d: remove it, and isthmus starts without a last known good", info.Size(), maxSize)
+	case info.Size() > f.maxSize:
+		return fmt.Errorf("it has %d bytes, more than %d: remove it, and isthmus starts without a last known good", info.Size(), f.maxSize)
 	}
 	whole, err := f.content.read(file)
 	if err != nil {

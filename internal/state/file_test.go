@@ -92,6 +92,9 @@ func TestWhatIsRememberedIsRecalled(t *testing.T) {
 		f, stop := diaryOf(t, path, quiet(), nil)
 		f.Remember(bridge.Change{Services: []catalog.Service{service("web", "1", "2"), service(fmt.Sprint("s", i), "1"), service("gone", "1")}})
 		f.Remember(bridge.Change{Synced: "consul"})
+		old := catalog.Service{Key: catalog.Key{Source: "old", Name: "web"}, Instances: service("web", "1").Instances}
+		f.Remember(bridge.Change{Services: []catalog.Service{old}, Synced: "old"})
+		f.Remember(bridge.Change{Gone: []string{"old"}})
 		f.Remember(bridge.Change{Services: []catalog.Service{service("web", "2"), service("gone")}})
 		f.Remember(bridge.Change{Holds: map[string]guard.Hold{"consul": {Since: since, Reason: "r", Instances: i}}})
 		f.Remember(bridge.Change{Addresses: map[mesh.Name][]netip.Addr{web: addresses, gone: addresses}})

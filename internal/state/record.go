@@ -30,6 +30,8 @@ type record struct {
 	Service *catalog.Service `json:"service,omitempty"`
 	// Synced is a source whose whole content is in the file.
 	Synced string `json:"synced,omitempty"`
+	// Gone is a source that nothing is kept of any more.
+	Gone string `json:"gone,omitempty"`
 	// Holds are all holds in force.
 	Holds *map[string]guard.Hold `json:"holds,omitempty"`
 	// Addressed is a service that took the Addresses, or gave them back where there are none.
@@ -42,6 +44,9 @@ func recordsOf(change bridge.Change, now time.Time) []record {
 	var records []record
 	for _, service := range change.Services {
 		records = append(records, record{Service: &service, At: now})
+	}
+	for _, source := range change.Gone {
+		records = append(records, record{Gone: source, At: now})
 	}
 	if change.Synced != "" {
 		records = append(records, record{Synced: change.Synced, At: now})
@@ -79,6 +84,9 @@ func (c *content) apply(r record) {
 		c.services[r.Service.Key] = *r.Service
 	case r.Synced != "":
 		c.synced[r.Synced] = true
+	case r.Gone != "":
+		maps.DeleteFunc(c.services, func(key catalog.Key, _ catalog.Service) bool { return key.Source == r.Gone })
+		delete(c.synced, r.Gone)
 	case r.Holds != nil:
 		c.holds = *r.Holds
 	case r.Addressed != nil && len(r.Addresses) == 0:
@@ -124,17 +132,26 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 func checksum(line []byte) uint32 { return crc32.Checksum(line, castagnoli) }
 
-// encode writes records as lines: the checksum of the JSON behind it in eight hexadecimal digits, a space, the JSON.
+// encode writes records as lines.
 func encode(records []record) ([]byte, error) {
 	var out bytes.Buffer
 	for _, r := range records {
-		line, err := json.Marshal(r)
+		line, err := r.line()
 		if err != nil {
-			return nil, fmt.Errorf("encode: %w", err)
+			return nil, err
 		}
-		fmt.Fprintf(&out, "%08x %s\n", checksum(line), line)
+		out.Write(line)
 	}
 	return out.Bytes(), nil
+}
+
+// line is the checksum of the record's JSON in eight hexadecimal digits, a space, the JSON.
+func (r record) line() ([]byte, error) {
+	line, err := json.Marshal(r)
+	if err != nil {
+		return nil, fmt.Errorf("encode: %w", err)
+	}
+	return fmt.Appendf(nil, "%08x %s\n", checksum(line), line), nil
 }
 
 // read applies all records of a file. It returns false where the last one is cut off.

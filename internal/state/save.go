@@ -2,7 +2,6 @@ package state
 
 import (
 	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
 )
@@ -10,25 +9,14 @@ import (
 // save brings the file up to date. It returns false where that failed: then the file holds what it held before, and is
 // written as a whole the next time.
 func (f *File) save() bool {
-	whole := f.broken || f.size > 2*f.base+1<<20
 	f.mu.Lock()
 	records := f.unwritten
 	f.unwritten = nil
-	if whole {
-		records = f.content.records()
-	}
 	f.mu.Unlock()
-	if len(records) == 0 {
+	if len(records) == 0 && !f.broken {
 		return true
 	}
-	lines, err := encode(records)
-	switch {
-	case err != nil:
-	case whole:
-		err = f.rewrite(lines)
-	default:
-		err = f.add(lines)
-	}
+	err := f.write(records)
 	switch {
 	case err != nil && !f.failing:
 		f.log.Error("the state file can't be written: a restart would serve what it held before; tried again until it can",
@@ -40,8 +28,33 @@ func (f *File) save() bool {
 	return err == nil
 }
 
+// write adds records to the file, or writes it as a whole: where it must be, where it is much longer than it need be, and
+// where the next start wouldn't take it otherwise.
+func (f *File) write(records []record) error {
+	if !f.broken && f.size <= 2*f.base+1<<20 {
+		lines, whole, err := f.addition(records)
+		if err != nil {
+			return err
+		}
+		if !whole && f.size+int64(len(lines)) <= f.maxSize {
+			return f.add(lines)
+		}
+	}
+	f.mu.Lock()
+	records = f.content.records()
+	f.mu.Unlock()
+	lines, err := f.fit(records)
+	if err != nil {
+		return err
+	}
+	return f.rewrite(lines)
+}
+
 // add appends lines.
 func (f *File) add(lines []byte) error {
+	if len(lines) == 0 {
+		return nil
+	}
 	file, err := os.OpenFile(f.path, os.O_WRONLY|os.O_APPEND, mode)
 	if err != nil {
 		return err
@@ -53,9 +66,6 @@ func (f *File) add(lines []byte) error {
 
 // rewrite replaces the file's content: as a whole or not at all.
 func (f *File) rewrite(lines []byte) error {
-	if len(lines) > maxSize {
-		return fmt.Errorf("the catalog takes %d bytes, more than %d", len(lines), maxSize)
-	}
 	temporary := f.path + ".new"
 	if err := os.Remove(temporary); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err
