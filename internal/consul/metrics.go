@@ -34,7 +34,7 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 		resyncs: counter("resyncs_total", "How often everything was read again because Consul's state was "+
 			"another one than before, as after the restore of a snapshot."),
 		lastAnswer: gauge("last_answer_timestamp_seconds", "When Consul last answered without an error."),
-		unread: gauge("unread_services", "Services of the first list that were not read yet: 0 once the "+
+		unread: gauge("unread_services", "Services of the first list that were not read, yet or because they can't be: 0 once the "+
 			"whole content is known."),
 		trouble: gauge("trouble", "Queries in trouble now, by reason.", "reason"),
 		lateness: gauge("lateness_seconds", "How late a change of a service without a connection of its own "+
