@@ -32,7 +32,7 @@ func delay(r reason, failures int) time.Duration {
 		return jitter(deniedPause)
 	case filtered:
 		return jitter(filteredPause)
-	case unaskable:
+	case unaskable, badExpression:
 		return jitter(unaskablePause)
 	}
 	shift := min(max(failures-1, 0), 5)

@@ -15,7 +15,7 @@ var (
 	errNoNodes = errors.New(`the token may not read every node: node_prefix "" { policy = "read" } is missing`)
 	errNoNames = errors.New(`the token may not read every service: service_prefix "" { policy = "read" } is missing`)
 	errCut     = errors.New("the list of services was cut by ACLs")
-	errNobody  = errors.New("no token is given, and the default policy is deny")
+	errNobody  = errors.New("no token is given, and the answer is empty: somebody without rights sees that")
 )
 
 // checkTimeout bounds what only explains: the datacenter that keeps the tokens may be out of reach while this one
@@ -33,7 +33,7 @@ func (l *list) services(ctx context.Context, q *api.QueryOptions) (map[string][]
 	if err != nil {
 		return body, meta, err
 	}
-	cut := meta.ResultsFilteredByACLs || len(body) == 0 && meta.DefaultACLPolicy == "deny"
+	cut := meta.ResultsFilteredByACLs || len(body) == 0
 	switch {
 	case !cut:
 		l.lacks = nil

@@ -2,6 +2,7 @@ package consul
 
 import (
 	"fmt"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -22,20 +23,23 @@ func TestColdServicesACL(t *testing.T) {
 	}
 }
 
-// watchCold runs a source, with a token of its own, none of whose services has a poll.
-func (s *server) watchCold(t *testing.T, rules string) (p *play, accessor string, policy *api.ACLPolicy) {
+// watchCold runs a source, with a token of its own in a file, none of whose services has a poll.
+func (s *server) watchCold(t *testing.T, rules string) (p *play, accessor, file string, policy *api.ACLPolicy) {
 	t.Helper()
 	accessor, secret, policy := s.token(t, strings.NewReplacer("/", "-", ",", "", " ", "-").Replace(t.Name()), rules)
+	file = filepath.Join(t.TempDir(), "token")
+	write(t, file, secret)
 	p = runReal(t, Options{
-		Config: &api.Config{Address: s.Address, Token: secret}, Connections: s.connections, Wait: time.Second, quiet: time.Second,
+		Config:      &api.Config{Address: s.Address, TokenFile: file},
+		Connections: s.connections, Wait: time.Second, quiet: time.Second, reread: soon,
 	})
 	eventually(t, "the first sweep is over", func() bool { return p.settled(coldServices) })
 	p.coolAll()
-	return p, accessor, policy
+	return p, accessor, file, policy
 }
 
 func (s *server) testColdPolicy(t *testing.T) {
-	p, _, _ := s.watchCold(t, strings.Join(documentedPolicy(t), "\n"))
+	p, _, _, _ := s.watchCold(t, strings.Join(documentedPolicy(t), "\n"))
 	port := 1000 + s.connections
 	s.register("fill-3", "fill-010-1", "fill-010", func(r *api.CatalogRegistration) { r.Service.Port = port })
 	eventually(t, "a port", func() bool { return p.latest("fill-010").Instances[0].Port == port })
@@ -47,7 +51,7 @@ func (s *server) testColdPolicy(t *testing.T) {
 }
 
 func (s *server) testColdDeleted(t *testing.T) {
-	p, accessor, _ := s.watchCold(t, readAll)
+	p, accessor, file, _ := s.watchCold(t, readAll)
 	before := p.sink.all()
 	if _, err := s.api.ACL().TokenDelete(accessor, nil); err != nil {
 		t.Fatal(err)
@@ -57,11 +61,26 @@ func (s *server) testColdDeleted(t *testing.T) {
 	defer s.register("fill-3", "fill-010-1", "fill-010")
 	p.trouble(t, "denied", before)
 	p.logged("level=WARN", 1)
+	refused := func() (all []string) {
+		for _, holder := range []string{"/critical checks", "/warning checks", "/nodes", "/sweep"} {
+			if p.source.troubles.holds(holder) {
+				all = append(all, holder)
+			}
+		}
+		return all
+	}
+	eventually(t, "the sentinels are refused", func() bool { return len(refused()) >= 3 })
+	_, secret, _ := s.token(t, fmt.Sprint("again-", s.connections), readAll)
+	write(t, file, secret)
+	if !within(10*time.Second, func() bool { return len(refused()) == 0 }) {
+		t.Errorf("with another token there is trouble still: %q", refused())
+	}
+	eventually(t, "what left meanwhile", func() bool { return len(p.latest("fill-010").Instances) == 0 })
 }
 
 // What can't be read any more stays; what can be read is followed.
 func (s *server) testColdNarrowed(t *testing.T) {
-	p, _, policy := s.watchCold(t, readAll)
+	p, _, _, policy := s.watchCold(t, readAll)
 	before := p.sink.all()
 	policy.Rules = `node_prefix "" { policy = "read" } service "fill-011" { policy = "read" }`
 	if _, _, err := s.api.ACL().PolicyUpdate(policy, nil); err != nil {

@@ -2,6 +2,7 @@ package consul
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -56,6 +57,24 @@ func (s *server) testCold(t *testing.T, connections int) {
 		t.Errorf("there were %d connections", most)
 	}
 	p.logged("level=WARN", 0)
+}
+
+// TestColdPassingCheck adds a passing check by itself, which wakes nobody but who watches the service: it is found once each
+// wait.
+func TestColdPassingCheck(t *testing.T) {
+	s := startServer(t, "")
+	s.fill(coldServices)
+	s.register("n1", "cold-1", "cold")
+	const wait = 2 * time.Second
+	p := runReal(t, Options{Config: &api.Config{Address: s.Address}, Connections: 8, Wait: wait, quiet: time.Hour})
+	eventually(t, "the first sweep is over", func() bool { return p.settled(coldServices) })
+	p.coolAll()
+	checked("passing", "x")(s, "n1", "cold-1", "cold")
+	began := time.Now()
+	eventually(t, "the check", func() bool { return slices.Equal(p.latest("cold").Instances[0].Checks, []string{"http"}) })
+	if took := time.Since(began); took > 2*wait {
+		t.Errorf("it was seen after %s", took)
+	}
 }
 
 // settled says that everything was read and a sweep has looked at it.

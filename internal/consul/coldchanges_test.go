@@ -29,7 +29,7 @@ func checked(status, id string) func(s *server, node, id, service string) {
 		}
 		_, err := s.api.Catalog().Register(&api.CatalogRegistration{
 			Node: node, Address: "10.0.0.1", SkipNodeUpdate: true,
-			Check: &api.AgentCheck{Node: node, CheckID: "check" + service, ServiceID: service, Status: status},
+			Check: &api.AgentCheck{Node: node, CheckID: "check" + service, ServiceID: service, Status: status, Type: "http"},
 		}, nil)
 		if err != nil {
 			s.t.Fatal(err)

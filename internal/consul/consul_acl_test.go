@@ -16,24 +16,30 @@ const acls = `acl {
 	tokens { initial_management = "` + management + `" }
 }`
 
+// TestConsulACL runs with the streaming backend and without it, because they differ in what they answer when rights change.
 func TestConsulACL(t *testing.T) {
-	t.Parallel()
-	s := startServer(t, acls)
-	s.register("n1", "web-1", "web")
-	s.register("n1", "api-1", "api")
-	t.Run("no token", s.testNoToken)
-	t.Run("unknown token", s.testUnknownToken)
-	t.Run("deleted token", s.testDeletedToken)
-	t.Run("narrowed token", s.testNarrowedToken)
-	t.Run("token for a part", s.testPartialToken)
-	t.Run("documented policy", s.testDocumentedPolicy)
-	t.Run("half a policy", s.testHalfPolicies)
-	t.Run("half a policy is left", s.testHalvedToken)
-	t.Run("nobody may read any more", s.testAnonymousLosesItsRights)
-	t.Run("rotated token", s.testRotatedToken)
-	t.Run("rotation to an unknown token", s.testRotationToAnUnknownToken)
-	t.Run("broken token file", s.testBrokenTokenFile)
-	t.Run("narrowed while isthmus was away", s.testNarrowedMeanwhile)
+	for name, config := range map[string]string{"streaming": ``, "not streaming": "use_streaming_backend = false\n"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := startServer(t, config+acls)
+			s.streaming = config == ""
+			s.register("n1", "web-1", "web")
+			s.register("n1", "api-1", "api")
+			t.Run("no token", s.testNoToken)
+			t.Run("unknown token", s.testUnknownToken)
+			t.Run("deleted token", s.testDeletedToken)
+			t.Run("narrowed token", s.testNarrowedToken)
+			t.Run("token for a part", s.testPartialToken)
+			t.Run("documented policy", s.testDocumentedPolicy)
+			t.Run("half a policy", s.testHalfPolicies)
+			t.Run("half a policy is left", s.testHalvedToken)
+			t.Run("nobody may read any more", s.testAnonymousLosesItsRights)
+			t.Run("rotated token", s.testRotatedToken)
+			t.Run("rotation to an unknown token", s.testRotationToAnUnknownToken)
+			t.Run("broken token file", s.testBrokenTokenFile)
+			t.Run("narrowed while isthmus was away", s.testNarrowedMeanwhile)
+		})
+	}
 }
 
 // token makes a token with a policy of its own and returns the token's accessor, its secret and the policy.
@@ -116,6 +122,7 @@ func (s *server) testNarrowedToken(t *testing.T) {
 	p.expect(t, "web", "n1/web-1")
 	s.deregister("n1", "api-2")
 	p.expect(t, "api", "n1/api-1", "n1/api-1 n1/api-2", "n1/api-1")
+	p.trapped(t, "index_equal")
 }
 
 func (s *server) testPartialToken(t *testing.T) {

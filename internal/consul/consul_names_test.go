@@ -42,7 +42,7 @@ func (s *server) testNames(t *testing.T) {
 		p.expect(t, name, "names/id"+string(rune('a'+i)))
 	}
 	for _, name := range bad {
-		p.expect(t, name)
+		p.expect(t, name, "partly")
 	}
 	p.logged("a service is left out", len(bad))
 	p.metric(troubleGauge, float64(len(bad)), "reason=unaskable")

@@ -1,8 +1,15 @@
 package consul
 
 import (
+	"context"
+	"net/http"
+	"path/filepath"
+	"slices"
 	"testing"
+	"testing/synctest"
 	"time"
+
+	"github.com/hashicorp/consul/api"
 )
 
 // TestFilterIsCheckedFirst holds that a Consul in trouble at the start is waited for, and not taken for one that refuses
@@ -15,6 +22,68 @@ func TestFilterIsCheckedFirst(t *testing.T) {
 	p := s.run(2*time.Minute, Options{Filter: "Service.Port == 80"})
 	p.told("web: n1/a", "synced test")
 	p.metric(troubleGauge, 0)
+}
+
+// TestFilterThatIsRefused holds when a refusal of the filter ends the source: at the start, and where it is no passing mood.
+func TestFilterThatIsRefused(t *testing.T) {
+	const said = badFilter + "Selector is not valid"
+	for name, test := range map[string]struct {
+		answers []step
+		ends    bool
+		told    int
+	}{
+		"at the start":          {[]step{sent(0).fails(500, said)}, true, 0},
+		"one bad request":       {[]step{sent(0).fails(400, "?"), sent(0).says(10, "[]")}, false, 2},
+		"bad requests in a row": {slices.Repeat([]step{sent(0).fails(400, "?")}, 3), true, 0},
+		"long after it":         {[]step{sent(0).hangs(), sent(0).fails(500, said), sent(0).says(10, "[]")}, false, 2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newScript(t)
+			s.service("consul", test.answers...)
+			if !test.ends {
+				s.list(sent(0).says(10, names("web")))
+				s.service("web", sent(0).says(10, instances("web", "n1/a")))
+			}
+			p := newPlay(t)
+			synctest.Test(t, func(t *testing.T) {
+				p.open(Options{Filter: "x", Config: &api.Config{Token: "token"}})
+				p.source.transport = func(int) http.RoundTripper { return s }
+				ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
+				defer cancel()
+				if err := p.source.Run(ctx, p.sink); (err != nil) != test.ends {
+					t.Errorf("Run: %v", err)
+				}
+			})
+			if got := len(p.sink.all()); got != test.told {
+				t.Errorf("told %q", p.sink.all())
+			}
+			if name == "long after it" {
+				p.logged("reason=hung", 2) // and its end; the refusal that follows is seen in the metrics
+			}
+		})
+	}
+}
+
+// TestFilesAreReadWhileTheFilterIsChecked holds that a token which can't read is replaced also before the first answer.
+func TestFilesAreReadWhileTheFilterIsChecked(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "token")
+	write(t, file, "one")
+	s := newScript(t)
+	s.service("consul", sent(0).fails(403, "ACL not found"), sent(0).says(10, "[]"))
+	s.list(sent(0).says(10, names("web")))
+	s.service("web", sent(0).says(10, instances("web", "n1/a")))
+	p := newPlay(t)
+	synctest.Test(t, func(t *testing.T) {
+		p.open(Options{Filter: "x", Config: &api.Config{TokenFile: file}, reread: time.Second})
+		p.source.transport = func(int) http.RoundTripper { return s }
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second) // a refusal is else asked again after half a minute
+		defer cancel()
+		time.AfterFunc(3*time.Second, func() { write(t, file, "two") })
+		if err := p.source.Run(ctx, p.sink); err != nil {
+			t.Errorf("Run: %v", err)
+		}
+	})
+	p.told("web: n1/a", "synced test")
 }
 
 // TestNamesLeftOutCostNothing holds that a name which is not selected is not asked for: the script has no answer for it.

@@ -64,7 +64,9 @@ func (h *holder) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprint(w, "[]")
 		return
 	}
+	h.mu.Lock()
 	all := make([]string, h.services)
+	h.mu.Unlock()
 	for i := range all {
 		all[i] = fmt.Sprint("s", i)
 	}
@@ -87,6 +89,13 @@ func (h *holder) hold(r *http.Request) {
 	if dropped.Err() != nil {
 		panic(http.ErrAbortHandler)
 	}
+}
+
+// grow has it list more services from now on.
+func (h *holder) grow(services int) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.services = services
 }
 
 // cut closes all connections, as a server that restarts does.

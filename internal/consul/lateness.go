@@ -27,6 +27,13 @@ func (w *sweeper) sentinelGap(name string, gap time.Duration) {
 	w.source.showLateness()
 }
 
+// forgetGap forgets a sentinel that has ended.
+func (w *sweeper) forgetGap(name string) {
+	w.mu.Lock()
+	delete(w.gaps, name)
+	w.mu.Unlock()
+}
+
 // lateness returns how late the change of a cold service can be seen: a sentinel is at rest, nothing explains what
 // it then tells, a sweep has just passed the service, and the next one finds it last.
 func (w *sweeper) lateness(services int) time.Duration {

@@ -50,24 +50,26 @@ func newList(s *Source) *list {
 	return l
 }
 
-// take hands on the names. Consul's own service is in every list, so an empty one under a default policy
-// of "deny" is what somebody without rights sees, and no content.
+// take hands on the names. Consul's own service is in every list, so an empty one is what somebody without rights sees,
+// and no content. That the answer doesn't say so means nothing: an agent knows its own ACL policy only, which
+// counts neither on a server nor in another datacenter.
 func (l *list) take(ctx context.Context, a answer[map[string][]string]) outcome {
 	s := l.source
 	if len(a.body) == 0 && a.meta.ResultsFilteredByACLs {
 		return refuse(s, filtered, l.lacks)
 	}
-	if len(a.body) == 0 && a.meta.DefaultACLPolicy == "deny" {
+	if len(a.body) == 0 {
 		return refuse(s, anonymous, l.lacks)
 	}
 	whole := !a.meta.ResultsFilteredByACLs
 	if s.mustBeRead(whole, a.sent) {
 		return outcome{}
 	}
-	s.open(ctx, len(a.body))
+	names := s.selected(namesOf(a.body))
+	s.open(ctx, len(names))
 	was := s.troubles.reason(l.holder)
 	recovered := was != none && (whole || was != filtered)
-	l.names = s.selected(namesOf(a.body))
+	l.names = names
 	s.follow(ctx, l.names, whole)
 	s.weigh(recovered)
 	l.guard(a)

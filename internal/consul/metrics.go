@@ -7,7 +7,7 @@ import (
 
 // Metrics are the figures of all Consul sources of a process, told apart by the label "source".
 type Metrics struct {
-	requests, discarded           *prometheus.CounterVec
+	requests, discarded, resyncs  *prometheus.CounterVec
 	lastAnswer, trouble, lateness *prometheus.GaugeVec
 	unread                        *prometheus.GaugeVec
 }
@@ -31,8 +31,10 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 			"ok, unchanged (nothing new within the wait), discarded, error.", "endpoint", "result"),
 		discarded: counter("discarded_answers_total", "Answers that were not used because they can't be the "+
 			"whole truth, by reason.", "reason"),
+		resyncs: counter("resyncs_total", "How often everything was read again because Consul's state was "+
+			"another one than before, as after the restore of a snapshot."),
 		lastAnswer: gauge("last_answer_timestamp_seconds", "When Consul last answered without an error."),
-		unread: gauge("unread_services", "Services of the first list that were not read yet: 0 once the "+
+		unread: gauge("unread_services", "Services of the first list that were not read, yet or because they can't be: 0 once the "+
 			"whole content is known."),
 		trouble: gauge("trouble", "Queries in trouble now, by reason.", "reason"),
 		lateness: gauge("lateness_seconds", "How late a change of a service without a connection of its own "+
@@ -43,6 +45,7 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 // sourceMetrics are the figures of one source.
 type sourceMetrics struct {
 	requests, discarded          *prometheus.CounterVec
+	resyncs                      prometheus.Counter
 	lastAnswer, lateness, unread prometheus.Gauge
 	trouble                      *prometheus.GaugeVec
 }
@@ -52,6 +55,7 @@ func (m *Metrics) of(source string) sourceMetrics {
 	return sourceMetrics{
 		requests:   m.requests.MustCurryWith(l),
 		discarded:  m.discarded.MustCurryWith(l),
+		resyncs:    m.resyncs.With(l),
 		lastAnswer: m.lastAnswer.With(l),
 		trouble:    m.trouble.MustCurryWith(l),
 		lateness:   m.lateness.With(l),

@@ -78,6 +78,9 @@ func (s *script) run(d time.Duration, opts Options) *play {
 	s.t.Helper()
 	p := newPlay(s.t)
 	synctest.Test(s.t, func(t *testing.T) {
+		if opts.Config == nil {
+			opts.Config = &api.Config{Token: "token"}
+		}
 		p.open(opts)
 		p.source.transport = func(int) http.RoundTripper { return s }
 		ctx, cancel := context.WithTimeout(t.Context(), d)

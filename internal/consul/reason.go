@@ -38,6 +38,8 @@ const (
 	unheld reason = "unheld"
 	// unaskable is a service whose name can't be asked for.
 	unaskable reason = "unaskable"
+	// badExpression is a filter that Consul doesn't understand.
+	badExpression reason = "bad_filter"
 	// unusable is a file with a token or with TLS material that is unreadable or broken.
 	unusable reason = "unusable_file"
 )
@@ -55,14 +57,15 @@ var advice = map[reason]string{
 	unexpected:  "check that the address is a Consul agent's HTTP API and no other server's",
 	anonymous: "give it " + rights + "; a token that is local to one datacenter doesn't count in another, " +
 		"so ask an agent of that datacenter",
-	filtered:   "give it " + rights + "; what can't be read is neither added nor removed",
-	outdated:   "check that Consul's servers reach each other and have a leader",
-	indexOne:   "nothing, if Consul has just started; else check that the agent reaches its servers and that the token is valid",
-	indexBack:  "nothing, if a snapshot was restored; else make sure that the address leads to one datacenter only",
-	unheld:     "make sure that no cache or proxy between here and Consul answers or cuts blocking queries",
-	unaskable:  "register the service under another name",
-	unusable:   "put a readable and whole file there; until then, what was read from it before is used",
-	indexEqual: "nothing, unless it lasts: then check whether the token's policies were narrowed",
+	filtered:      "give it " + rights + "; what can't be read is neither added nor removed",
+	outdated:      "check that Consul's servers reach each other and have a leader",
+	indexOne:      "nothing, if Consul has just started; else check that the agent reaches its servers and that the token is valid",
+	indexBack:     "nothing, if a snapshot was restored; else make sure that the address leads to one datacenter only",
+	unheld:        "make sure that no cache or proxy between here and Consul answers or cuts blocking queries",
+	badExpression: "mend services.filter and restart",
+	unaskable:     "register the service under another name",
+	unusable:      "put a readable and whole file there; until then, what was read from it before is used",
+	indexEqual:    "nothing, unless it lasts: then check whether the token's policies were narrowed",
 }
 
 // classify returns what kind of trouble an error of a request is.
@@ -74,6 +77,8 @@ func classify(err error) reason {
 		return tooLarge
 	case errors.Is(err, errUnaskable):
 		return unaskable
+	case errors.Is(err, errFilter):
+		return badExpression
 	case errors.As(err, &status):
 		return classifyStatus(status.Code)
 	case errors.Is(err, context.DeadlineExceeded):

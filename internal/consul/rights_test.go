@@ -66,6 +66,7 @@ func TestAnonymousUnderDefaultDeny(t *testing.T) {
 
 // Where nobody's token may read, a lost right and a service that left look the same; the list tells.
 func TestAnonymousReadsUnderDefaultDeny(t *testing.T) {
+	nobody := &api.Config{}
 	t.Run("the list still holds it", func(t *testing.T) {
 		s := newScript(t)
 		s.list(sent(0).says(10, names("web")).deny())
@@ -73,7 +74,7 @@ func TestAnonymousReadsUnderDefaultDeny(t *testing.T) {
 			sent(11).later(time.Second).says(12, "[]").deny(), sent(0).says(12, "[]").deny(),
 			sent(0).says(12, "[]").deny(), sent(0).says(12, "[]").deny(),
 			sent(0).says(13, instances("web", "n1/web-1")).deny())
-		p := s.run(time.Minute, Options{})
+		p := s.run(time.Minute, Options{Config: nobody})
 		p.told("web: n1/web-1", "synced test")
 		p.logged("reason=anonymous", 2)
 	})
@@ -83,7 +84,7 @@ func TestAnonymousReadsUnderDefaultDeny(t *testing.T) {
 		s.service("web", sent(0).says(11, instances("web", "n1/web-1")).deny(),
 			sent(11).later(time.Second).says(12, "[]").deny(), sent(0).says(12, "[]").deny(),
 			sent(0).says(12, "[]").deny())
-		p := s.run(time.Minute, Options{})
+		p := s.run(time.Minute, Options{Config: nobody})
 		p.told("web: n1/web-1", "synced test", "web:")
 		p.logged("level=WARN", 0)
 	})
@@ -91,9 +92,18 @@ func TestAnonymousReadsUnderDefaultDeny(t *testing.T) {
 		s := newScript(t)
 		s.list(sent(0).says(10, names("web")).deny())
 		s.service("web", sent(0).says(12, "[]").deny(), sent(0).says(12, "[]").deny(), sent(0).says(12, "[]").deny())
-		p := s.run(20*time.Second, Options{})
+		p := s.run(20*time.Second, Options{Config: nobody})
 		p.told("web: partly", "synced test")
 		p.metric(troubleGauge, 1, "reason=anonymous")
+	})
+	t.Run("in another datacenter", func(t *testing.T) {
+		s := newScript(t)
+		s.list(sent(0).says(10, names("web")), sent(10).later(time.Second).says(20, "{}"))
+		s.service("web", sent(0).says(11, instances("web", "n1/web-1")), sent(11).later(time.Second).says(12, "[]"),
+			sent(0).says(12, "[]"), sent(0).says(12, "[]"), sent(0).says(12, "[]"))
+		p := s.run(20*time.Second, Options{Datacenter: "dc2"})
+		p.told("web: n1/web-1", "synced test")
+		p.metric(troubleGauge, 2, "reason=anonymous")
 	})
 }
 

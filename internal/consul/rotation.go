@@ -15,6 +15,8 @@ var errRotated = errors.New("the credentials have changed")
 const (
 	tokenHolder = "\x00token"
 	tlsHolder   = "\x00tls"
+	// filterHolder is the check of the filter, whose troubles are the list's.
+	filterHolder = "\x00filter"
 )
 
 // watchFiles takes over what changes in the files of the credentials, until ctx ends.
@@ -42,8 +44,14 @@ func (s *Source) reread() {
 	for _, what := range changed {
 		s.log.Info("the " + what + " changed; what is new is used from now on")
 	}
-	if len(changed) != 0 {
-		s.list.refresh()
+	if len(changed) == 0 {
+		return
+	}
+	s.list.refresh()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if check := s.sentries[filterHolder]; check != nil {
+		check.refresh()
 	}
 }
 
@@ -66,17 +74,6 @@ func (s *Source) rotated(edition int, err error) bool {
 	return now != edition
 }
 
-// renew has the services go on with the credentials that the list has just been answered with: those that are
-// held are asked anew, those in trouble are read.
-func (s *Source) renew() {
-	s.retry()
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, w := range s.watchers {
-		w.interrupt(errRotated)
-	}
-}
-
 // renewable is a transport that makes its connections anew when the credentials change.
 type renewable struct {
 	creds       *credentials
@@ -85,6 +82,9 @@ type renewable struct {
 	mu           sync.Mutex
 	base         *http.Transport
 	current, old *http.Transport
+	// renewed is when old was replaced, tidying says that its connections are about to be closed.
+	renewed time.Time
+	tidying bool
 }
 
 // RoundTrip implements http.RoundTripper.
@@ -102,8 +102,33 @@ func (r *renewable) transport() *http.Transport {
 	if r.current != nil {
 		r.current.CloseIdleConnections()
 	}
-	r.base, r.current, r.old = base, bounded(base, r.connections), r.current
+	r.base, r.current, r.old, r.renewed = base, bounded(base, r.connections), r.current, time.Now()
 	return r.current
+}
+
+// oldest is how long requests may go on over connections of before: no longer than Consul holds one.
+const oldest = maxWait*6/5*17/16 + pollSlack
+
+// tidy closes the connections of before that a request has just left free, so that there are not twice as many as allowed
+// for long. A stream is not gone yet when its request is.
+func (r *renewable) tidy() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if time.Since(r.renewed) > oldest {
+		r.old = nil
+	}
+	if r.old == nil || r.tidying {
+		return
+	}
+	r.tidying = true
+	time.AfterFunc(closeGrace, func() {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.tidying = false
+		if r.old != nil {
+			r.old.CloseIdleConnections()
+		}
+	})
 }
 
 // CloseIdleConnections closes what nobody uses.

@@ -76,6 +76,9 @@ func (s *server) testRotationToAnUnknownToken(t *testing.T) {
 	write(t, file, "00000000-0000-4000-8000-00000000000c")
 	p.trouble(t, "denied", before)
 	eventually(t, "everybody is refused", func() bool { return metric(t, p.registry, troubleGauge) == 3 })
+	if s.streaming {
+		p.trapped(t, "index_one")
+	}
 	write(t, file, secret)
 	eventually(t, "all is well", func() bool { return metric(t, p.registry, troubleGauge) == 0 })
 	if after := p.sink.all(); !slices.Equal(before, after) {
@@ -177,5 +180,9 @@ func TestHeldQueriesMoveToNewConnections(t *testing.T) {
 	eventually(t, "everything is polled again over other connections", func() bool {
 		_, made, _, _ := h.state()
 		return made >= 2*before-1 && shown.Load() != serial.Load() && all()
+	})
+	eventually(t, "those of before are closed", func() bool {
+		conns, _, _, _ := h.state()
+		return conns <= before
 	})
 }

@@ -41,7 +41,7 @@ const (
 
 // asides are the answers to requests that only explain, where a script has none.
 var asides = map[string]step{
-	selfPath:  sent(0).fails(401, "ACL support disabled"),
+	selfPath:  sent(0).fails(500, "not to be asked"),
 	nodesPath: sent(0).says(10, "[]"),
 }
 

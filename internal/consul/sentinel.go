@@ -119,7 +119,7 @@ func (s *Source) watchNodes(ctx context.Context) {
 		}, n)
 }
 
-// watch runs a sentinel until ctx ends.
+// watch runs a sentinel until ctx ends. The source's lock is held.
 func watch[T any, K, V comparable](ctx context.Context, s *Source, endpoint, name string,
 	ask func(*api.QueryOptions) (T, *api.QueryMeta, error), marks func(T) map[K]V, n *sentinel[K, V],
 ) {
@@ -137,10 +137,22 @@ func watch[T any, K, V comparable](ctx context.Context, s *Source, endpoint, nam
 		differs: func(body T) bool { return !maps.Equal(marks(body), n.last) },
 		wake:    make(chan struct{}, 1),
 	}
+	s.sentries[l.holder] = l
 	s.group.Go(func() {
 		l.run(ctx)
-		s.troubles.clear(l.holder)
+		s.retire(l.holder, name, l)
 	})
+}
+
+// retire forgets a query that has ended, unless another one has its place by now.
+func (s *Source) retire(holder, name string, q sentry) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.sentries[holder] == q {
+		delete(s.sentries, holder)
+		s.troubles.clear(holder)
+		s.sweeper.forgetGap(name)
+	}
 }
 
 // sentinelWait is short where the sentinels have to take turns.

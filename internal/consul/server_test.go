@@ -19,6 +19,8 @@ type server struct {
 	t *testing.T
 	// api may do everything.
 	api *api.Client
+	// streaming says that it serves polls from its streaming backend.
+	streaming bool
 	// connections are those of the sources that watch it; 0 for the default.
 	connections int
 }
@@ -109,6 +111,16 @@ func (p *play) expect(t *testing.T, name string, want ...string) {
 		}
 	}()
 	eventually(t, "the updates of "+name, func() bool { return len(p.of(name)) >= len(want) })
+}
+
+// trapped checks that Consul has given an answer that was discarded for one of the reasons: that a test has met the trap
+// that it is about.
+func (p *play) trapped(t *testing.T, reasons ...string) {
+	t.Helper()
+	met := func(r string) bool { return metric(t, p.registry, discardedTotal, "reason="+r) > 0 }
+	if !slices.ContainsFunc(reasons, met) {
+		t.Errorf("no answer was discarded for %q", reasons)
+	}
 }
 
 func (p *play) watches(name string) bool {

@@ -125,7 +125,7 @@ func (w *service) take(_ context.Context, a answer[[]*api.ServiceEntry]) outcome
 	if loss && a.sent != 0 {
 		return w.verify()
 	}
-	if len(a.body) == 0 && len(w.unfit) == 0 && w.source.anonymous(a.meta) && w.source.isListed(w.name) {
+	if len(a.body) == 0 && len(w.unfit) == 0 && w.source.anonymous() && w.source.isListed(w.name) {
 		return w.doubt()
 	}
 	w.doubted = 0
@@ -153,8 +153,8 @@ func (w *service) verify() outcome {
 	return outcome{pause: delay(unheld, w.lost-patience)}
 }
 
-// doubt is an empty answer to nobody's token under a default policy of "deny": a lost right looks just
-// so, and is not marked. It is believed once the list, which is never empty, doesn't hold the name.
+// doubt is an empty answer to what may be nobody's token: a lost right looks just so, and is not marked. It is believed
+// once the list, which is never empty, doesn't hold the name.
 func (w *service) doubt() outcome {
 	w.doubted++
 	if w.doubted < doubts {
@@ -162,7 +162,7 @@ func (w *service) doubt() outcome {
 	}
 	w.unread()
 	w.settleOnce()
-	return refuse(w.source, anonymous, errors.New("a listed service has no instances and the default policy is deny"))
+	return refuse(w.source, anonymous, errors.New("a listed service has no instances: somebody without rights sees that"))
 }
 
 // report hands on what changed, and has those services read again that lost an instance to this one.

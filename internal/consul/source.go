@@ -85,6 +85,8 @@ type Source struct {
 	hot     *budget
 	sweeper *sweeper
 	sink    catalog.Sink
+	// widened says that the server was asked how many requests may share a connection.
+	widened bool
 	// selector is the sink: it hands on to the one that Run was given.
 	selector *selector
 	group    sync.WaitGroup
@@ -95,6 +97,10 @@ type Source struct {
 	watchers map[string]*service
 	// posts end the queries that watch a node's services.
 	posts map[string]context.CancelFunc
+	// sentries are the queries of sentinels and posts, by their names among the troubles.
+	sentries map[string]sentry
+	// resynced is when everything was last read again, because Consul's state was another one.
+	resynced time.Time
 	// crowded says that some services are cold, guarded that the sentinels run.
 	crowded, guarded bool
 	start            *progress
@@ -157,6 +163,7 @@ func newSource(opts Options, client *clientParts) *Source {
 		listed:    map[string]bool{},
 		watchers:  map[string]*service{},
 		posts:     map[string]context.CancelFunc{},
+		sentries:  map[string]sentry{},
 	}
 	s.router.most = opts.answer
 	s.hot, s.sweeper, s.start = newBudget(), newSweeper(s), newProgress()
@@ -168,7 +175,7 @@ func newSource(opts Options, client *clientParts) *Source {
 func (s *Source) Name() string { return s.opts.Name }
 
 // Run reports the whole content to the sink, then every change, until ctx ends; then it returns nil. It
-// never gives up on an error, unless the filter is wrong, and never reports one as a deletion. It may be called once.
+// never gives up on an error, unless the filter is wrong at the start, and never reports one as a deletion. It may be called once.
 func (s *Source) Run(ctx context.Context, sink catalog.Sink) error {
 	s.sink = s.selector.open(sink)
 	s.listPool = newPool(1, s.transport)
@@ -180,12 +187,14 @@ func (s *Source) Run(ctx context.Context, sink catalog.Sink) error {
 	s.mu.Lock()
 	s.list = newList(s)
 	s.mu.Unlock()
+	ctx, stop := context.WithCancel(ctx)
+	defer s.group.Wait()
+	defer stop()
+	s.group.Go(func() { s.watchFiles(ctx) })
 	if err := s.checkFilter(ctx); err != nil {
 		return err
 	}
-	s.group.Go(func() { s.watchFiles(ctx) })
 	s.list.run(ctx)
-	s.group.Wait()
 	return nil
 }
 
@@ -208,8 +217,6 @@ func (s *Source) options(index uint64, wait time.Duration) *api.QueryOptions {
 	return q
 }
 
-// anonymous says whether Consul answered as it does to somebody without any rights: nobody's token under
-// a default policy of "deny". Such an answer is empty, 200 and not marked as filtered.
-func (s *Source) anonymous(meta *api.QueryMeta) bool {
-	return meta.DefaultACLPolicy == "deny" && s.creds.token() == ""
-}
+// anonymous says whether Consul may take us for nobody, to whom an answer without rights is empty, 200 and not marked as
+// filtered: a token that is local to one datacenter is dropped on the way to another.
+func (s *Source) anonymous() bool { return s.creds.token() == "" || s.opts.Datacenter != "" }

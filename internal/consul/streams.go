@@ -19,17 +19,19 @@ const (
 	streamsTimeout = 10 * time.Second
 )
 
-// streamsFor returns how many requests may share a connection, so that each service gets one.
-func (s *Source) streamsFor(ctx context.Context, services int) int {
-	if services <= (s.opts.Connections-2)*streams {
-		return streams
+// widen has more requests share a connection, as far as the server allows it, where there are else too few for all
+// services. The server is asked once.
+func (s *Source) widen(ctx context.Context, services int) {
+	if !s.polls.shared || s.widened || services <= s.polls.size() {
+		return
 	}
+	s.widened = true
 	allowed, err := s.askStreams(ctx, s.router.last.Load())
 	if err != nil {
 		s.log.Debug("the server's limit of requests on a connection is not known", "said", s.troubles.clean(err))
 	}
 	// Some room is left for the requests that we ended and the server did not notice yet.
-	return min(max(streams, allowed*4/5), maxStreams)
+	s.polls.widen(min(max(streams, allowed*4/5), maxStreams))
 }
 
 // askStreams returns how many requests the server allows at once on a connection of its own.

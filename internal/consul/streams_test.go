@@ -32,3 +32,21 @@ func TestServerIsAskedForItsStreams(t *testing.T) {
 		})
 	}
 }
+
+// TestServicesOutgrowTheirStreams holds that a source which began with few services gets more streams once they are many.
+func TestServicesOutgrowTheirStreams(t *testing.T) {
+	h := newHolder(t, 150)
+	h.EnableHTTP2 = true
+	h.Config.HTTP2 = &http.HTTP2Config{MaxConcurrentStreams: 250}
+	h.StartTLS()
+	ca := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: h.Certificate().Raw})
+	p := runReal(t, Options{Connections: 4, Config: &api.Config{Address: h.URL, TLSConfig: api.TLSConfig{CAPem: ca}}})
+	holds := func(queries int) func() bool {
+		return func() bool { conns, _, held, _ := h.state(); return held == queries && conns <= 4 }
+	}
+	eventually(t, "all are polled", holds(151))
+	h.grow(300)
+	p.source.list.refresh()
+	eventually(t, "those that came too", holds(301))
+	p.logged("more services than connections", 0)
+}

@@ -124,13 +124,15 @@ func (r *router) ours(req *http.Request) *http.Request {
 // A pool bounds the requests in flight and spreads them over as few transports as they need.
 type pool struct {
 	slots chan struct{}
-	each  int
 	grow  func() http.RoundTripper
 	// shared says that a connection carries many requests, and survives the end of one.
 	shared bool
 
-	mu    sync.Mutex
-	lanes []*lane
+	mu sync.Mutex
+	// each is how many requests a transport carries; reserved are the slots that nobody gets as long as that is less than
+	// it may become.
+	each, reserved int
+	lanes          []*lane
 }
 
 // A lane is one transport and the number of requests on it.
@@ -152,12 +154,29 @@ func newPool(requests int, transport func(connections int) http.RoundTripper) *p
 // newSharedPool returns a pool of connections that carry many requests each: HTTP/2. Every connection has
 // a transport of its own, because Go's transport opens needlessly many when requests come at once.
 func newSharedPool(connections, each int, transport func(connections int) http.RoundTripper) *pool {
-	return &pool{
-		slots: make(chan struct{}, connections*each),
+	p := &pool{
+		slots: make(chan struct{}, connections*max(each, maxStreams)),
 		each:  each,
 		grow:  func() http.RoundTripper { return transport(1) },
 
 		shared: true,
+	}
+	for p.reserved = cap(p.slots) - connections*each; len(p.slots) < p.reserved; {
+		p.slots <- struct{}{}
+	}
+	return p
+}
+
+// widen has each connection of a shared pool carry more requests.
+func (p *pool) widen(each int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	connections := (cap(p.slots) - p.reserved) / p.each
+	for ; p.each < each; p.each++ {
+		for range connections {
+			<-p.slots
+		}
+		p.reserved -= connections
 	}
 }
 
@@ -166,7 +185,9 @@ func (p *pool) size() int {
 	if p == nil {
 		return 0
 	}
-	return cap(p.slots)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return cap(p.slots) - p.reserved
 }
 
 // acquire waits for a slot and returns the lane to use with ctx; release it after the answer was read.
@@ -203,6 +224,9 @@ func (p *pool) free(l *lane) {
 	p.mu.Lock()
 	l.held--
 	p.mu.Unlock()
+	if t, ok := l.transport.(*renewable); ok {
+		t.tidy()
+	}
 	<-p.slots
 }
 

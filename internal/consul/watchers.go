@@ -16,17 +16,19 @@ const (
 // stays with the list, so that neither reads nor polls can hold it up.
 func (s *Source) open(ctx context.Context, services int) {
 	if s.reads != nil {
+		s.widen(ctx, services)
 		return
 	}
 	short := min(maxReads, max(1, s.opts.Connections/10)) // they are short, the polls are not
 	reads, polls := newPool(short, s.transport), newPool(s.opts.Connections-1-short, s.transport)
 	if s.router.http2.Load() {
 		reads = newSharedPool(1, maxReads, s.transport)
-		polls = newSharedPool(s.opts.Connections-2, s.streamsFor(ctx, services), s.transport)
+		polls = newSharedPool(s.opts.Connections-2, streams, s.transport)
 	}
 	s.mu.Lock()
 	s.reads, s.polls = reads, polls
 	s.mu.Unlock()
+	s.widen(ctx, services)
 }
 
 // follow takes the newest list of names: it starts to watch the new ones and has those that left asked
@@ -56,27 +58,6 @@ func (s *Source) follow(ctx context.Context, names map[string]bool, whole bool) 
 	s.maybeSynced()
 }
 
-// resync has every service read again without an index: Consul's state is another one than before.
-func (s *Source) resync() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, w := range s.watchers {
-		w.forgetIndex()
-		w.refresh()
-	}
-}
-
-// retry has the services in trouble try again at once, because Consul answers again.
-func (s *Source) retry() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for name, w := range s.watchers {
-		if s.troubles.holds(name) {
-			w.refresh()
-		}
-	}
-}
-
 // isListed says whether Consul's newest list holds the name.
 func (s *Source) isListed(name string) bool {
 	s.mu.Lock()
@@ -93,6 +74,7 @@ func (s *Source) leave(name string) bool {
 		return false
 	}
 	s.hot.drop(s.watchers[name])
+	s.owners.move(name, s.watchers[name].last.Instances, nil)
 	delete(s.watchers, name)
 	s.selector.forget(name)
 	s.troubles.clear(name)
