@@ -79,26 +79,28 @@ func benchXDS(t *testing.T, form string, services, instances int) {
 	}
 	took := time.Since(from)
 	share := func(before, after time.Duration) float64 { return 100 * float64(after-before) / float64(took) }
-	row := bench.Row{
-		Line: 2, What: "output xds, a made-up catalog", Size: benchSize{services: services, instances: instances, form: form}.String(),
-	}
+	const what = "output xds, a made-up catalog"
+	row := bench.Row{Line: 2, What: what, Size: benchSize{services: services, instances: instances, form: form}.String()}
+	istiods := []time.Duration{debounce}
+	rows := bench.Compare(row, alone, istiods, nil)
+	row.What = what + ", 50 changes a second"
+	rows = append(rows, bench.Compare(row, under, istiods, nil)...)
 	add := func(figure string, value float64, unit string) {
 		row.Figure, row.Value, row.Unit = figure, value, unit
-		bench.Add(t, row)
+		rows = append(rows, row)
 	}
-	istiods := []time.Duration{debounce}
-	bench.Add(t, bench.Compare(row, alone, istiods, nil)...)
-	row.What += ", 50 changes a second"
-	bench.Add(t, bench.Compare(row, under, istiods, nil)...)
 	add("CPU of isthmus", share(isthmus, bench.CPU(t, server.pid)), "%")
 	add("CPU of istiod", share(istiod, bench.CPU(t, w.istiod.PID())), "%")
-	row.What = "output xds, a made-up catalog"
+	row.What = what
 	add("istiod ready", ready.Seconds(), "s")
 	for _, kind := range []mesh.Kind{mesh.ServiceEntryKind, mesh.WorkloadEntryKind} {
-		add("a push of "+string(kind), server.bytes(t, kind)/1e6, "MB")
+		if bytes := server.bytes(t, kind); bytes > 0 {
+			add("a push of "+string(kind), bytes/1e6, "MB")
+		}
 	}
 	add("memory of isthmus", bench.RSS(t, server.pid), "MB")
 	add("memory of istiod", bench.RSS(t, w.istiod.PID()), "MB")
+	bench.Add(t, rows...)
 }
 
 // benchServer is the product in a process of its own, with a catalog that the benchmark makes up in place of Consul.
