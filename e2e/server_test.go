@@ -19,11 +19,23 @@ type server struct {
 
 func newServer(t *testing.T, answer string) server {
 	t.Helper()
-	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+	return newServerAt(t, answer, "127.0.0.1:0")
+}
+
+func newServerAt(t *testing.T, answer, at string) server {
+	t.Helper()
+	listener, err := net.Listen("tcp", at)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		_, _ = w.Write([]byte(answer)) // the caller may have gone
 	}))
+	_ = s.Listener.Close()
+	s.Listener = listener
+	s.Start()
 	t.Cleanup(s.Close)
-	address := s.Listener.Addr().(*net.TCPAddr)
+	address := listener.Addr().(*net.TCPAddr)
 	return server{address: address.IP.String(), port: address.Port}
 }
 

@@ -3,6 +3,8 @@ package e2e
 import (
 	"context"
 	"fmt"
+	"net"
+	"strconv"
 	"testing"
 
 	core "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
@@ -118,14 +120,25 @@ func (w *world) nameTable(t *testing.T) *nds.NameTable {
 // their native ports too.
 func TestTCPByAddress(t *testing.T) {
 	w := sharedWorld(t)
-	for _, name := range []string{"tcp-one", "tcp-two"} {
-		s := newServer(t, name)
+	w.testTCPByAddress(t, w.address)
+}
+
+// testTCPByAddress has two TCP services with the same ports, at addresses that a function tells.
+func (w *world) testTCPByAddress(t *testing.T, address func(*testing.T, instance) string) {
+	t.Helper()
+	one := newServer(t, "tcp-one")
+	two := newServerAt(t, "tcp-two", net.JoinHostPort("127.0.0.2", strconv.Itoa(one.port)))
+	services := map[string]server{"tcp-one": one, "tcp-two": two}
+	at := map[string]string{}
+	for name, s := range services {
 		i := instance{service: name, id: name, address: s.address, port: s.port, meta: map[string]string{"protocol": "tcp"}}
 		w.register(t, i)
-		address := w.address(t, i)
+		at[name] = address(t, i)
+	}
+	for name, s := range services {
 		for _, port := range []int{80, s.port} {
 			eventually(t, func(ctx context.Context) error {
-				return w.get(ctx, fmt.Sprintf("http://%s:%d/", address, port), name)
+				return w.get(ctx, fmt.Sprintf("http://%s:%d/", at[name], port), name)
 			})
 		}
 	}

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/isthmus-mesh/isthmus/internal/mesh"
 	"github.com/isthmus-mesh/isthmus/internal/testbed"
 	"github.com/isthmus-mesh/isthmus/internal/testbed/bench"
 )
@@ -78,22 +79,27 @@ func benchXDS(t *testing.T, form string, services, instances int) {
 	}
 	took := time.Since(from)
 	share := func(before, after time.Duration) float64 { return 100 * float64(after-before) / float64(took) }
-	single, load := bench.Milliseconds(alone), bench.Milliseconds(under)
-	rows := []bench.Row{
-		{Figure: "istiod ready", Value: ready.Seconds(), Unit: "s"},
-		{Figure: "p50", Value: bench.Percentile(single, 50), Unit: "ms", Samples: single},
-		{Figure: "p99", Value: bench.Percentile(single, 99), Unit: "ms"},
-		{Figure: "a push", Value: server.bytes(t) / 1e6, Unit: "MB"},
-		{Figure: "50 a second: p50", Value: bench.Percentile(load, 50), Unit: "ms", Samples: load},
-		{Figure: "CPU of isthmus", Value: share(isthmus, bench.CPU(t, server.pid)), Unit: "%"},
-		{Figure: "CPU of istiod", Value: share(istiod, bench.CPU(t, w.istiod.PID())), Unit: "%"},
-		{Figure: "memory of isthmus", Value: bench.RSS(t, server.pid), Unit: "MB"},
-		{Figure: "memory of istiod", Value: bench.RSS(t, w.istiod.PID()), Unit: "MB"},
+	const what = "output xds, a made-up catalog"
+	row := bench.Row{Line: 2, What: what, Size: benchSize{services: services, instances: instances, form: form}.String()}
+	istiods := []time.Duration{debounce}
+	rows := bench.Compare(row, alone, istiods, nil)
+	row.What = what + ", 50 changes a second"
+	rows = append(rows, bench.Compare(row, under, istiods, nil)...)
+	add := func(figure string, value float64, unit string) {
+		row.Figure, row.Value, row.Unit = figure, value, unit
+		rows = append(rows, row)
 	}
-	size := benchSize{services: services, instances: instances, form: form}
-	for i := range rows {
-		rows[i].Line, rows[i].What, rows[i].Size = 2, "output xds, a made-up catalog", size.String()
+	add("CPU of isthmus", share(isthmus, bench.CPU(t, server.pid)), "%")
+	add("CPU of istiod", share(istiod, bench.CPU(t, w.istiod.PID())), "%")
+	row.What = what
+	add("istiod ready", ready.Seconds(), "s")
+	for _, kind := range []mesh.Kind{mesh.ServiceEntryKind, mesh.WorkloadEntryKind} {
+		if bytes := server.bytes(t, kind); bytes > 0 {
+			add("a push of "+string(kind), bytes/1e6, "MB")
+		}
 	}
+	add("memory of isthmus", bench.RSS(t, server.pid), "MB")
+	add("memory of istiod", bench.RSS(t, w.istiod.PID()), "MB")
 	bench.Add(t, rows...)
 }
 
@@ -145,10 +151,10 @@ func (s *benchServer) change(t *testing.T, service, number int) (address string)
 	return address
 }
 
-// bytes is what a push sends.
-func (s *benchServer) bytes(t *testing.T) float64 {
+// bytes is what a push of a kind sends.
+func (s *benchServer) bytes(t *testing.T, kind mesh.Kind) float64 {
 	t.Helper()
-	if _, err := fmt.Fprintln(s.in, -1, "bytes"); err != nil {
+	if _, err := fmt.Fprintln(s.in, -1, kind); err != nil {
 		t.Fatal(err)
 	}
 	bytes, err := strconv.ParseFloat(s.read(t), 64)

@@ -18,6 +18,7 @@ import (
 
 	"github.com/isthmus-mesh/isthmus/internal/bridge"
 	"github.com/isthmus-mesh/isthmus/internal/catalog"
+	"github.com/isthmus-mesh/isthmus/internal/config"
 	"github.com/isthmus-mesh/isthmus/internal/mcp"
 	"github.com/isthmus-mesh/isthmus/internal/mesh"
 )
@@ -41,23 +42,27 @@ func TestXDSBenchServer(t *testing.T) {
 	if options.Form == mesh.WorkloadEntryForm {
 		options.Placement.Shards = 500 // the product's default on this way
 	}
-	made.sum = func() (bytes float64) {
+	made.bytes = func(kind string) (bytes float64) {
 		families, err := registry.Gather()
 		if err != nil {
 			t.Error(err)
 		}
 		for _, family := range families {
 			for _, m := range family.GetMetric() {
-				if family.GetName() == "isthmus_xds_resources_bytes" {
-					bytes += m.GetGauge().GetValue()
+				if family.GetName() == "isthmus_xds_resources_bytes" && m.GetLabel()[0].GetValue() == kind {
+					bytes = m.GetGauge().GetValue()
 				}
 			}
 		}
 		return bytes
 	}
+	addresses, err := config.Default().AddressOptions()
+	if err != nil {
+		t.Fatal(err)
+	}
 	fmt.Println(output.Address())
 	b := bridge.New(bridge.Options{
-		Rules: bridge.Rules{Mesh: options}, Log: log, Metrics: bridge.NewMetrics(prometheus.NewRegistry()),
+		Rules: bridge.Rules{Mesh: options, Guard: config.Default().Guard.Options()}, Addresses: addresses, Log: log, Metrics: bridge.NewMetrics(prometheus.NewRegistry()),
 	}, []bridge.Source{&made}, []bridge.Output{output})
 	if err := b.Run(t.Context()); err != nil {
 		t.Error(err)
@@ -67,7 +72,8 @@ func TestXDSBenchServer(t *testing.T) {
 // madeUp is a registry that does what standard input says.
 type madeUp struct {
 	services, instances int
-	sum                 func() float64
+	// bytes is what a push of a kind sends.
+	bytes func(kind string) float64
 }
 
 // Name implements bridge.Source.
@@ -104,7 +110,7 @@ func (m *madeUp) Run(_ context.Context, sink catalog.Sink) error {
 			return err
 		}
 		if n < 0 {
-			fmt.Println(m.sum())
+			fmt.Println(m.bytes(text))
 			continue
 		}
 		sink.Update(m.service(n, text), time.Now())

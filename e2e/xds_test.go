@@ -114,6 +114,27 @@ func TestXDSForeignHost(t *testing.T) {
 	}
 }
 
+// TestXDSTCPByAddress holds that TCP services are told apart by their addresses on this way too, where istiod gives none.
+func TestXDSTCPByAddress(t *testing.T) {
+	w := newXDSWorld(t, "--config", configFile(t, testbed.OnLoopback))
+	w.testTCPByAddress(t, func(t *testing.T, i instance) (address string) {
+		t.Helper()
+		eventually(t, func(ctx context.Context) error {
+			spec, err := w.istiod.Spec(ctx, "ServiceEntry", i.entryName())
+			if err != nil {
+				return err
+			}
+			addresses, _ := spec["addresses"].([]any)
+			if len(addresses) != 1 {
+				return fmt.Errorf("its addresses are %v", addresses)
+			}
+			address = fmt.Sprint(addresses[0])
+			return nil
+		})
+		return address
+	})
+}
+
 // applySubsets makes a subset of each version, in the caller's namespace: that of a service need not exist.
 func (w *world) applySubsets(t *testing.T, i instance) {
 	t.Helper()

@@ -1,10 +1,10 @@
 // Package mcp serves the mesh's resources to istiod itself, by MCP over xDS: istiod names it among the configSources of
 // its mesh configuration, and needs no object in Kubernetes.
 //
-// Every type that istiod asks for is answered, since it is not ready before; ServiceEntries and WorkloadEntries only
-// once all of them are known, since it deletes what an answer leaves out. What is served depends on the resources
-// alone, down to the versions, so any number of replicas serve the same and an istiod that changes from one to another
-// rewrites nothing. Addresses of services are passed on as the resources have them: istiod gives none on this way.
+// Every type that istiod asks for is answered, since it is not ready before; those that we have objects of, ServiceEntries,
+// WorkloadEntries and DestinationRules, only once all of them are known, since it deletes what an answer leaves out.
+// Versions depend on what is served alone, so an istiod that changes from one replica to another rewrites nothing that
+// both have. Addresses of services are passed on as the resources have them: istiod gives none on this way.
 package mcp
 
 import (
