@@ -15,7 +15,7 @@ import (
 func TestRollingChangeOfThePort(t *testing.T) {
 	requireAll(t, testbed.IstiodBinary, testbed.EnvoyBinary)
 	w := newWorld(t)
-	if err := w.startMesh(t.Context()); err != nil {
+	if err := w.startMesh(t.Context(), onLoopback); err != nil {
 		t.Fatal(err)
 	}
 	const service, size, oldPort, newPort = "rolling-port", 6, 8081, 8082
