@@ -93,15 +93,15 @@ func (w *world) start(ctx context.Context) (err error) {
 	if err = w.startBase(ctx); err != nil {
 		return err
 	}
-	return w.startMesh(ctx)
+	return w.startMesh(ctx, onLoopback)
 }
 
-// startMesh starts istiod, isthmus and Envoy.
-func (w *world) startMesh(ctx context.Context) (err error) {
+// startMesh starts istiod, isthmus by a configuration, and Envoy, which may have more addresses.
+func (w *world) startMesh(ctx context.Context, configuration string, addresses ...string) (err error) {
 	if w.istiod, err = w.run.StartIstiod(ctx, w.kube); err != nil {
 		return err
 	}
-	config, err := w.run.Config(onLoopback)
+	config, err := w.run.Config(configuration)
 	if err != nil {
 		return err
 	}
@@ -116,7 +116,7 @@ func (w *world) startMesh(ctx context.Context) (err error) {
 	if err = w.isthmus.Wait(ctx); err != nil {
 		return err
 	}
-	w.envoy, err = w.run.StartEnvoy(ctx, w.istiod)
+	w.envoy, err = w.run.StartEnvoy(ctx, w.istiod, addresses...)
 	return err
 }
 

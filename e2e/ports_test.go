@@ -11,11 +11,18 @@ import (
 
 // TestRollingChangeOfThePort holds that while the instances of a service take another port one by one, callers reach all
 // of them by the old and by the new port, and that istiod sends more than endpoints for it twice: when the new port comes, and
-// when the old one goes. Its servers are its own: what other tests leave behind is removed later, and costs pushes too.
+// when the old one goes; in both forms. The servers are each form's own: what other tests leave behind is removed later,
+// and costs pushes too.
 func TestRollingChangeOfThePort(t *testing.T) {
+	for _, form := range []string{"workloadEntry", "inline"} {
+		t.Run(form, func(t *testing.T) { testRollingChange(t, form) })
+	}
+}
+
+func testRollingChange(t *testing.T, form string) {
 	requireAll(t, testbed.IstiodBinary, testbed.EnvoyBinary)
 	w := newWorld(t)
-	if err := w.startMesh(t.Context()); err != nil {
+	if err := w.startMesh(t.Context(), "mesh: {endpoints: "+form+", addresses: {allow: [127.0.0.0/8]}}\n"); err != nil {
 		t.Fatal(err)
 	}
 	const service, size, oldPort, newPort = "rolling-port", 6, 8081, 8082

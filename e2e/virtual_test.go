@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"slices"
 	"strconv"
 	"testing"
 
@@ -20,20 +21,25 @@ import (
 )
 
 // address waits until a service has a virtual address, and returns it.
-func (w *world) address(t *testing.T, i instance) (address string) {
+func (w *world) address(t *testing.T, i instance) string {
+	t.Helper()
+	return w.addresses(t, i, 1)[0]
+}
+
+// addresses waits until a service has so many virtual addresses, and returns them.
+func (w *world) addresses(t *testing.T, i instance, count int) (addresses []string) {
 	t.Helper()
 	eventually(t, func(ctx context.Context) error {
 		entry, err := w.istio.NetworkingV1().ServiceEntries(namespace).Get(ctx, i.entryName(), metav1.GetOptions{})
 		if err != nil {
 			return err
 		}
-		if len(entry.Spec.Addresses) != 1 {
-			return fmt.Errorf("its addresses are %v", entry.Spec.Addresses)
+		if addresses = entry.Spec.Addresses; len(addresses) != count {
+			return fmt.Errorf("its addresses are %v", addresses)
 		}
-		address = entry.Spec.Addresses[0]
 		return nil
 	})
-	return address
+	return addresses
 }
 
 // TestVirtualAddresses holds that a service's address is its own whoever comes, and the same after a restart of an isthmus
@@ -85,7 +91,7 @@ func TestVirtualAddresses(t *testing.T) {
 
 const nameTable = "type.googleapis.com/istio.networking.nds.v1.NameTable"
 
-// nameTable asks istiod for what Istio's DNS proxy would answer beside a workload.
+// nameTable asks istiod for what Istio's DNS proxy would answer beside a workload that has addresses of both families.
 func (w *world) nameTable(t *testing.T) *nds.NameTable {
 	t.Helper()
 	connection, err := grpc.NewClient(w.istiod.XDS, grpc.WithTransportCredentials(insecure.NewCredentials()))
@@ -97,7 +103,7 @@ func (w *world) nameTable(t *testing.T) *nds.NameTable {
 	if err != nil {
 		t.Fatal(err)
 	}
-	metadata, err := structpb.NewStruct(map[string]any{"DNS_CAPTURE": "true", "NAMESPACE": "default", "CLUSTER_ID": "Kubernetes"})
+	metadata, err := structpb.NewStruct(map[string]any{"DNS_CAPTURE": "true", "NAMESPACE": "default", "CLUSTER_ID": "Kubernetes", "INSTANCE_IPS": "10.99.0.1,fd00:99::1"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -171,6 +177,37 @@ func TestIstioDNSProxyAnswersTheSame(t *testing.T) {
 			}
 			return err
 		})
+	}
+}
+
+// TestIPv6 holds the same of a mesh with a range of IPv6: a sidecar that has both families is told both addresses, has a
+// listener at each, and TCP services are told apart by either.
+func TestIPv6(t *testing.T) {
+	requireAll(t, testbed.IstiodBinary, testbed.EnvoyBinary)
+	w := newWorld(t)
+	if err := w.startMesh(t.Context(), onLoopback+"virtualAddresses: {ipv6: 'fd12:3456:789a:1::/64'}\n", "::1"); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"six-one", "six-two"} {
+		s := newServer(t, name)
+		i := instance{service: name, id: name, address: s.address, port: s.port, meta: map[string]string{"protocol": "tcp"}}
+		w.register(t, i)
+		addresses := w.addresses(t, i, 2)
+		eventually(t, func(context.Context) error {
+			info := w.nameTable(t).Table[i.host()]
+			if info == nil || !slices.Equal(slices.Sorted(slices.Values(info.Ips)), slices.Sorted(slices.Values(addresses))) {
+				return fmt.Errorf("istiod's name table has %v for %s, want %v", info, i.host(), addresses)
+			}
+			return nil
+		})
+		for kind, address := range map[uint16]string{dns.TypeA: addresses[0], dns.TypeAAAA: addresses[1]} {
+			awaitAnswer(t, w.dns, i.host()+".", kind, "NOERROR", fmt.Sprintf("%s. %s %s", i.host(), dns.TypeToString[kind], address))
+			for _, port := range []int{80, s.port} {
+				eventually(t, func(ctx context.Context) error {
+					return w.get(ctx, "http://"+net.JoinHostPort(address, strconv.Itoa(port))+"/", name)
+				})
+			}
+		}
 	}
 }
 

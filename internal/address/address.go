@@ -32,6 +32,19 @@ func (o Options) Contains(address netip.Addr) bool {
 	return o.IPv4.Contains(address) || o.IPv6.Contains(address)
 }
 
+// istiods are the ranges of which istiod gives addresses to ServiceEntries that have none (PILOT_IP_AUTOALLOCATE_*).
+var istiods = []netip.Prefix{netip.MustParsePrefix("240.240.0.0/16"), netip.MustParsePrefix("2001:2::/48")}
+
+// Istiods returns the ranges of istiod's own that these overlap.
+func (o Options) Istiods() (overlapped []netip.Prefix) {
+	for _, prefix := range istiods {
+		if o.IPv4.Overlaps(prefix) || o.IPv6.Overlaps(prefix) {
+			overlapped = append(overlapped, prefix)
+		}
+	}
+	return overlapped
+}
+
 // CheckRange tells what is wrong with a range.
 func CheckRange(prefix netip.Prefix) error {
 	switch {

@@ -97,7 +97,7 @@ func newDaemon(c config.Config, output string, stdout, stderr io.Writer) (*daemo
 	} else if names != nil {
 		outputs = append(outputs, names)
 	}
-	addresses, err := c.AddressOptions()
+	addresses, err := newAddresses(c, log)
 	if err != nil {
 		return nil, err
 	}

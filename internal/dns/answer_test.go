@@ -60,6 +60,14 @@ func TestAnswers(t *testing.T) {
 		{"service.consul.", miekg.TypeA, "NOERROR;|;" + soa + ";|"},
 		{"consul.", miekg.TypeSOA, "NOERROR;" + soa + ";|;|"},
 		{"consul.", miekg.TypeA, "NOERROR;|;" + soa + ";|"},
+		{"_tcp.service.consul.", miekg.TypeA, "NOERROR;|;" + soa + ";|"},
+		{"addr.consul.", miekg.TypeA, "NOERROR;|;" + soa + ";|"},
+		{"dc1.consul.", miekg.TypeNS, "NOERROR;|;" + soa + ";|"},
+		{"addr.dc1.consul.", miekg.TypeA, "NOERROR;|;" + soa + ";|"},
+		{"service.metrics.port.consul.", miekg.TypeA, "NOERROR;|;" + soa + ";|"},
+		{"_tcp.consul.", miekg.TypeA, "NOERROR;|;" + soa + ";|"},
+		{"_tcp.nobody.consul.", miekg.TypeA, "NXDOMAIN;|;" + soa + ";|"},
+		{"addr.dc2.consul.", miekg.TypeA, "NXDOMAIN;|;" + soa + ";|"},
 		{"nobody.service.consul.", miekg.TypeA, "NXDOMAIN;|;" + soa + ";|"},
 		{"a.student.service.consul.", miekg.TypeA, "NXDOMAIN;|;" + soa + ";|"},
 		{"nobody.", miekg.TypeA, "REFUSED;|;|"},
@@ -69,6 +77,7 @@ func TestAnswers(t *testing.T) {
 		{"student.service.consul.", miekg.TypeANY, `NOERROR;student.service.consul. 5 IN HINFO "RFC8482" "";|;|`},
 		{"student.service.consul.", miekg.TypeAXFR, "REFUSED;|;|"},
 		{"7f000001.addr.dc1.consul.", miekg.TypeA, "NOERROR;7f000001.addr.dc1.consul. 5 IN A 127.0.0.1;|;|"},
+		{"7f000001.addr.dc2.consul.", miekg.TypeA, "NXDOMAIN;|;" + soa + ";|"},
 		{"7f000001.addr.consul.", miekg.TypeAAAA, "NOERROR;|;" + soa + ";|"},
 		{"7f0000.addr.consul.", miekg.TypeA, "NXDOMAIN;|;" + soa + ";|"},
 		{"3.2.1.244.in-addr.arpa.", miekg.TypePTR, "NOERROR;3.2.1.244.in-addr.arpa. 5 IN PTR student.service.consul.;|;|"},
@@ -156,5 +165,33 @@ func TestMixedInstances(t *testing.T) {
 	}
 	if reply := f.ask(t, "udp", query("mixed.service.consul.", miekg.TypeSRV)); !reply.Truncated {
 		t.Error("1500 records are not all of an answer by UDP, and it doesn't say so")
+	}
+}
+
+// A port of a service is answered by its name as Consul does: at a virtual address the number for callers, at instances
+// each one's own.
+func TestPortsAreAnswered(t *testing.T) {
+	ports := instances(2)
+	for i := range ports {
+		ports[i].Ports = []catalog.Port{{Name: "http", Number: 9098, Default: true}, {Name: "metrics", Number: 9100}}
+	}
+	for instances, first := range map[bool]string{
+		false: "_student._tcp.service.metrics.port.consul. 5 IN SRV 1 1 9100 student.service.consul.",
+		true:  "_student._tcp.service.metrics.port.consul. 5 IN SRV 1 1 9100 0a010001.addr.dc1.consul.",
+	} {
+		options := defaults()
+		options.Instances = instances
+		f := start(t, options, served{"student", []string{"244.1.2.3"}, ports})
+		if got := says(f.ask(t, "udp", query("_student._tcp.service.metrics.port.consul.", miekg.TypeSRV))); got[0] != "NOERROR" || got[1] != first {
+			t.Errorf("%q, want %q", got, first)
+		}
+		for name, want := range map[string]string{
+			"_student._tcp.service.nothing.port.consul.": "NXDOMAIN", "_student._tcp.service.native--2.port.consul.": "NXDOMAIN",
+			"_student._tcp.metrics.port.consul.": "NXDOMAIN", "_student._tcp.service.metrics.port.": "REFUSED",
+		} {
+			if got := says(f.ask(t, "udp", query(name, miekg.TypeSRV))); got[0] != want {
+				t.Errorf("%s: %q, want %s", name, got, want)
+			}
+		}
 	}
 }

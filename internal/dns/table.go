@@ -15,12 +15,16 @@ type table struct {
 	hosts, reverse sync.Map
 	// above hold the names above hosts, which exist though nothing is at them.
 	above sync.Map
+	// datacenters hold the names of all that services are of.
+	datacenters sync.Map
 
 	held map[mesh.Name]*service
 	// claims are the services that would have a host, in the order in which they came: the first has it.
 	claims map[string][]mesh.Name
 	// below is how many hosts there are below a name.
 	below map[string]int
+	// within is how many services a datacenter has.
+	within map[string]int
 }
 
 // pointer is what a virtual address is called, and whose it is.
@@ -30,7 +34,7 @@ type pointer struct {
 }
 
 func newTable() *table {
-	return &table{held: map[mesh.Name]*service{}, claims: map[string][]mesh.Name{}, below: map[string]int{}}
+	return &table{held: map[mesh.Name]*service{}, claims: map[string][]mesh.Name{}, below: map[string]int{}, within: map[string]int{}}
 }
 
 func (t *table) find(host string) *service {
@@ -44,6 +48,11 @@ func (t *table) find(host string) *service {
 // exists tells whether there is a name below this one.
 func (t *table) exists(name string) bool {
 	_, ok := t.above.Load(name)
+	return ok
+}
+
+func (t *table) hasDatacenter(name string) bool {
+	_, ok := t.datacenters.Load(name)
 	return ok
 }
 
@@ -65,6 +74,8 @@ func (t *table) set(name mesh.Name, objects []mesh.Object, left []string) {
 		delete(t.held, name)
 		after = &service{}
 	}
+	t.countDatacenter(after.datacenter, 1)
+	t.countDatacenter(before.datacenter, -1)
 	for _, host := range after.hosts {
 		t.claim(host, name)
 	}
@@ -132,6 +143,19 @@ func (t *table) nameAddresses(name mesh.Name) {
 func (t *table) unname(address netip.Addr, owner mesh.Name) {
 	if at, ok := t.reverse.Load(address); ok && at.(pointer).owner == owner {
 		t.reverse.Delete(address)
+	}
+}
+
+// countDatacenter says that a datacenter has more services, or fewer.
+func (t *table) countDatacenter(name string, more int) {
+	if name == "" {
+		return
+	}
+	if t.within[name] += more; t.within[name] > 0 {
+		t.datacenters.Store(name, nil)
+	} else {
+		delete(t.within, name)
+		t.datacenters.Delete(name)
 	}
 }
 

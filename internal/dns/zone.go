@@ -78,27 +78,37 @@ func addressName(ip netip.Addr, datacenter, domain string) string {
 }
 
 // parseAddressName is the inverse of addressName, with the datacenter or without.
-func parseAddressName(name string, z zone) (netip.Addr, bool) {
+func parseAddressName(name string, z zone) (ip netip.Addr, datacenter string, ok bool) {
 	rest, ok := strings.CutSuffix(name, "."+z.apex)
 	parts := strings.Split(rest, ".")
 	if !ok || !z.ofConsul || len(parts) < 2 || len(parts) > 3 || parts[1] != "addr" {
-		return netip.Addr{}, false
+		return netip.Addr{}, "", false
 	}
 	raw, err := hex.DecodeString(parts[0])
 	if err != nil {
-		return netip.Addr{}, false
+		return netip.Addr{}, "", false
 	}
-	return netip.AddrFromSlice(raw)
+	ip, ok = netip.AddrFromSlice(raw)
+	return ip, strings.Join(parts[2:], ""), ok
 }
 
-// srvHost returns the host that the name of an SRV record is about: HOST of "_LABEL._tcp.REST" is LABEL.REST.
-func srvHost(name string) (string, bool) {
+// srvHost returns the host that the name of an SRV record is about: HOST of "_LABEL._tcp.REST" is LABEL.REST. It is empty
+// where the name is none of these.
+func srvHost(name string) string {
 	label, rest, ok := strings.Cut(name, "._tcp.")
 	if !ok || len(label) < 2 || label[0] != '_' || strings.Contains(label, ".") {
-		return "", false
+		return ""
 	}
-	if rest == "" {
-		return label[1:] + ".", true
+	return label[1:] + "." + rest
+}
+
+// cutPort returns a name without the port that it names in Consul's way, before its domain: "REST.PORT.port.consul" is
+// about REST.consul.
+func cutPort(name string, z zone) (rest, port string) {
+	labels, ok := strings.CutSuffix(name, ".port."+z.apex)
+	if !ok || !z.ofConsul {
+		return name, ""
 	}
-	return label[1:] + "." + rest, true
+	at := strings.LastIndex(labels, ".") + 1
+	return labels[:at] + z.apex, labels[at:]
 }

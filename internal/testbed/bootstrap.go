@@ -4,12 +4,14 @@ import (
 	"encoding/json"
 	"net"
 	"strconv"
+	"strings"
 )
 
 type object map[string]any
 
-// bootstrap is what Envoy starts with: who it is, at which address, and where istiod is. The rest comes from istiod.
-func bootstrap(xds, address string, admin, proxy, capture int) ([]byte, error) {
+// bootstrap is what Envoy starts with: who it is, at which addresses, and where istiod is. The rest comes from istiod.
+func bootstrap(xds string, addresses []string, admin, proxy, capture int) ([]byte, error) {
+	address := addresses[0]
 	host, port, err := net.SplitHostPort(xds)
 	if err != nil {
 		return nil, err
@@ -26,6 +28,7 @@ func bootstrap(xds, address string, admin, proxy, capture int) ([]byte, error) {
 			"metadata": object{
 				"NAMESPACE": consumerNamespace, "LABELS": object{"app": "consumer"}, "CLUSTER_ID": "Kubernetes",
 				"ISTIO_VERSION": "1.31.0", "INTERCEPTION_MODE": "REDIRECT", "HTTP_PROXY_PORT": strconv.Itoa(proxy),
+				"INSTANCE_IPS": strings.Join(addresses, ","),
 			},
 		},
 		"admin": object{"address": socket(address, admin)},

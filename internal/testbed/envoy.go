@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -34,13 +35,13 @@ type Envoy struct {
 const consumerNamespace = "default"
 
 // StartEnvoy starts a real Envoy as a sidecar of istiod, in mode REDIRECT with a forward proxy, which needs no root,
-// and waits until it listens.
-func (r *Run) StartEnvoy(ctx context.Context, istiod *Istiod) (*Envoy, error) {
+// and waits until it listens. It is at 127.0.0.1; more addresses may follow that istiod is told it has.
+func (r *Run) StartEnvoy(ctx context.Context, istiod *Istiod, more ...string) (*Envoy, error) {
 	path, err := Binary(EnvoyBinary)
 	if err != nil {
 		return nil, err
 	}
-	e, config, err := r.newEnvoy(istiod, "127.0.0.1")
+	e, config, err := r.newEnvoy(istiod, append([]string{"127.0.0.1"}, more...)...)
 	if err != nil {
 		return nil, err
 	}
@@ -63,13 +64,14 @@ func (r *Run) StartEnvoy(ctx context.Context, istiod *Istiod) (*Envoy, error) {
 	})
 }
 
-// newEnvoy returns an Envoy that is to be at an address, and its configuration.
-func (r *Run) newEnvoy(istiod *Istiod, address string) (*Envoy, []byte, error) {
+// newEnvoy returns an Envoy that is to be at the first of some addresses, and its configuration.
+func (r *Run) newEnvoy(istiod *Istiod, addresses ...string) (*Envoy, []byte, error) {
+	address := addresses[0]
 	var admin, proxy, capture int
 	if err := fillPorts(&admin, &proxy, &capture); err != nil {
 		return nil, nil, err
 	}
-	config, err := bootstrap(istiod.XDS, address, admin, proxy, capture)
+	config, err := bootstrap(istiod.XDS, addresses, admin, proxy, capture)
 	at := func(port int) string { return net.JoinHostPort(address, strconv.Itoa(port)) }
 	return &Envoy{
 		Admin: "http://" + at(admin), Proxy: &url.URL{Scheme: "http", Host: loopback(proxy)}, capture: at(capture),
@@ -94,8 +96,12 @@ func (e *Envoy) dial(ctx context.Context, network, destination string) (net.Conn
 	if err != nil {
 		return nil, err
 	}
-	if net.ParseIP(host).To4() == nil {
+	family, source := "TCP4", "127.0.0.1"
+	switch ip, err := netip.ParseAddr(host); {
+	case err != nil:
 		host = anyAddress
+	case ip.Is6():
+		family, source = "TCP6", "::1"
 	}
 	if e.pod != nil {
 		return e.pod.dial(ctx, network, net.JoinHostPort(host, port))
@@ -105,7 +111,7 @@ func (e *Envoy) dial(ctx context.Context, network, destination string) (net.Conn
 		return nil, err
 	}
 	own := connection.LocalAddr().(*net.TCPAddr).Port
-	if _, err := fmt.Fprintf(connection, "PROXY TCP4 127.0.0.1 %s %d %s\r\n", host, own, port); err != nil {
+	if _, err := fmt.Fprintf(connection, "PROXY %s %s %s %d %s\r\n", family, source, host, own, port); err != nil {
 		connection.Close()
 		return nil, err
 	}

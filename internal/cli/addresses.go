@@ -1,0 +1,18 @@
+package cli
+
+import (
+	"log/slog"
+
+	"github.com/isthmus-mesh/isthmus/internal/address"
+	"github.com/isthmus-mesh/isthmus/internal/config"
+)
+
+// newAddresses returns the ranges of virtual addresses, and warns of those that istiod gives addresses of, too.
+func newAddresses(c config.Config, log *slog.Logger) (address.Options, error) {
+	options, err := c.AddressOptions()
+	for _, prefix := range options.Istiods() {
+		log.Warn("a range of virtual addresses overlaps the one of which istiod gives addresses by itself, so that two services may "+
+			"get the same: choose another in virtualAddresses", "istiod's", prefix)
+	}
+	return options, err
+}
