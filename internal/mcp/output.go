@@ -118,8 +118,8 @@ func (o *Output) follow(ctx context.Context, state bridge.State) {
 func (o *Output) awaken(ctx context.Context) bool {
 	var due <-chan time.Time
 	wait, some := o.shelf.due(time.Now())
-	if len(o.moves) > 0 {
-		wait, some = min(wait, moveLook), true
+	if len(o.moves) > 0 && (!some || wait > moveLook) {
+		wait, some = moveLook, true
 	}
 	if some {
 		timer := time.NewTimer(wait)
