@@ -59,6 +59,7 @@ func (m *Memory) keep(ctx context.Context, release func(source string)) error {
 		return nil
 	}
 	asked := requests(found)
+	maps.DeleteFunc(m.letting, func(source string, _ time.Time) bool { return !slices.Contains(asked, source) })
 	for _, source := range asked {
 		if m.letGo(source, holds, release) {
 			waiting = true
@@ -80,7 +81,7 @@ func (m *Memory) keep(ctx context.Context, release func(source string)) error {
 		return nil
 	}
 	if err == nil {
-		m.wrote(next, holds, asked, edition)
+		m.wrote(next, holds, edition)
 	}
 	return err
 }
@@ -125,16 +126,13 @@ func (m *Memory) next(said status, holds map[string]guard.Hold, asked []string) 
 }
 
 // wrote notes what the ConfigMap says by our doing.
-func (m *Memory) wrote(now status, holds map[string]guard.Hold, asked []string, edition int) {
+func (m *Memory) wrote(now status, holds map[string]guard.Hold, edition int) {
 	m.mu.Lock()
 	m.obeyed = maps.Clone(now.Releases)
 	m.mu.Unlock()
 	m.written = edition
 	for source, hold := range now.Holds {
 		m.told[source] = begins{own: holds[source].Since, said: hold.Since}
-	}
-	for _, source := range asked {
-		delete(m.letting, source)
 	}
 }
 
