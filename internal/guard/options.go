@@ -33,8 +33,12 @@ func (g *Guard) SetOptions(options Options) []catalog.Service {
 		g.recount(s)
 		g.drop(s)
 	}
-	if options.Window == 0 {
-		return g.Release()
+	if options.Window > 0 {
+		return nil
 	}
-	return nil
+	if !g.synced {
+		g.end() // what it kept can't go yet
+		return nil
+	}
+	return g.Release()
 }
