@@ -104,3 +104,27 @@ func TestTakeOverCutOff(t *testing.T) {
 	}
 	eventually(t, []string{}, holds(b)) // one service of eleven left
 }
+
+// TestTakeOverOfMerged holds that a source that is cut off doesn't keep those that it is merged with from being written;
+// what stands of its own instances is waited for.
+func TestTakeOverOfMerged(t *testing.T) {
+	b := quietBridge(map[string]string{"west": "west", "east": "west"})
+	for _, source := range []string{"east", "west"} {
+		service := reported(source, "web", "1")
+		service.Instances[0].ID.Node = source
+		b.take(oneUpdate(service))
+		b.takeSynced(source, true)
+	}
+	web := mesh.Name{Source: "west", Label: "web"}
+	standing := Recollection{Standing: map[mesh.Name][]mesh.Object{web: b.Desired(web).Objects}}
+	standing.Services = mesh.Recall(web, standing.Standing[web])
+	b.takeTakeover(takeover{Recollection: standing, doubtful: []string{"east"}, taken: make(chan struct{})})
+	d := b.Desired(web)
+	if !d.Known || !slices.Equal(d.Waiting, []string{"east"}) || len(d.Objects) != 2 {
+		t.Errorf("known %v, waiting for %q, %d objects", d.Known, d.Waiting, len(d.Objects))
+	}
+	b.settle("east")
+	if d := b.Desired(web); !d.Known || len(d.Waiting) > 0 || len(d.Objects) != 3 {
+		t.Errorf("known %v, waiting for %q, %d objects", d.Known, d.Waiting, len(d.Objects))
+	}
+}

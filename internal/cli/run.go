@@ -58,6 +58,8 @@ func newRun() *cobra.Command {
 	return cmd
 }
 
+var _ bridge.Witness = (*consul.Source)(nil)
+
 // daemon is everything that a run consists of, ready to start.
 type daemon struct {
 	log     *slog.Logger

@@ -15,7 +15,7 @@ type Guard struct {
 	ServicesPercent  int      `json:"servicesPercent" doc:"Most of a source's services that may lose their last serving instance within a window, in percent."`
 	FewInstances     int      `json:"fewInstances" doc:"So many instances may leave whatever share they are."`
 	FewServices      int      `json:"fewServices" doc:"So many services may lose their last instance whatever share they are."`
-	ReleaseAfter     Duration `json:"releaseAfter" doc:"How long removals are held at most. 0: until Consul brings them back or somebody releases them."`
+	ReleaseAfter     Duration `json:"releaseAfter" doc:"How long removals are held at most; a restart counts anew. 0: until Consul brings them back or somebody releases them."`
 }
 
 // State is what isthmus keeps for itself.

@@ -106,3 +106,13 @@ func TestSubsidedAfterARestart(t *testing.T) {
 			held`)
 	}
 }
+
+// TestOffBeforeTheRegistryIsRead says that a guard that is switched off before then holds nothing, also not what was held.
+func TestOffBeforeTheRegistryIsRead(t *testing.T) {
+	w := newWorld(t, options())
+	w.guard.Recall([]catalog.Service{service("s0", "a"), service("s1", "a"), service("s2", "a")}, guard.Hold{Since: start})
+	off := options()
+	off.Window = 0
+	w.take(w.guard.SetOptions(off))
+	w.play("held\ns2 a\nsync\n= s0\n= s2 a\nheld")
+}

@@ -2,11 +2,8 @@ package kube
 
 import (
 	"context"
-	"encoding/json"
-	"fmt"
 	"maps"
 	"slices"
-	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -17,47 +14,6 @@ import (
 	"github.com/isthmus-mesh/isthmus/internal/guard"
 	"github.com/isthmus-mesh/isthmus/internal/mesh"
 )
-
-// ReleaseAnnotation asks, on the ConfigMap of the holds, to release what is held of the sources that it names, parted by
-// commas. It is taken away once that is done.
-const ReleaseAnnotation = "isthmus-mesh.github.io/release"
-
-const statusKey = "status"
-
-// status is what the ConfigMap says.
-type status struct {
-	// Holds are those in force, by source.
-	Holds map[string]guard.Hold `json:"holds"`
-	// Releases count how often somebody released each source: other replicas than the one that did it let go when the
-	// count grows. Times would be those of several clocks.
-	Releases map[string]int `json:"releases,omitempty"`
-}
-
-func statusOf(c *corev1.ConfigMap) (status, error) {
-	s := status{Holds: map[string]guard.Hold{}, Releases: map[string]int{}}
-	if text := c.Data[statusKey]; text != "" {
-		if err := json.Unmarshal([]byte(text), &s); err != nil {
-			return s, fmt.Errorf("ConfigMap %s/%s: %s is not what isthmus writes; delete the ConfigMap: %w", c.Namespace, c.Name, statusKey, err)
-		}
-	}
-	if s.Holds == nil {
-		s.Holds = map[string]guard.Hold{}
-	}
-	if s.Releases == nil {
-		s.Releases = map[string]int{}
-	}
-	return s, nil
-}
-
-func (s status) text() (string, error) {
-	text, err := json.MarshalIndent(s, "", "  ")
-	return string(text), err
-}
-
-// requests are the sources that somebody wants to be released.
-func requests(c *corev1.ConfigMap) []string {
-	return strings.FieldsFunc(c.Annotations[ReleaseAnnotation], func(r rune) bool { return r == ',' || r == ' ' })
-}
 
 // cached returns the ConfigMap as the cache has it. One that isn't there has no name.
 func (m *Memory) cached(ctx context.Context) (*corev1.ConfigMap, status, error) {
@@ -97,12 +53,13 @@ func (m *Memory) keep(ctx context.Context, release func(source string)) error {
 	waiting := m.obey(said, holds, release)
 	term := m.output.term.Load()
 	if term != m.term {
-		m.term, m.letting = term, map[string]time.Time{}
+		m.term, m.letting, m.written = term, map[string]time.Time{}, never
 	}
 	if term == nil {
 		return nil
 	}
 	asked := requests(found)
+	maps.DeleteFunc(m.letting, func(source string, _ time.Time) bool { return !slices.Contains(asked, source) })
 	for _, source := range asked {
 		if m.letGo(source, holds, release) {
 			waiting = true
@@ -124,7 +81,7 @@ func (m *Memory) keep(ctx context.Context, release func(source string)) error {
 		return nil
 	}
 	if err == nil {
-		m.wrote(next, holds, asked, edition)
+		m.wrote(next, holds, edition)
 	}
 	return err
 }
@@ -143,41 +100,6 @@ func (m *Memory) match(said status, holds map[string]guard.Hold) {
 	}
 }
 
-// obey lets go what another replica says was released. It returns whether there was any.
-func (m *Memory) obey(said status, holds map[string]guard.Hold, release func(source string)) (some bool) {
-	m.mu.Lock()
-	obeyed := m.obeyed
-	m.obeyed = said.Releases
-	m.mu.Unlock()
-	for source, count := range said.Releases {
-		if count <= obeyed[source] {
-			continue
-		}
-		hold, held := holds[source]
-		if _, done := m.letting[source]; held && !done && !hold.Released {
-			release(source)
-			some = true
-		}
-		delete(m.letting, source)
-	}
-	return some
-}
-
-// letGo releases a source that somebody asked for, once: what is held anew isn't what was asked for. It returns whether
-// that has still to be done.
-func (m *Memory) letGo(source string, holds map[string]guard.Hold, release func(source string)) bool {
-	hold, held := holds[source]
-	since, asked := m.letting[source]
-	if !held || hold.Released || asked && !since.Equal(hold.Since) {
-		return false
-	}
-	if !asked {
-		m.letting[source] = hold.Since
-		release(source)
-	}
-	return true
-}
-
 // next is what the ConfigMap should say. A hold that it tells of already keeps its begin and reason, so that replicas
 // that saw it begin at different moments don't fight.
 func (m *Memory) next(said status, holds map[string]guard.Hold, asked []string) status {
@@ -189,37 +111,28 @@ func (m *Memory) next(said status, holds map[string]guard.Hold, asked []string) 
 			next.Holds[source] = hold
 		}
 	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
 	for _, source := range m.output.options.Sources {
-		if count := said.Releases[source]; slices.Contains(asked, source) {
-			next.Releases[source] = count + 1
-		} else if count > 0 {
+		count := m.obeyed[source] // also where somebody deleted the ConfigMap
+		if slices.Contains(asked, source) {
+			count++
+		}
+		if count > 0 {
 			next.Releases[source] = count
 		}
 	}
 	return next
 }
 
-// tells says whether a status tells of all holds.
-func (s status) tells(holds map[string]guard.Hold) bool {
-	for source := range holds {
-		if _, ok := s.Holds[source]; !ok {
-			return false
-		}
-	}
-	return true
-}
-
 // wrote notes what the ConfigMap says by our doing.
-func (m *Memory) wrote(now status, holds map[string]guard.Hold, asked []string, edition int) {
+func (m *Memory) wrote(now status, holds map[string]guard.Hold, edition int) {
 	m.mu.Lock()
-	m.obeyed = now.Releases
+	m.obeyed = maps.Clone(now.Releases)
 	m.mu.Unlock()
 	m.written = edition
 	for source, hold := range now.Holds {
 		m.told[source] = begins{own: holds[source].Since, said: hold.Since}
-	}
-	for _, source := range asked {
-		delete(m.letting, source)
 	}
 }
 

@@ -32,3 +32,28 @@ func TestOneWrites(t *testing.T) {
 	eventually(t, []string{"SE election/web.consul", "WLE election/" + wle("web", "1") + " v3"}, objects(t, c, ns))
 	assertWrites(t, second, map[string]int{"apply": 1})
 }
+
+// TestWhoIsCutOffLeavesTheLease holds that of two that stand by, the one that is in touch with Consul leads next; and that
+// one that isn't does, where there is no other.
+func TestWhoIsCutOffLeavesTheLease(t *testing.T) {
+	t.Parallel()
+	const ns = "cut-off"
+	b := newBoard(ns)
+	leader := startMemory(t, b, elect(ns, "leader"))
+	leader.waitReady(t)
+	blind, seeing := startMemory(t, b, elect(ns, "blind")), startMemory(t, b, elect(ns, "seeing"))
+	blind.blind.Store(true)
+	blind.waitReady(t)
+	seeing.waitReady(t)
+	if err := leader.stop(); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, 1.0, func() float64 { return seeing.value(t, "isthmus_leader") })
+	if terms := blind.told("leading: this replica writes")(); terms > 0 {
+		t.Errorf("who is cut off began %d terms", terms)
+	}
+	if err := seeing.stop(); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, 1.0, func() float64 { return blind.value(t, "isthmus_leader") })
+}

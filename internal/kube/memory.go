@@ -30,7 +30,7 @@ type Memory struct {
 	// was held.
 	term    *context.Context
 	letting map[string]time.Time
-	// written is the edition of the holds that was written last, told when each hold began that the ConfigMap tells of.
+	// written is the edition of the holds that was written last in this term, told when each hold began that the ConfigMap tells of.
 	written int
 	told    map[string]begins
 	// untold are the events that are still to be made, silent says that the log was told why they can't be.
@@ -44,6 +44,9 @@ type Memory struct {
 	// obeyed counts the releases of each source that were obeyed here.
 	obeyed map[string]int
 }
+
+// never is no edition.
+const never = -1
 
 // begins are when a hold began by our own count, and as the ConfigMap says it.
 type begins struct{ own, said time.Time }
@@ -67,7 +70,7 @@ func (m *Memory) Recall(ctx context.Context) (bridge.Recollection, error) {
 		return bridge.Recollection{}, err
 	}
 	m.mu.Lock()
-	m.obeyed = status.Releases
+	m.obeyed = maps.Clone(status.Releases)
 	m.mu.Unlock()
 	m.hold(status.Holds)
 	recollection.Holds = maps.Clone(status.Holds)

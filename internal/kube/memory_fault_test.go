@@ -66,6 +66,46 @@ func TestHoldsUnderFaults(t *testing.T) {
 	}
 }
 
+// TestEventsUnderFaults holds that an event that can't be made is made once it can, and once, and told of once; and that
+// one that isn't allowed is given up.
+func TestEventsUnderFaults(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name   string
+		code   int
+		reason metav1.StatusReason
+		want   []string
+	}{
+		{"error", http.StatusInternalServerError, metav1.StatusReasonInternalError, []string{"RemovalsHeld", "RemovalsReleased"}},
+		{"forbidden", http.StatusForbidden, metav1.StatusReasonForbidden, []string{"RemovalsReleased"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			ns := "events-" + c.name
+			b, api := newBoard(ns), newClient(t)
+			front, config := faults.NewFront(t, apiServer(t).REST)
+			var refused atomic.Int64
+			front.Set(func(w http.ResponseWriter, r *http.Request) bool {
+				if !strings.Contains(r.URL.Path, "/events") || refused.Add(1) > 1 {
+					return false
+				}
+				faults.Refuse(w, c.code, c.reason)
+				return true
+			})
+			r := startMemory(t, b, func(o *Options) { o.REST = config })
+			r.waitReady(t)
+			r.Memory().Remember(bridge.Change{Holds: flood()})
+			eventually(t, 1, func() int { return len(saidOf(t, api, ns).Holds) })
+			eventually(t, 1, r.told("event can't be made"))
+			r.Memory().Remember(bridge.Change{Holds: map[string]guard.Hold{}})
+			eventually(t, c.want, events(t, api, ns))
+			if told := r.told("event can't be made")(); told != 1 {
+				t.Errorf("told %d times", told)
+			}
+		})
+	}
+}
+
 // TestHoldsBeforeTheyAreRecalled holds that a leader that doesn't know yet what is held doesn't say that nothing is.
 func TestHoldsBeforeTheyAreRecalled(t *testing.T) {
 	t.Parallel()

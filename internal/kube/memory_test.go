@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -20,6 +21,8 @@ import (
 // remembering is an output whose memory is at work. Like a bridge it forgets a hold that is released.
 type remembering struct {
 	*running
+	// blind says that it is out of touch with Consul.
+	blind    atomic.Bool
 	mu       sync.Mutex
 	released []string
 }
@@ -58,7 +61,7 @@ func (r *remembering) Heed(bridge.News) <-chan struct{} {
 }
 
 // InTouch implements bridge.Listener.
-func (r *remembering) InTouch(context.Context) bool { return true }
+func (r *remembering) InTouch(context.Context) bool { return !r.blind.Load() }
 
 // TakeOver implements bridge.Listener.
 func (r *remembering) TakeOver(context.Context, bridge.Recollection) {}

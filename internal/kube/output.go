@@ -128,7 +128,7 @@ func New(options Options) (*Output, error) {
 		links:    links{log: options.Log, metrics: options.Metrics},
 		quarrels: quarrels{log: options.Log, rewrites: options.Metrics.rewrites},
 	}
-	o.memory = &Memory{output: o, wake: bridge.NewBell(), at: options.Holds, told: map[string]begins{}}
+	o.memory = &Memory{output: o, wake: bridge.NewBell(), at: options.Holds, told: map[string]begins{}, obeyed: map[string]int{}}
 	o.client, err = client.New(config, client.Options{HTTPClient: httpClient, Scheme: scheme, Mapper: mapper})
 	if err != nil {
 		return nil, fmt.Errorf("kubernetes client: %w", err)

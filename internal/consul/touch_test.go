@@ -1,0 +1,67 @@
+package consul
+
+import (
+	"context"
+	"errors"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// TestInTouch holds that a source knows at once that Consul doesn't answer, before any of its queries notices; that it is
+// in touch again once they are; and that a service whose query alone stays in trouble doesn't count for long.
+func TestInTouch(t *testing.T) {
+	t.Parallel()
+	s := startServer(t, "")
+	s.registerLasting()
+	p := s.watch(t, "", time.Minute)
+	touch := func(patience time.Duration) error {
+		ctx, cancel := context.WithTimeout(t.Context(), patience)
+		defer cancel()
+		return p.source.InTouch(ctx)
+	}
+	if err := touch(10 * time.Second); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Signal(syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	if err := touch(time.Second); err == nil {
+		t.Error("in touch with a server that is stopped")
+	}
+	if err := s.Signal(syscall.SIGCONT); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "it is in touch again", func() bool { return touch(time.Second) == nil })
+	s.Kill()
+	if err := touch(time.Second); err == nil {
+		t.Error("in touch with a server that is gone")
+	}
+	if err := s.Restart(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "it is in touch again", func() bool { return touch(time.Second) == nil })
+
+	p.source.troubles.set("other", "service", unexpected, errors.New("made up for a test"))
+	if err := touch(10 * time.Second); err == nil {
+		t.Error("in touch though a query has just been in trouble")
+	}
+	p.source.mu.Lock()
+	p.source.touched = time.Now().Add(-regain)
+	p.source.mu.Unlock()
+	if err := touch(10 * time.Second); err != nil {
+		t.Error(err)
+	}
+	p.source.troubles.clear("other")
+}
+
+// TestInTouchAtTheStart holds that a source that can't read anything says so when its time is over.
+func TestInTouchAtTheStart(t *testing.T) {
+	p := newPlay(t)
+	p.open(Options{})
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	if err := p.source.InTouch(ctx); err == nil {
+		t.Error("in touch before it runs")
+	}
+}
