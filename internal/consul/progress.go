@@ -60,10 +60,10 @@ func (p *progress) begin(names map[string]bool, whole bool) bool {
 	gone := func(name string, _ bool) bool { return !p.pending[name] }
 	maps.DeleteFunc(p.excused, gone)
 	maps.DeleteFunc(p.refused, gone)
-	if !first {
+	if p.all = len(names); !first {
 		return false
 	}
-	p.all, p.told, p.unasked = len(names), time.Now(), len(names)
+	p.told, p.unasked = time.Now(), len(names)
 	if len(names) == 0 {
 		p.openPolls()
 		return true
