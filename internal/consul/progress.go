@@ -28,7 +28,7 @@ type progress struct {
 	read map[string]bool
 	all  int
 	told time.Time
-	// whole says that a list was taken that no ACL has cut; told are what the sink knows of it.
+	// whole says that a list was taken that no ACL has cut, synced and syncedWhole what the sink was told.
 	whole, synced, syncedWhole bool
 	// unasked is how many of them had no answer at all yet. Then, or after startHold, polls is closed.
 	unasked int
@@ -95,7 +95,9 @@ func (s *Source) whenRead(ctx context.Context) error {
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
+	s.mu.Lock()
 	late := time.Duration(max(0, s.start.all-pollsAtOnce)) * pollEach
+	s.mu.Unlock()
 	if late == 0 {
 		return nil
 	}
