@@ -81,15 +81,25 @@ func (f *follower) naive(t *testing.T, ctx context.Context, config *api.Config) 
 	}
 }
 
-// settle waits until no request was answered for two seconds.
+// settle waits until no request was answered, and none more was held, for two seconds.
 func (f *follower) settle() {
-	last, since := f.requests(), time.Now()
+	state := func() [2]int { return [2]int{int(f.requests()), f.held()} }
+	last, since := state(), time.Now()
 	within(benchLimit, func() bool {
-		if now := f.requests(); now != last {
+		if now := state(); now != last {
 			last, since = now, time.Now()
 		}
 		return time.Since(since) > 2*time.Second
 	})
+}
+
+// held returns how many queries wait for a change.
+func (f *follower) held() int {
+	if f.source == nil {
+		return 1
+	}
+	polls := f.source.polls
+	return 1 + len(polls.slots) - cap(polls.slots) + polls.size()
 }
 
 func (f *follower) lateness() float64 {

@@ -28,7 +28,7 @@ type progress struct {
 	read map[string]bool
 	all  int
 	told time.Time
-	// whole says that a list was taken that no ACL has cut; told are what the sink knows of it.
+	// whole says that a list was taken that no ACL has cut, synced and syncedWhole what the sink was told.
 	whole, synced, syncedWhole bool
 	// unasked is how many of them had no answer at all yet. Then, or after startHold, polls is closed.
 	unasked int
@@ -60,10 +60,10 @@ func (p *progress) begin(names map[string]bool, whole bool) bool {
 	gone := func(name string, _ bool) bool { return !p.pending[name] }
 	maps.DeleteFunc(p.excused, gone)
 	maps.DeleteFunc(p.refused, gone)
-	if !first {
+	if p.all = len(names); !first {
 		return false
 	}
-	p.all, p.told, p.unasked = len(names), time.Now(), len(names)
+	p.told, p.unasked = time.Now(), len(names)
 	if len(names) == 0 {
 		p.openPolls()
 		return true
@@ -95,7 +95,9 @@ func (s *Source) whenRead(ctx context.Context) error {
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
+	s.mu.Lock()
 	late := time.Duration(max(0, s.start.all-pollsAtOnce)) * pollEach
+	s.mu.Unlock()
 	if late == 0 {
 		return nil
 	}

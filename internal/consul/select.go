@@ -119,6 +119,11 @@ func (s *Source) Select(by Selection) {
 	if s.list != nil {
 		s.list.refresh()
 	}
+	for name, w := range s.watchers {
+		if !by.name(name) { // one that the list doesn't name any more may be in trouble, and at rest
+			w.refresh()
+		}
+	}
 }
 
 // dropped ends the watch of a service that is no longer selected, be it in trouble or not.
