@@ -116,13 +116,13 @@ func (p *Process) LogTail(lines int) string {
 func (p *Process) ready(ctx context.Context, ok func(context.Context) error) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	go func() {
+	go func(done <-chan struct{}) { // a restart makes another one
 		select {
-		case <-p.done:
+		case <-done:
 			cancel(errors.New("it ended"))
 		case <-ctx.Done():
 		}
-	}()
+	}(p.done)
 	if err := Poll(ctx, startTimeout, ok); err != nil {
 		return fmt.Errorf("%s is not ready: %w; the end of its log:\n%s", p.Name, err, p.LogTail(15))
 	}
