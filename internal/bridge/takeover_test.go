@@ -58,9 +58,11 @@ func TestTakeOver(t *testing.T) {
 	if hold := b.Status()[0].Hold; !hold.Since.Equal(since) || hold.Reason != "before" {
 		t.Errorf("the hold became another one: %v", hold)
 	}
-	b.TakeOver(t.Context(), stands(nil, standing[2:]...)) // somebody else let it go
+	b.Release("consul") // as another replica did, which leads for a while
 	eventually(t, names, out.labels)
+	b.TakeOver(t.Context(), stands(nil, standing[2:]...))
 	eventually(t, []string{}, holds(b))
+	eventually(t, names, out.labels)
 }
 
 // TestTakeOverCutOff holds that a replica that isn't in touch with a registry changes nothing of what stands of it: it

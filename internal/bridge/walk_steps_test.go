@@ -159,6 +159,7 @@ func (w *walk) reload() {
 	w.interrupted++
 	w.rules.Guard.ReleaseAfter = time.Duration(w.random.IntN(2)) * 100 * time.Hour
 	w.rules.Guard.FewServices = 1 + w.random.IntN(2)
+	w.few = max(w.few, w.rules.Guard.FewServices)
 	for _, b := range []*Bridge{w.bridge, w.standby} {
 		b.takeRules(w.rules)
 	}

@@ -38,6 +38,8 @@ type walk struct {
 	// failed is since when, and interrupted how often what went before was forgotten since.
 	failed      time.Time
 	interrupted int
+	// few is how many services the loosest rules of that time let go.
+	few int
 	// hidden are the nodes that the source may not read, nil for none; unheard the services of before a restart that it so
 	// knows nothing of.
 	hidden, unheard map[string]bool
@@ -144,7 +146,7 @@ func (w *walk) change(name string) {
 // time.
 func (w *walk) fail() {
 	w.show() // or it would fail in two steps
-	w.failing, w.failed, w.interrupted = true, w.now, 0
+	w.failing, w.failed, w.interrupted, w.few = true, w.now, 0, w.rules.Guard.FewServices
 	slow, restless := w.random.IntN(3) == 0, w.random.IntN(3) == 0
 	share, kind := w.random.Float64(), w.random.IntN(3)
 	for _, name := range w.shuffled() {
@@ -250,7 +252,7 @@ func (w *walk) check() {
 	if most := windows * max(rules.FewInstances, int(rules.Instances*float64(all+hold.Instances))); missing > most {
 		w.t.Fatalf("%d of %d instances are missing, though %d may be", missing, all, most)
 	}
-	if most := windows * max(rules.FewServices, int(rules.Services*float64(len(w.truth)+hold.Services))); drained > most {
+	if most := windows * max(rules.FewServices, w.few, int(rules.Services*float64(len(w.truth)+hold.Services))); drained > most {
 		w.t.Fatalf("%d of %d services are without instances, though %d may be", drained, len(w.truth), most)
 	}
 }

@@ -22,7 +22,7 @@ func (g *Guard) Resume(now time.Time, standing []catalog.Service, hold Hold) []c
 			changed[s.reported.Name] = !before.synced || s.counted.kept > 0
 		}
 		if before.synced {
-			g.inherit(s)
+			g.inherit(now, s)
 		}
 	}
 	if !before.synced {
@@ -35,18 +35,19 @@ func (g *Guard) Resume(now time.Time, standing []catalog.Service, hold Hold) []c
 		g.began = before.began
 	}
 	for _, s := range before.sorted() {
-		g.inherit(s)
+		g.inherit(now, s)
 	}
 	slices.SortFunc(g.recent, func(a, b mark) int { return a.at.Compare(b.at) })
 	return g.views(before, changed)
 }
 
-// inherit takes over what an earlier guard knows of the losses of a service that are not held, and of what came.
-func (g *Guard) inherit(before *service) {
+// inherit takes over what an earlier guard knows of a service's losses of the window, and of what came. What it held, and
+// the other one let go, counts as any other.
+func (g *Guard) inherit(now time.Time, before *service) {
 	serving := byID(before.reported)
 	var s *service
 	for id, l := range before.losses {
-		if current, ok := serving[id]; l.kept || ok && g.options.Serving(current) {
+		if current, ok := serving[id]; now.Sub(l.at) > g.options.Window || ok && g.options.Serving(current) {
 			continue
 		}
 		if s == nil {
@@ -58,7 +59,7 @@ func (g *Guard) inherit(before *service) {
 		if s.losses == nil {
 			s.losses = map[catalog.InstanceID]loss{}
 		}
-		s.losses[id] = l
+		s.losses[id] = loss{Instance: l.Instance, at: l.at}
 		g.recent = append(g.recent, mark{l.at, before.reported.Name, id})
 	}
 	if known := g.services[before.reported.Name]; known != nil {

@@ -55,10 +55,16 @@ func TestResume(t *testing.T) {
 			held 4/2`,
 		},
 		"what the other one let go is not": {
-			before: ten() + "s0\ns1\nheld 4/2", standing: stands(2, 10), after: `
+			before: ten() + "s0\ns1\nheld 4/2\n+61s", standing: stands(2, 10), after: `
 			= s0
 			= s1
 			held`,
+		},
+		"what it holds, and the other one just let leave, comes back with a flood": {
+			before: ten() + "s0 a b\ns9 c d\ns0\ns1\nheld 4/2", standing: stands(2, 10), after: `
+			= s0 a b
+			= s1 a b
+			held 4/2`,
 		},
 		"what it holds itself is judged anew, as the other one died before it said so": {
 			before: ten() + "s0\ns1\nheld 4/2", standing: stands(0, 10), after: `

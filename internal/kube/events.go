@@ -47,23 +47,22 @@ func eventOf(about *corev1.ConfigMap, kind, reason, message string) *corev1.Even
 	}
 }
 
-// tell makes the events that were not told yet, in their order. It returns whether all are; those that aren't allowed are
-// given up, as the log has said the same.
+// tell makes the events that were not told yet, in their order. It returns whether all are; those that the API server will
+// never take are given up, as the log has said the same.
 func (m *Memory) tell(ctx context.Context) (all bool) {
 	for len(m.untold) > 0 {
-		ctx, cancel := context.WithTimeout(ctx, writeTimeout)
-		err := m.output.client.Create(ctx, m.untold[0])
+		limited, cancel := context.WithTimeout(ctx, writeTimeout)
+		err := m.output.client.Create(limited, m.untold[0])
 		cancel()
-		if err != nil && !apierrors.IsAlreadyExists(err) {
-			if !m.silent && ctx.Err() != context.Canceled {
-				m.silent = true
-				m.output.log.Warn("a Kubernetes event can't be made", "event", m.untold[0].Reason, "error", err)
-			}
-			if !apierrors.IsForbidden(err) {
-				return false
-			}
-		} else {
-			m.silent = false
+		if apierrors.IsAlreadyExists(err) {
+			err = nil // an earlier try came through
+		}
+		if err != nil && ctx.Err() == nil && !m.silent {
+			m.output.log.Warn("a Kubernetes event can't be made", "event", m.untold[0].Reason, "error", err)
+		}
+		m.silent = err != nil
+		if err != nil && !apierrors.IsForbidden(err) && !apierrors.IsInvalid(err) {
+			return false
 		}
 		m.untold = m.untold[1:]
 	}

@@ -66,10 +66,10 @@ func startPair(t *testing.T, ns, prefix string) (leader, standby *bridged) {
 // when they are free: a standby answers DNS too.
 func TestAStandbyKnowsWhoseAHostIs(t *testing.T) {
 	t.Parallel()
-	const ns, theirs = "left-ours", "left-theirs"
+	const ns, theirs = "left-ours", "left-theirs" // the hosts are no other test's: all see what stands in the cluster
 	c := newClient(t)
 	makeNamespace(t, c, theirs)
-	old := entryOf(theirs, "old", nil, "old.service.consul")
+	old := entryOf(theirs, "theirs-first", nil, "theirs-first.service.consul")
 	create(t, c, old)
 	leader, standby := startPair(t, ns, "10.79.0.0/28")
 	left := func(name string, hosts ...string) {
@@ -79,18 +79,18 @@ func TestAStandbyKnowsWhoseAHostIs(t *testing.T) {
 		}
 	}
 	for _, b := range []*bridged{leader, standby} {
-		b.report("old", "new")
+		b.report("theirs-first", "ours-first")
 	}
 	awaitGiven(t, c, ns, 1)
-	left("old", "old.service.consul")
+	left("theirs-first", "theirs-first.service.consul")
 	newer(t, c, ns)
-	create(t, c, entryOf(theirs, "new", nil, "new.service.consul"))
-	eventually(t, true, func() bool { return strings.Contains(leader.log.String(), "left-theirs/new") })
-	left("new")
+	create(t, c, entryOf(theirs, "ours-first", nil, "ours-first.service.consul"))
+	eventually(t, true, func() bool { return strings.Contains(leader.log.String(), "left-theirs/ours-first") })
+	left("ours-first")
 	remove(t, c, old)
-	left("old")
+	left("theirs-first")
 	awaitGiven(t, c, ns, 2)
-	if told, count := standby.output.Conflicts(); count > 0 || strings.Contains(standby.log.String(), "left-theirs/new") {
+	if told, count := standby.output.Conflicts(); count > 0 || strings.Contains(standby.log.String(), "left-theirs/ours-first") {
 		t.Errorf("the standby tells of conflicts, too: %v", told)
 	}
 }

@@ -86,7 +86,7 @@ func TestEventsUnderFaults(t *testing.T) {
 			front, config := faults.NewFront(t, apiServer(t).REST)
 			var refused atomic.Int64
 			front.Set(func(w http.ResponseWriter, r *http.Request) bool {
-				if !strings.Contains(r.URL.Path, "/events") || refused.Add(1) > 1 {
+				if !strings.HasSuffix(r.URL.Path, "/events") || refused.Add(1) > 1 {
 					return false
 				}
 				faults.Refuse(w, c.code, c.reason)
