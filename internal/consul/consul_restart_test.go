@@ -62,7 +62,6 @@ func (s *server) testRestore(t *testing.T) {
 	})
 	p.expect(t, "restored", "n1/old-1", "", "n1/new-1", "n1/old-1")
 	p.expect(t, "late", "n1/late-1", "")
-	p.trapped(t, "index_backwards", "unheld")
 	p.logged("as after the restore of a snapshot", 1)
 	if metric(t, p.registry, "isthmus_consul_resyncs_total") == 0 {
 		t.Error("the restore isn't counted")
