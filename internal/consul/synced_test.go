@@ -42,7 +42,7 @@ func TestStartGoesOnWithoutWhatCannotBeRead(t *testing.T) {
 	t.Run("unless Consul doesn't answer the list either", func(t *testing.T) {
 		s := start(t)
 		s.list(sent(0).fails(500, ""), sent(0).fails(500, ""), list, list)
-		s.service("poison", slices.Repeat([]step{sent(0).fails(500, "")}, 4)...)
+		s.service("poison", slices.Repeat([]step{sent(0).fails(500, "")}, 6)...) // some of them before the list answers again
 		s.service("poison", sent(0).says(12, instances("poison", "n1/p")))
 		p := s.run(3*time.Minute, Options{})
 		p.told("a: n1/a-1", "b: n1/b-1", "poison: partly", "synced test", "poison: n1/p")
