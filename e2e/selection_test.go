@@ -67,7 +67,7 @@ func TestWrongFilter(t *testing.T) {
 		t.Fatal(err)
 	}
 	<-daemon.Done()
-	told(t, daemon.Log(), `isthmus: source consul: services.filter "Service.Meta.team = blue" is refused by Consul: `, 1)
+	told(t, daemon.Log(), `isthmus: source consul: services.filter is refused by Consul: "Service.Meta.team = blue": `, 1)
 	told(t, daemon.Log(), "level=WARN", 0)
 }
 

@@ -48,7 +48,7 @@ func newInbox() inbox {
 func (i *inbox) Update(service catalog.Service, observed time.Time) {
 	i.mu.Lock()
 	if earlier, ok := i.unread.updates[service.Key]; ok {
-		observed = earlier.observed
+		service, observed = service.Upon(earlier.service), earlier.observed
 	}
 	i.unread.updates[service.Key] = update{service: service, observed: observed}
 	i.mu.Unlock()

@@ -62,6 +62,21 @@ func (s Service) Over(before Service) Service {
 	return s
 }
 
+// Upon returns the one report that says what two in a row do.
+func (s Service) Upon(earlier Service) Service {
+	if !s.Partial {
+		return s
+	}
+	both := s.Over(earlier)
+	if !earlier.Partial {
+		return both.Whole()
+	}
+	both.Seen = slices.Concat(s.Seen, earlier.Seen)
+	slices.Sort(both.Seen)
+	both.Seen = slices.Compact(both.Seen)
+	return both
+}
+
 // Whole returns the service as all there is of it.
 func (s Service) Whole() Service {
 	s.Partial, s.Seen = false, nil

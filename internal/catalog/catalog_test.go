@@ -1,6 +1,10 @@
 package catalog_test
 
 import (
+	"fmt"
+	"math/rand/v2"
+	"reflect"
+	"slices"
 	"testing"
 
 	"github.com/isthmus-mesh/isthmus/internal/catalog"
@@ -33,4 +37,34 @@ func TestPartialReports(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestReportsInARow holds that two reports in one say what they say one after the other.
+func TestReportsInARow(t *testing.T) {
+	for seed := range uint64(2000) {
+		random := rand.New(rand.NewPCG(seed, 0))
+		before, earlier, later := anyReport(random), anyReport(random), anyReport(random)
+		want, got := later.Over(earlier.Over(before)), later.Upon(earlier).Over(before)
+		if !reflect.DeepEqual(want.Instances, got.Instances) {
+			t.Fatalf("%+v, then %+v, on %+v comes to %v, and in one to %v", earlier, later, before, want.Instances, got.Instances)
+		}
+	}
+}
+
+// anyReport makes a report of a few instances on a few nodes, of which it has seen some.
+func anyReport(random *rand.Rand) (s catalog.Service) {
+	s.Partial = random.IntN(3) > 0
+	for n := range 3 {
+		node := fmt.Sprint("n", n)
+		for _, id := range []string{"a", "b"} {
+			if random.IntN(2) == 0 {
+				s.Instances = append(s.Instances, instance(node, id))
+			}
+		}
+		if s.Partial && random.IntN(2) == 0 {
+			s.Seen = append(s.Seen, node)
+		}
+	}
+	slices.SortFunc(s.Instances, func(a, b catalog.Instance) int { return a.ID.Compare(b.ID) })
+	return s
 }
