@@ -10,22 +10,28 @@ import (
 	"github.com/isthmus-mesh/isthmus/internal/bridge"
 )
 
-// restingGC is the share of what is in use, in percent, that may come as garbage before it is collected; see GOGC. The
-// reading of a whole catalog goes by Go's own 100, for it makes much garbage, and fast.
-const restingGC = 25
+// The share of what is in use, in percent, that may come as garbage before it is collected; see GOGC. The reading of a whole
+// catalog makes much garbage, and fast.
+const (
+	readingGC = 50
+	restingGC = 25
+)
 
 // rest has the process take less memory once everything was read. From then on little is allocated at a time, while a
 // whole catalog is kept: garbage between what is kept takes memory for good. Once all is written too, it gives back what
 // the start took and nothing after it: at rest the collector wouldn't come to that for minutes.
 func (d *daemon) rest(ctx context.Context) {
+	collect := func(percent int) {
+		if os.Getenv("GOGC") == "" { // it is the operator's to say
+			debug.SetGCPercent(percent)
+		}
+	}
 	incomplete := func(source bridge.SourceStatus) bool { return !source.Complete }
-	read := func() bool { return !slices.ContainsFunc(d.bridge.Status(), incomplete) }
-	if !until(ctx, read) {
+	collect(readingGC)
+	if !until(ctx, func() bool { return !slices.ContainsFunc(d.bridge.Status(), incomplete) }) {
 		return
 	}
-	if os.Getenv("GOGC") == "" { // it is the operator's to say
-		debug.SetGCPercent(restingGC)
-	}
+	collect(restingGC)
 	if until(ctx, func() bool { return d.bridge.Ready() == nil }) {
 		debug.FreeOSMemory()
 	}

@@ -16,7 +16,7 @@ type neighbours struct {
 	byHost map[string]map[string]claim
 	// hosts are those that a service of ours would have, wanted the same by host.
 	hosts  map[mesh.Name][]string
-	wanted map[string]map[mesh.Name]bool
+	wanted map[string][]mesh.Name
 	// disputes are what is known of each service's.
 	disputes map[mesh.Name][]dispute
 	// left are the hosts of each service that are left to others.
@@ -26,7 +26,7 @@ type neighbours struct {
 func newNeighbours() neighbours {
 	return neighbours{
 		claims: map[string]claim{}, byHost: map[string]map[string]claim{},
-		hosts: map[mesh.Name][]string{}, wanted: map[string]map[mesh.Name]bool{}, disputes: map[mesh.Name][]dispute{},
+		hosts: map[mesh.Name][]string{}, wanted: map[string][]mesh.Name{}, disputes: map[mesh.Name][]dispute{},
 		left: map[mesh.Name][]string{},
 	}
 }
@@ -35,7 +35,7 @@ func newNeighbours() neighbours {
 func (n *neighbours) put(c claim) []mesh.Name {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	concerned := map[mesh.Name]bool{}
+	var concerned []mesh.Name
 	key := c.String()
 	if n.claims[key].equal(c) {
 		return nil
@@ -44,7 +44,7 @@ func (n *neighbours) put(c claim) []mesh.Name {
 		if delete(n.byHost[host], key); len(n.byHost[host]) == 0 {
 			delete(n.byHost, host)
 		}
-		maps.Copy(concerned, n.wanted[host])
+		concerned = append(concerned, n.wanted[host]...)
 	}
 	delete(n.claims, key)
 	for _, host := range c.hosts {
@@ -52,12 +52,13 @@ func (n *neighbours) put(c claim) []mesh.Name {
 			n.byHost[host] = map[string]claim{}
 		}
 		n.byHost[host][key] = c
-		maps.Copy(concerned, n.wanted[host])
+		concerned = append(concerned, n.wanted[host]...)
 	}
 	if len(c.hosts) > 0 {
 		n.claims[key] = c
 	}
-	return slices.Collect(maps.Keys(concerned))
+	slices.SortFunc(concerned, mesh.Name.Compare)
+	return slices.Compact(concerned)
 }
 
 // want notes which hosts a service would have, and returns the claims on them, sorted.
@@ -65,7 +66,8 @@ func (n *neighbours) want(name mesh.Name, hosts []string) map[string][]claim {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	for _, host := range n.hosts[name] {
-		if delete(n.wanted[host], name); len(n.wanted[host]) == 0 {
+		others := slices.DeleteFunc(n.wanted[host], func(other mesh.Name) bool { return other == name })
+		if n.wanted[host] = others; len(others) == 0 {
 			delete(n.wanted, host)
 		}
 	}
@@ -74,10 +76,7 @@ func (n *neighbours) want(name mesh.Name, hosts []string) map[string][]claim {
 	}
 	claims := map[string][]claim{}
 	for _, host := range hosts {
-		if n.wanted[host] == nil {
-			n.wanted[host] = map[mesh.Name]bool{}
-		}
-		n.wanted[host][name] = true
+		n.wanted[host] = append(n.wanted[host], name)
 		if len(n.byHost[host]) > 0 {
 			claims[host] = slices.SortedFunc(maps.Values(n.byHost[host]), claim.compare)
 		}

@@ -1,6 +1,8 @@
 package kube
 
 import (
+	"maps"
+
 	"google.golang.org/protobuf/proto"
 	networking "istio.io/api/networking/v1alpha3"
 	networkingv1 "istio.io/client-go/pkg/apis/networking/v1"
@@ -22,8 +24,8 @@ func (o *Output) slim(object any) (any, error) {
 	return keepOwnMark(object)
 }
 
-// share has an object that stands as it is desired refer to the largest parts of that. Neither is ever changed. It returns
-// whether it stands so.
+// share has an object that stands as it is desired refer to the parts of that. Neither is ever changed. It returns whether
+// it stands so.
 func (o *Output) share(standing client.Object) bool {
 	name, ok := serviceOf(standing)
 	if !ok {
@@ -33,9 +35,16 @@ func (o *Output) share(standing client.Object) bool {
 		if refer(wanted) != referStanding(standing) || !proto.Equal(specOf(standing), wanted.Spec) {
 			continue
 		}
+		if maps.Equal(standing.GetLabels(), wanted.Labels) {
+			standing.SetLabels(wanted.Labels)
+		}
+		if maps.Equal(standing.GetAnnotations(), wanted.Annotations) {
+			standing.SetAnnotations(wanted.Annotations)
+		}
 		switch standing := standing.(type) {
 		case *networkingv1.ServiceEntry:
-			standing.Spec.Endpoints = wanted.Spec.(*networking.ServiceEntry).Endpoints
+			spec := wanted.Spec.(*networking.ServiceEntry)
+			standing.Spec.Endpoints, standing.Spec.Ports, standing.Spec.Hosts = spec.Endpoints, spec.Ports, spec.Hosts
 		case *networkingv1.WorkloadEntry:
 			spec := wanted.Spec.(*networking.WorkloadEntry)
 			standing.Spec.Labels, standing.Spec.Ports = spec.Labels, spec.Ports
