@@ -65,7 +65,7 @@ soak: tools build ## Change 50 things a second for 3 minutes, or for SOAKTIME: n
 # default. 10000x10 takes some minutes and 3 GB of memory; 10000x10:workloadEntry is 110,000 objects in one API server.
 # BENCH_NODES is the number of nodes.
 BENCH_SIZE ?=
-# Which benchmarks, as go test's -run: '.*/change' is one line at every size.
+# Which benchmarks, as go test's -run: '.*/change' is one line at every size, and nothing else.
 BENCH_RUN ?= .
 
 # Services x instances, and the form of the endpoints where it isn't inline; 10000x10 takes a minute and 5 GB of memory.
@@ -74,7 +74,7 @@ XDS_BENCH_SIZE ?= 100x3 2000x5 10000x10 2000x5:workloadEntry
 .PHONY: bench
 bench: tools build ## Measure what a change, a start and rest cost, on real servers: the table is .build/bench/results.md
 	@cd e2e && BENCH=1 BENCH_SIZE="$(BENCH_SIZE)" go test -run '^TestBenchmarks$$/$(BENCH_RUN)' -count 1 -v -timeout 60m .
-	@$(MAKE) --no-print-directory bench-translate bench-consul bench-dns bench-xds
+	@[ "$(BENCH_RUN)" != . ] || $(MAKE) --no-print-directory bench-translate bench-consul bench-dns bench-xds
 	@cat .build/bench/results.md
 
 .PHONY: bench-quick
