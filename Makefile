@@ -3,7 +3,7 @@ SHELL := bash
 .DEFAULT_GOAL := help
 BIN := .build/bin
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
-MODULES := . e2e
+MODULES := . test/e2e
 
 # The race detector needs a C compiler. With CI=true it must be there.
 CC_FOUND := $(shell command -v $$(go env CC) 2>/dev/null)
@@ -34,13 +34,13 @@ test: tools build ## Run every test
 
 .PHONY: lint
 lint: ## Check format and code (gofumpt, go vet, staticcheck)
-	@unformatted=$$(go tool gofumpt -l cmd demo e2e internal); if [ -n "$$unformatted" ]; then echo "run make fmt for:"; echo "$$unformatted"; exit 1; fi
+	@unformatted=$$(go tool gofumpt -l cmd demo internal test); if [ -n "$$unformatted" ]; then echo "run make fmt for:"; echo "$$unformatted"; exit 1; fi
 	@staticcheck=$$PWD/$(BIN)/staticcheck; go build -o $$staticcheck honnef.co/go/tools/cmd/staticcheck; \
 	for module in $(MODULES); do (cd $$module && go vet ./... && $$staticcheck ./...) || exit 1; done
 
 .PHONY: fmt
 fmt: ## Format the code
-	@go tool gofumpt -w cmd demo e2e internal
+	@go tool gofumpt -w cmd demo internal test
 
 .PHONY: generate
 generate: ## Write the generated pages of docs/reference anew
@@ -50,16 +50,16 @@ FUZZTIME ?= 1m
 
 .PHONY: fuzz
 fuzz: ## Fuzz each target for a minute, or for FUZZTIME
-	@for target in $$(grep -rhoE --include='*_test.go' 'func (Fuzz[A-Za-z]+)' internal e2e | awk '{print $$2}' | sort -u); do \
-		package=$$(dirname $$(grep -rlE --include='*_test.go' "func $$target\(" internal e2e | head -1)); \
-		module=$$([ "$${package%%/*}" = e2e ] && echo e2e || echo .); \
-		(cd $$module && go test ./$${package#e2e} -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 100x) || exit 1; done
+	@for target in $$(grep -rhoE --include='*_test.go' 'func (Fuzz[A-Za-z]+)' internal test | awk '{print $$2}' | sort -u); do \
+		package=$$(dirname $$(grep -rlE --include='*_test.go' "func $$target\(" internal test | head -1)); \
+		module=$$([ "$${package#test/e2e}" != "$$package" ] && echo test/e2e || echo .); \
+		(cd $$module && go test ./$${package#$$module/} -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 100x) || exit 1; done
 
 SOAKTIME ?= 3m
 
 .PHONY: soak
 soak: tools build ## Change 50 things a second for 3 minutes, or for SOAKTIME: nothing may get lost or grow
-	@cd e2e && SOAK=$(SOAKTIME) go test -run '^TestSoak$$' -count 1 -v -timeout 60m .
+	@cd test/e2e && SOAK=$(SOAKTIME) go test -run '^TestSoak$$' -count 1 -v -timeout 60m .
 
 # Services x instances, with :inline or :workloadEntry where it isn't the usual form; each bench has sizes of its own by
 # default. 10000x10 takes some minutes and 3 GB of memory; 10000x10:workloadEntry is 110,000 objects in one API server.
@@ -73,13 +73,13 @@ XDS_BENCH_SIZE ?= 100x3 2000x5 10000x10 2000x5:workloadEntry
 
 .PHONY: bench
 bench: tools build ## Measure what a change, a start and rest cost, on real servers: the table is .build/bench/results.md
-	@cd e2e && BENCH=1 BENCH_SIZE="$(BENCH_SIZE)" go test -run '^TestBenchmarks$$/$(BENCH_RUN)' -count 1 -v -timeout 60m .
+	@cd test/e2e && BENCH=1 BENCH_SIZE="$(BENCH_SIZE)" go test -run '^TestBenchmarks$$/$(BENCH_RUN)' -count 1 -v -timeout 60m .
 	@[ "$(BENCH_RUN)" != . ] || $(MAKE) --no-print-directory bench-translate bench-consul bench-dns bench-xds
 	@cat .build/bench/results.md
 
 .PHONY: bench-quick
 bench-quick: build ## The same with small catalogs only, in 3 minutes; the servers must be built
-	@cd e2e && BENCH=quick BENCH_SIZE="$(BENCH_SIZE)" go test -run '^TestBenchmarks$$/$(BENCH_RUN)' -count 1 -v -timeout 10m .
+	@cd test/e2e && BENCH=quick BENCH_SIZE="$(BENCH_SIZE)" go test -run '^TestBenchmarks$$/$(BENCH_RUN)' -count 1 -v -timeout 10m .
 	@BENCH=quick go test ./internal/mesh ./internal/dns -p 1 -run '^TestBench$$' -count 1
 	@cat .build/bench/results.md
 
@@ -99,7 +99,7 @@ bench-dns: ## Measure answering DNS
 
 .PHONY: bench-xds
 bench-xds: tools ## Measure what istiod and isthmus pay for MCP over xDS, by XDS_BENCH_SIZE
-	@cd e2e && XDS_BENCH_SIZE="$(XDS_BENCH_SIZE)" go test -run '^TestXDSBench$$' -count 1 -v -timeout 20m .
+	@cd test/e2e && XDS_BENCH_SIZE="$(XDS_BENCH_SIZE)" go test -run '^TestXDSBench$$' -count 1 -v -timeout 20m .
 
 .PHONY: clean
 clean: ## Remove what was built

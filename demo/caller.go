@@ -7,7 +7,7 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/isthmus-mesh/isthmus/internal/testbed"
+	"github.com/isthmus-mesh/isthmus/test/testbed"
 )
 
 // caller is the consumer: an HTTP client whose requests go through its sidecar.

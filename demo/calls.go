@@ -10,7 +10,7 @@ import (
 	istio "istio.io/client-go/pkg/clientset/versioned"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-	"github.com/isthmus-mesh/isthmus/internal/testbed"
+	"github.com/isthmus-mesh/isthmus/test/testbed"
 )
 
 // call is the second half of step 3: the service by its name alone, and with its own port.

@@ -7,7 +7,7 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/isthmus-mesh/isthmus/internal/testbed"
+	"github.com/isthmus-mesh/isthmus/test/testbed"
 )
 
 // server is a part of the scene.

@@ -7,7 +7,7 @@ import (
 	"os"
 	"strings"
 
-	"github.com/isthmus-mesh/isthmus/internal/testbed"
+	"github.com/isthmus-mesh/isthmus/test/testbed"
 )
 
 const (

@@ -40,9 +40,9 @@ type Service struct {
 	Seen    []string `json:"-"`
 }
 
-// Over returns what a report comes to on top of what was known before: a whole one is all there is, a partial one also
+// Apply returns what a report comes to on top of what was known before: a whole one is all there is, a partial one also
 // leaves what it can't know to be gone.
-func (s Service) Over(before Service) Service {
+func (s Service) Apply(before Service) Service {
 	if !s.Partial {
 		return s
 	}
@@ -62,14 +62,14 @@ func (s Service) Over(before Service) Service {
 	return s
 }
 
-// Upon returns the one report that says what two in a row do.
-func (s Service) Upon(earlier Service) Service {
+// Merge returns the one report that says what two in a row do.
+func (s Service) Merge(earlier Service) Service {
 	if !s.Partial {
 		return s
 	}
-	both := s.Over(earlier)
+	both := s.Apply(earlier)
 	if !earlier.Partial {
-		return both.Whole()
+		return both.AsComplete()
 	}
 	both.Seen = slices.Concat(s.Seen, earlier.Seen)
 	slices.Sort(both.Seen)
@@ -77,8 +77,8 @@ func (s Service) Upon(earlier Service) Service {
 	return both
 }
 
-// Whole returns the service as all there is of it.
-func (s Service) Whole() Service {
+// AsComplete returns the service as all there is of it.
+func (s Service) AsComplete() Service {
 	s.Partial, s.Seen = false, nil
 	return s
 }

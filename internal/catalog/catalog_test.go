@@ -29,7 +29,7 @@ func TestPartialReports(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := ""
-			for _, i := range test.report.Over(before).Instances {
+			for _, i := range test.report.Apply(before).Instances {
 				got += " " + i.ID.Node + "/" + i.ID.ServiceID
 			}
 			if got != " "+test.want {
@@ -44,7 +44,7 @@ func TestReportsInARow(t *testing.T) {
 	for seed := range uint64(2000) {
 		random := rand.New(rand.NewPCG(seed, 0))
 		before, earlier, later := anyReport(random), anyReport(random), anyReport(random)
-		want, got := later.Over(earlier.Over(before)), later.Upon(earlier).Over(before)
+		want, got := later.Apply(earlier.Apply(before)), later.Merge(earlier).Apply(before)
 		if !reflect.DeepEqual(want.Instances, got.Instances) {
 			t.Fatalf("%+v, then %+v, on %+v comes to %v, and in one to %v", earlier, later, before, want.Instances, got.Instances)
 		}

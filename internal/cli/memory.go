@@ -8,7 +8,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/isthmus-mesh/isthmus/internal/bridge"
+	"github.com/isthmus-mesh/isthmus/internal/engine"
 )
 
 // The share of what is in use, in percent, that may come as garbage before it is collected; see GOGC. The reading of a whole
@@ -31,7 +31,7 @@ func (d *daemon) rest(ctx context.Context) {
 			debug.SetGCPercent(percent)
 		}
 	}
-	incomplete := func(source bridge.SourceStatus) bool { return !source.Complete }
+	incomplete := func(source engine.SourceStatus) bool { return !source.Complete }
 	collect(readingGC)
 	if !until(ctx, func() bool { return !slices.ContainsFunc(d.bridge.Status(), incomplete) }) {
 		return

@@ -6,15 +6,17 @@ import (
 	"io"
 	"log/slog"
 
+	"github.com/isthmus-mesh/isthmus/internal/contract"
+
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/isthmus-mesh/isthmus/internal/admin"
-	"github.com/isthmus-mesh/isthmus/internal/bridge"
 	"github.com/isthmus-mesh/isthmus/internal/config"
 	"github.com/isthmus-mesh/isthmus/internal/consul"
+	"github.com/isthmus-mesh/isthmus/internal/engine"
 	"github.com/isthmus-mesh/isthmus/internal/file"
 	"github.com/isthmus-mesh/isthmus/internal/kube"
 	"github.com/isthmus-mesh/isthmus/internal/mesh"
@@ -58,14 +60,14 @@ func newRun() *cobra.Command {
 	return cmd
 }
 
-var _ bridge.Witness = (*consul.Source)(nil)
+var _ contract.ConnectionChecker = (*consul.Source)(nil)
 
 // daemon is everything that a run consists of, ready to start.
 type daemon struct {
 	log     *slog.Logger
 	level   *slog.LevelVar
 	sources []*consul.Source
-	bridge  *bridge.Bridge
+	bridge  *engine.Engine
 	admin   *admin.Server
 	// reload is nil where there is no configuration file.
 	reload *reloader
@@ -89,11 +91,11 @@ func newDaemon(c config.Config, output string, stdout, stderr io.Writer) (*daemo
 	if err != nil {
 		return nil, err
 	}
-	read := make([]bridge.Source, len(sources))
+	read := make([]contract.Source, len(sources))
 	for i, source := range sources {
 		read[i] = source
 	}
-	outputs := []bridge.Output{out}
+	outputs := []contract.Output{out}
 	if names, err := newDNS(c, log, registry); err != nil {
 		return nil, err
 	} else if names != nil {
@@ -103,8 +105,8 @@ func newDaemon(c config.Config, output string, stdout, stderr io.Writer) (*daemo
 	if err != nil {
 		return nil, err
 	}
-	b := bridge.New(bridge.Options{
-		Rules: rules, Groups: c.Groups(), Addresses: addresses, Memory: memory, Log: log, Metrics: bridge.NewMetrics(registry),
+	b := engine.New(engine.Options{
+		Rules: rules, Groups: c.Groups(), Addresses: addresses, Memory: memory, Log: log, Metrics: engine.NewMetrics(registry),
 	}, read, outputs)
 	server, err := admin.Listen(admin.Options{
 		Address: c.Admin.Address, Metrics: registry, Ready: b.Ready, Profiles: c.Admin.Profiles,
@@ -140,9 +142,9 @@ func (d *daemon) run(ctx context.Context) error {
 	return err
 }
 
-func rules(c config.Config) (bridge.Rules, error) {
+func rules(c config.Config) (engine.Rules, error) {
 	options, err := c.MeshOptions()
-	return bridge.Rules{Mesh: options, Guard: c.Guard.Options()}, err
+	return engine.Rules{Mesh: options, Guard: c.Guard.Options()}, err
 }
 
 func newSources(c config.Config, log *slog.Logger, registry prometheus.Registerer) ([]*consul.Source, error) {
@@ -164,7 +166,7 @@ func newSources(c config.Config, log *slog.Logger, registry prometheus.Registere
 // newOutput makes the output, and what it remembers of earlier runs.
 func newOutput(
 	c config.Config, placement mesh.Placement, output string, stdout io.Writer, log *slog.Logger, registry prometheus.Registerer,
-) (bridge.Output, bridge.Memory, error) {
+) (contract.Output, contract.Store, error) {
 	kind, argument, err := parseOutput(output)
 	if err != nil {
 		return nil, nil, err
@@ -196,7 +198,7 @@ func newOutput(
 }
 
 // newMemory opens the state file; nil where there is none.
-func newMemory(c config.Config, kind string, log *slog.Logger) (bridge.Memory, error) {
+func newMemory(c config.Config, kind string, log *slog.Logger) (contract.Store, error) {
 	if c.State.File != "" {
 		return state.Open(c.State.File, log)
 	}

@@ -10,7 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/isthmus-mesh/isthmus/internal/config"
-	"github.com/isthmus-mesh/isthmus/internal/mcp"
+	"github.com/isthmus-mesh/isthmus/internal/xds"
 )
 
 // servesXDS tells whether the output is xds: that has a say in the configuration.
@@ -40,14 +40,14 @@ func (f *flags) checkXDS(c config.Config) error {
 	return nil
 }
 
-func newXDSOutput(c config.Config, address string, log *slog.Logger, registry prometheus.Registerer) (*mcp.Output, error) {
-	options := mcp.Options{
-		Address: address, Grace: c.XDS.RemovalGrace.Std(), Log: log, Metrics: mcp.NewMetrics(registry),
+func newXDSOutput(c config.Config, address string, log *slog.Logger, registry prometheus.Registerer) (*xds.Output, error) {
+	options := xds.Options{
+		Address: address, Grace: c.XDS.RemovalGrace.Std(), Log: log, Metrics: xds.NewMetrics(registry),
 	}
 	if files := c.XDS.TLS; files.CertFile != "" {
-		options.TLS = &mcp.TLS{
+		options.TLS = &xds.TLS{
 			CertFile: files.CertFile, KeyFile: files.KeyFile, ClientCAFile: files.ClientCAFile, Clients: c.XDS.Clients,
 		}
 	}
-	return mcp.New(options)
+	return xds.New(options)
 }

@@ -9,8 +9,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/isthmus-mesh/isthmus/internal/address"
 	"github.com/isthmus-mesh/isthmus/internal/mesh"
+	"github.com/isthmus-mesh/isthmus/internal/vip"
 )
 
 // VirtualAddresses are the ranges of the addresses that services are called at.
@@ -48,9 +48,9 @@ type Forward struct {
 const maxTTL = 24 * time.Hour
 
 // AddressOptions returns the ranges as the bridge takes them. The configuration must be valid.
-func (c Config) AddressOptions() (address.Options, error) {
+func (c Config) AddressOptions() (vip.Options, error) {
 	v := c.VirtualAddresses
-	options := address.Options{Keep: v.Keep.Std()}
+	options := vip.Options{Keep: v.Keep.Std()}
 	var err error
 	if options.IPv4, err = parseRange("virtualAddresses.ipv4", v.IPv4, netip.Addr.Is4); err != nil {
 		return options, err
@@ -67,7 +67,7 @@ func parseRange(path, text string, isKind func(netip.Addr) bool) (netip.Prefix, 
 	if err != nil || !isKind(prefix.Addr()) {
 		return netip.Prefix{}, fmt.Errorf("%s: %q is no range of such addresses, like 244.0.0.0/6 or fd12:3456:789a:1::/64", path, text)
 	}
-	if err := address.CheckRange(prefix); err != nil {
+	if err := vip.CheckRange(prefix); err != nil {
 		return netip.Prefix{}, fmt.Errorf("%s: %w", path, err)
 	}
 	return prefix, nil

@@ -29,7 +29,7 @@ func TestTooLargeAnswer(t *testing.T) {
 
 	s.register("n2", "poison-2", "poison", huge)
 	eventually(t, "the trouble shows", func() bool {
-		return metric(t, p.registry, "isthmus_consul_trouble", "reason=too_large") == 1
+		return metric(t, p.registry, "isthmus_consul_failing_queries", "reason=too_large") == 1
 	})
 	s.register("n2", "well-2", "well")
 	p.expect(t, "well", "n1/well-1", "n1/well-1 n2/well-2")

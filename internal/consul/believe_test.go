@@ -41,7 +41,7 @@ func believe(t *testing.T, opts Options, remembered ...string) *believer {
 		}
 		before = append(before, service)
 	}
-	b.guard.Recall(before, guard.Hold{})
+	b.guard.Restore(before, guard.Hold{})
 	b.take(before)
 	p := newPlay(t)
 	p.open(opts)

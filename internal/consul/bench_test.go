@@ -11,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	results "github.com/isthmus-mesh/isthmus/internal/testbed/bench"
+	results "github.com/isthmus-mesh/isthmus/test/testbed/bench"
 )
 
 const (

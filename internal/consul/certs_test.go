@@ -3,7 +3,7 @@ package consul
 import (
 	"testing"
 
-	"github.com/isthmus-mesh/isthmus/internal/testbed"
+	"github.com/isthmus-mesh/isthmus/test/testbed"
 )
 
 // An authority issues certificates.

@@ -122,7 +122,7 @@ func (s *server) testNarrowedToken(t *testing.T) {
 	p.expect(t, "web", "n1/web-1")
 	s.deregister("n1", "api-2")
 	p.expect(t, "api", "n1/api-1", "n1/api-1 n1/api-2", "n1/api-1")
-	p.trapped(t, "index_equal", "index_backwards")
+	p.trapped(t, "index_unchanged", "index_backwards")
 }
 
 func (s *server) testPartialToken(t *testing.T) {

@@ -75,7 +75,7 @@ func (s *server) testHalvedToken(t *testing.T) {
 			s.register("n2", "other", "other") // wakes the list
 			defer s.deregister("n2", "other")
 			p.trouble(t, "filtered", before)
-			p.trapped(t, "index_equal", "index_backwards")
+			p.trapped(t, "index_unchanged", "index_backwards")
 			policy.Rules = readAll
 			if _, _, err := s.api.ACL().PolicyUpdate(policy, nil); err != nil {
 				t.Fatal(err)
@@ -96,7 +96,7 @@ func (s *server) testAnonymousLosesItsRights(t *testing.T) {
 	s.grant(t)
 	p.trouble(t, "anonymous", before)
 	p.logged("reason=anonymous", 1)
-	p.trapped(t, "index_equal", "index_backwards")
+	p.trapped(t, "index_unchanged", "index_backwards")
 	p.trapped(t, "anonymous")
 	p.logged("somebody without rights", 1) // said by the list or by a service, whoever is first
 }

@@ -12,7 +12,7 @@ import (
 	"github.com/hashicorp/consul/api"
 	"github.com/hashicorp/go-cleanhttp"
 
-	"github.com/isthmus-mesh/isthmus/internal/reread"
+	"github.com/isthmus-mesh/isthmus/internal/filewatch"
 )
 
 // secretsKept is how many secrets are kept out of the log. Whoever repeats one does so about a request that is under
@@ -62,7 +62,7 @@ func (c *credentials) startToken() error {
 		return fmt.Errorf("%w; name a file that holds the token and that isthmus may read", err)
 	}
 	c.tokenFile = &material[string]{
-		what: "token file", Material: reread.Material[string]{
+		what: "token file", Loader: filewatch.Loader[string]{
 			Used: token, Use: c.useToken, Read: func() (string, error) { return readToken(file) },
 		},
 	}
@@ -77,7 +77,7 @@ func (c *credentials) startTLS() error {
 	}
 	if files != (tlsFiles{}) {
 		c.tlsFiles = &material[tlsFiles]{
-			what: "TLS files", Material: reread.Material[tlsFiles]{
+			what: "TLS files", Loader: filewatch.Loader[tlsFiles]{
 				Used: files, Use: c.useTLS, Read: func() (tlsFiles, error) { return readTLS(conf) },
 			},
 		}

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-const latenessGauge = "isthmus_consul_lateness_seconds"
+const latenessGauge = "isthmus_consul_max_staleness_seconds"
 
 // Fourteen slots for polls: eight services have one each, until twelve more come and three sentinels with them.
 func TestMoreServicesThanConnections(t *testing.T) {

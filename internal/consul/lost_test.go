@@ -9,7 +9,7 @@ import (
 
 	"github.com/hashicorp/consul/api"
 
-	"github.com/isthmus-mesh/isthmus/internal/testbed"
+	"github.com/isthmus-mesh/isthmus/test/testbed"
 )
 
 // start starts one more agent.
@@ -77,7 +77,7 @@ func TestClientAgentLosesItsServers(t *testing.T) {
 	agent := start(t, run, testbed.ConsulOptions{Name: "client", Client: true, Join: s.Consul})
 	p := runReal(t, Options{Config: &api.Config{Address: agent.Address}, Wait: 300 * time.Millisecond})
 	p.synced(t)
-	p.weathers(t, s, s.Kill, restart(t, s.Consul), "server_error", "index_one")
+	p.weathers(t, s, s.Kill, restart(t, s.Consul), "server_error", "index_uninitialized")
 }
 
 // A server without the other half of its cluster has no leader.
@@ -94,7 +94,7 @@ func TestServerWithoutALeader(t *testing.T) {
 	s.registerLasting()
 	p := s.watch(t, "", 300*time.Millisecond)
 	// A query that the server holds tells that it has lost the leader, a read is refused.
-	p.weathers(t, s, other.Kill, restart(t, other), "server_error", "outdated")
+	p.weathers(t, s, other.Kill, restart(t, other), "server_error", "stale_server")
 	if !strings.Contains(p.log.String(), "have a leader") {
 		t.Errorf("the log doesn't say what to look at:\n%s", p.log)
 	}
@@ -114,7 +114,7 @@ func TestServerFreezes(t *testing.T) {
 			}
 		}
 	}
-	p.weathers(t, s, signal(syscall.SIGSTOP), signal(syscall.SIGCONT), "hung")
+	p.weathers(t, s, signal(syscall.SIGSTOP), signal(syscall.SIGCONT), "timeout")
 }
 
 // The agent of one datacenter is asked about another one, which dies.
@@ -133,5 +133,5 @@ func TestRemoteDatacenterDies(t *testing.T) {
 	if dc := p.latest("lasting").Datacenter; dc != "dc2" {
 		t.Errorf("the datacenter is %q", dc)
 	}
-	p.weathers(t, s, far.Kill, restart(t, far), "server_error", "index_one")
+	p.weathers(t, s, far.Kill, restart(t, far), "server_error", "index_uninitialized")
 }

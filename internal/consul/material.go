@@ -10,13 +10,13 @@ import (
 
 	"github.com/hashicorp/consul/api"
 
-	"github.com/isthmus-mesh/isthmus/internal/reread"
+	"github.com/isthmus-mesh/isthmus/internal/filewatch"
 )
 
 // material is what is made from files, with its name in the log.
 type material[T comparable] struct {
 	what string
-	reread.Material[T]
+	filewatch.Loader[T]
 }
 
 // readToken returns the token that a file holds.

@@ -29,15 +29,15 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 		requests: counter("requests_total", "Answers of Consul by endpoint (services, service; "+
 			"where services outnumber connections checks, nodes, node and probe too) and result: "+
 			"ok, unchanged (nothing new within the wait), discarded, error.", "endpoint", "result"),
-		discarded: counter("discarded_answers_total", "Answers that were not used because they can't be the "+
+		discarded: counter("rejected_responses_total", "Answers that were not used because they can't be the "+
 			"whole truth, by reason.", "reason"),
 		resyncs: counter("resyncs_total", "How often everything was read again because Consul's state was "+
 			"another one than before, as after the restore of a snapshot."),
 		lastAnswer: gauge("last_answer_timestamp_seconds", "When Consul last answered without an error."),
-		unread: gauge("unread_services", "Services of the first list that were not read, yet or because they can't be: 0 once the "+
+		unread: gauge("pending_services", "Services of the first list that were not read, yet or because they can't be: 0 once the "+
 			"whole content is known."),
-		trouble: gauge("trouble", "Queries in trouble now, by reason.", "reason"),
-		lateness: gauge("lateness_seconds", "How late a change of a service without a connection of its own "+
+		trouble: gauge("failing_queries", "Queries in trouble now, by reason.", "reason"),
+		lateness: gauge("max_staleness_seconds", "How late a change of a service without a connection of its own "+
 			"can be seen; 0 where each has one. What Consul wakes nobody for is found once each wait."),
 	}
 }

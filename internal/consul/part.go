@@ -19,7 +19,7 @@ func (w *service) takePart(next catalog.Service, a answer[[]*api.ServiceEntry]) 
 	if a.sent == 0 {
 		next.Seen = w.nodes(a.body)
 	}
-	next = next.Over(w.last)
+	next = next.Apply(w.last)
 	w.report(next, a.at)
 	w.source.hot.admit(w)
 	w.settleOnce()

@@ -6,8 +6,8 @@ import (
 )
 
 const (
-	discardedTotal = "isthmus_consul_discarded_answers_total"
-	troubleGauge   = "isthmus_consul_trouble"
+	discardedTotal = "isthmus_consul_rejected_responses_total"
+	troubleGauge   = "isthmus_consul_failing_queries"
 	began          = "trouble with Consul;"
 	ended          = "the trouble with Consul is over"
 )
@@ -86,16 +86,16 @@ func TestIndexRules(t *testing.T) {
 		answer step
 		reason string
 	}{
-		"the same index with an empty body":   {sent(11).later(held).says(11, "[]"), "index_equal"},
-		"the same index with another body":    {sent(11).later(held).says(11, instances("web", "n1/x")), "index_equal"},
-		"index 1 with an empty body":          {sent(11).later(held).says(1, "[]"), "index_one"},
-		"index 0":                             {sent(11).later(held).says(0, "[]"), "index_one"},
+		"the same index with an empty body":   {sent(11).later(held).says(11, "[]"), "index_unchanged"},
+		"the same index with another body":    {sent(11).later(held).says(11, instances("web", "n1/x")), "index_unchanged"},
+		"index 1 with an empty body":          {sent(11).later(held).says(1, "[]"), "index_uninitialized"},
+		"index 0":                             {sent(11).later(held).says(0, "[]"), "index_uninitialized"},
 		"an older index with an older body":   {sent(11).later(held).says(9, instances("web", "n1/old")), "index_backwards"},
 		"an older index with an empty body":   {sent(11).later(held).says(9, "[]"), "index_backwards"},
-		"no index in the answer":              {sent(11).later(held).with("X-Consul-Index", ""), "index_one"},
-		"garbage in the place of the index":   {sent(11).later(held).with("X-Consul-Index", "x"), "index_one"},
-		"the same index, null in the body":    {sent(11).later(held).says(11, "null"), "index_equal"},
-		"index 1 with a body that looks good": {sent(11).later(held).says(1, whole), "index_one"},
+		"no index in the answer":              {sent(11).later(held).with("X-Consul-Index", ""), "index_uninitialized"},
+		"garbage in the place of the index":   {sent(11).later(held).with("X-Consul-Index", "x"), "index_uninitialized"},
+		"the same index, null in the body":    {sent(11).later(held).says(11, "null"), "index_unchanged"},
+		"index 1 with a body that looks good": {sent(11).later(held).says(1, whole), "index_uninitialized"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -125,5 +125,5 @@ func TestFirstReadWithIndexOneIsAskedAgain(t *testing.T) {
 	s.service("web", sent(0).says(1, "[]"), sent(0).says(11, instances("web", "n1/web-1")))
 	p := s.run(time.Minute, Options{})
 	p.told("web: n1/web-1", "synced test")
-	p.metric(discardedTotal, 2, "reason=index_one")
+	p.metric(discardedTotal, 2, "reason=index_uninitialized")
 }

@@ -18,7 +18,7 @@ const (
 	// unreachable is a connection that can't be made or that broke.
 	unreachable reason = "unreachable"
 	// hung is a request that was not answered within its time.
-	hung        reason = "hung"
+	hung        reason = "timeout"
 	serverError reason = "server_error"
 	denied      reason = "denied"
 	limited     reason = "limited"
@@ -30,18 +30,18 @@ const (
 	// filtered is an answer that was cut to what the token may read.
 	filtered reason = "filtered"
 	// outdated is an answer of a server that has lost the leader.
-	outdated   reason = "outdated"
-	indexOne   reason = "index_one"
+	outdated   reason = "stale_server"
+	indexOne   reason = "index_uninitialized"
 	indexBack  reason = "index_backwards"
-	indexEqual reason = "index_equal"
+	indexEqual reason = "index_unchanged"
 	// unheld is a blocking query that is answered at once, over and over.
-	unheld reason = "unheld"
+	unheld reason = "not_blocking"
 	// unaskable is a service whose name can't be asked for.
-	unaskable reason = "unaskable"
+	unaskable reason = "invalid_name"
 	// badExpression is a filter that Consul doesn't understand.
 	badExpression reason = "bad_filter"
 	// unusable is a file with a token or with TLS material that is unreadable or broken.
-	unusable reason = "unusable_file"
+	unusable reason = "credentials_unreadable"
 )
 
 const rights = `a token with node_prefix "" { policy = "read" } and service_prefix "" { policy = "read" }`

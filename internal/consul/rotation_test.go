@@ -13,7 +13,7 @@ import (
 
 	"github.com/hashicorp/consul/api"
 
-	"github.com/isthmus-mesh/isthmus/internal/testbed"
+	"github.com/isthmus-mesh/isthmus/test/testbed"
 )
 
 // soon is how often tests have files looked at.
@@ -77,7 +77,7 @@ func (s *server) testRotationToAnUnknownToken(t *testing.T) {
 	p.trouble(t, "denied", before)
 	eventually(t, "everybody is refused", func() bool { return metric(t, p.registry, troubleGauge) == 3 })
 	if s.streaming {
-		p.trapped(t, "index_one")
+		p.trapped(t, "index_uninitialized")
 	}
 	write(t, file, secret)
 	eventually(t, "all is well", func() bool { return metric(t, p.registry, troubleGauge) == 0 })
@@ -93,7 +93,7 @@ func (s *server) testBrokenTokenFile(t *testing.T) {
 	p := s.watchFile(t, m.path("token"))
 	before := p.sink.all()
 	m.swap(map[string]string{"token": ""})
-	p.trouble(t, "unusable_file", before)
+	p.trouble(t, "credentials_unreadable", before)
 	s.register("n1", "web-2", "web") // the old one stands
 	p.expect(t, "web", "n1/web-1", "n1/web-1 n1/web-2")
 	s.deregister("n1", "web-2")
@@ -133,7 +133,7 @@ func TestRotatedTLS(t *testing.T) {
 	files := material(newer)
 	broken := map[string]string{"ca.pem": files["ca.pem"], "cert.pem": files["cert.pem"], "key.pem": "no key"}
 	ours.swap(broken)
-	p.shows(t, "reason=unusable_file")
+	p.shows(t, "reason=credentials_unreadable")
 	ours.swap(files)
 	p.shows(t, "the TLS files changed")
 	theirs.swap(material(newer))
@@ -144,7 +144,7 @@ func TestRotatedTLS(t *testing.T) {
 	s.register("n2", "web-2", "web")
 	p.expect(t, "web", "n1/web-1", "n1/web-1 n2/web-2")
 	eventually(t, "all is well", func() bool { return metric(t, p.registry, troubleGauge) == 0 })
-	p.logged("reason=unusable_file", 2)
+	p.logged("reason=credentials_unreadable", 2)
 }
 
 // New material makes new connections, over which the queries go that Consul holds.

@@ -46,7 +46,7 @@ func (s Selection) of(service catalog.Service) catalog.Service {
 	switch {
 	case !s.name(service.Name):
 		service.Instances = nil
-		return service.Whole()
+		return service.AsComplete()
 	case slices.ContainsFunc(service.Instances, refused): // usually none is, and of 100,000 instances a copy takes 20 MB
 		service.Instances = slices.DeleteFunc(slices.Clone(service.Instances), refused)
 	}

@@ -10,7 +10,7 @@ import (
 	"github.com/hashicorp/consul/api"
 
 	"github.com/isthmus-mesh/isthmus/internal/catalog"
-	"github.com/isthmus-mesh/isthmus/internal/testbed"
+	"github.com/isthmus-mesh/isthmus/test/testbed"
 )
 
 // A server is a real Consul server whose state is on disk, so that it can be killed and started again.

@@ -19,7 +19,7 @@ import (
 	"github.com/hashicorp/consul/api"
 
 	"github.com/isthmus-mesh/isthmus/internal/catalog"
-	"github.com/isthmus-mesh/isthmus/internal/reread"
+	"github.com/isthmus-mesh/isthmus/internal/filewatch"
 )
 
 const (
@@ -104,7 +104,7 @@ type Source struct {
 	// crowded says that some services are cold, guarded that the sentinels run.
 	crowded, guarded bool
 	start            *progress
-	// touched is since when Consul answers InTouch; zero while it doesn't.
+	// touched is since when Consul answers Connected; zero while it doesn't.
 	touched time.Time
 }
 
@@ -128,7 +128,7 @@ func New(opts Options) (*Source, error) {
 		opts.Wait = defaultWait
 	}
 	if opts.reread == 0 {
-		opts.reread = reread.Every
+		opts.reread = filewatch.Every
 	}
 	if opts.quiet == 0 {
 		opts.quiet = quietGapMin

@@ -26,7 +26,7 @@ func TestStartGoesOnWithoutWhatCannotBeRead(t *testing.T) {
 		s.service("poison", large)
 		p := s.run(20*time.Second, Options{answer: 1000})
 		p.told(told...)
-		p.metric("isthmus_consul_unread_services", 1)
+		p.metric("isthmus_consul_pending_services", 1)
 		p.metric(troubleGauge, 1, "reason=too_large")
 		p.logged("unread=1 first=poison", 1)
 	})
@@ -37,7 +37,7 @@ func TestStartGoesOnWithoutWhatCannotBeRead(t *testing.T) {
 		s.service("poison", sent(0).says(12, "[]"))
 		p := s.run(3*time.Minute, Options{})
 		p.told(append(told, "poison:")...)
-		p.metric("isthmus_consul_unread_services", 0)
+		p.metric("isthmus_consul_pending_services", 0)
 	})
 	t.Run("unless Consul doesn't answer the list either", func(t *testing.T) {
 		s := start(t)
@@ -59,7 +59,7 @@ func TestStartGoesOnWithoutWhatCannotBeRead(t *testing.T) {
 		if told := p.sink.all(); slices.Contains(told, "synced test") {
 			t.Errorf("told %q", told)
 		}
-		p.metric("isthmus_consul_unread_services", 2)
+		p.metric("isthmus_consul_pending_services", 2)
 	})
 }
 

@@ -14,9 +14,9 @@ const regain = 30 * time.Second
 // cutOff are the troubles that say that what is known may be old.
 var cutOff = []reason{unreachable, hung, serverError, denied, limited, unexpected, anonymous, outdated, indexOne}
 
-// InTouch returns nil where what was reported is what Consul says: no query is cut off from it, and it answers now. A
+// Connected returns nil where what was reported is what Consul says: no query is cut off from it, and it answers now. A
 // service whose query alone stays in trouble doesn't count.
-func (s *Source) InTouch(ctx context.Context) error {
+func (s *Source) Connected(ctx context.Context) error {
 	err := s.answers(ctx)
 	s.mu.Lock()
 	defer s.mu.Unlock()

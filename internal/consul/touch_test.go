@@ -18,7 +18,7 @@ func TestInTouch(t *testing.T) {
 	touch := func(patience time.Duration) error {
 		ctx, cancel := context.WithTimeout(t.Context(), patience)
 		defer cancel()
-		return p.source.InTouch(ctx)
+		return p.source.Connected(ctx)
 	}
 	if err := touch(10 * time.Second); err != nil {
 		t.Fatal(err)
@@ -61,7 +61,7 @@ func TestInTouchAtTheStart(t *testing.T) {
 	p.open(Options{})
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
-	if err := p.source.InTouch(ctx); err == nil {
+	if err := p.source.Connected(ctx); err == nil {
 		t.Error("in touch before it runs")
 	}
 }

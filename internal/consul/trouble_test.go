@@ -30,7 +30,7 @@ func TestErrorsRemoveNothing(t *testing.T) {
 		"no JSON":       {func(s step) step { return s.says(50, "<html>") }, "unexpected", "no other server"},
 		"half a body":   {func(s step) step { return s.says(50, `[{"Node"`) }, "unreachable", "agent runs"},
 		"no network":    {func(s step) step { return s.breaks(errors.New("refused")) }, "unreachable", "refused"},
-		"hangs":         {step.hangs, "hung", "the network to Consul"},
+		"hangs":         {step.hangs, "timeout", "the network to Consul"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -165,8 +165,8 @@ func TestFacesOfOneTroubleAreOneLine(t *testing.T) {
 	p := s.run(10*time.Minute, Options{})
 	p.told("web: n1/web-1", "synced test")
 	p.logged("reason=denied", 2)
-	p.logged("reason=index_one", 2) // once the other is over
-	if log := p.log.String(); strings.Index(log, "reason=index_one") < strings.LastIndex(log, "reason=denied") {
+	p.logged("reason=index_uninitialized", 2) // once the other is over
+	if log := p.log.String(); strings.Index(log, "reason=index_uninitialized") < strings.LastIndex(log, "reason=denied") {
 		t.Errorf("the second face was told while the first was there:\n%s", log)
 	}
 }

@@ -11,11 +11,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/isthmus-mesh/isthmus/internal/contract"
+
 	"github.com/miekg/dns"
 
-	"github.com/isthmus-mesh/isthmus/internal/bridge"
 	"github.com/isthmus-mesh/isthmus/internal/mesh"
-	"github.com/isthmus-mesh/isthmus/internal/testbed/bench"
+	"github.com/isthmus-mesh/isthmus/test/testbed/bench"
 )
 
 const benchServices = 10_000
@@ -33,10 +34,10 @@ func BenchmarkAnswer(b *testing.B) {
 // still is a state that never changes.
 type still struct{}
 
-func (still) Desired(mesh.Name) bridge.Desired            { return bridge.Desired{} }
+func (still) Desired(mesh.Name) contract.Desired          { return contract.Desired{} }
 func (still) Names() []mesh.Name                          { return nil }
 func (still) Complete() bool                              { return true }
-func (still) Recalled() bool                              { return true }
+func (still) Restored() bool                              { return true }
 func (still) Written(mesh.Name, uint64) (since time.Time) { return since }
 
 // TestBench measures how many queries a second the process answers over loopback, and how long each takes. Server and

@@ -11,8 +11,8 @@ import (
 
 	networking "istio.io/api/networking/v1alpha3"
 
-	"github.com/isthmus-mesh/isthmus/internal/address"
 	"github.com/isthmus-mesh/isthmus/internal/mesh"
+	"github.com/isthmus-mesh/isthmus/internal/vip"
 )
 
 // discard is a way back that nobody listens at; it says how long the answer was.
@@ -39,7 +39,7 @@ func (d *discard) WriteMsg(m *dns.Msg) error {
 func loaded(instances bool, services int) *Server {
 	s := newServer(Options{
 		Domains: []string{"consul"}, MoreDomains: []string{"a.consul", "shop"}, Instances: instances,
-		Addresses: address.Options{IPv4: netip.MustParsePrefix("244.0.0.0/6")},
+		Addresses: vip.Options{IPv4: netip.MustParsePrefix("244.0.0.0/6")},
 		Log:       slog.New(slog.DiscardHandler), Metrics: NewMetrics(prometheus.NewRegistry()),
 	})
 	for i := range services {

@@ -134,7 +134,7 @@ func TestTheLastKnownGoodIsAnswered(t *testing.T) {
 	f.state.change(func() {
 		f.state.recalled = true
 		d := f.state.desired[nameOf("student")]
-		d.Known = false
+		d.Authoritative = false
 		f.state.desired[nameOf("student")] = d
 	})
 	f.Synced()

@@ -16,13 +16,14 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/isthmus-mesh/isthmus/internal/contract"
+
 	"github.com/miekg/dns"
 	"golang.org/x/net/netutil"
 	"golang.org/x/sync/errgroup"
 
-	"github.com/isthmus-mesh/isthmus/internal/address"
-	"github.com/isthmus-mesh/isthmus/internal/bridge"
 	"github.com/isthmus-mesh/isthmus/internal/mesh"
+	"github.com/isthmus-mesh/isthmus/internal/vip"
 )
 
 // maxConnections bounds the TCP connections at a time. A resolver needs one for each answer that is too long for UDP.
@@ -40,7 +41,7 @@ type Options struct {
 	// the longest domain that a name is in.
 	Forward map[string][]string
 	// Addresses are the ranges of the virtual addresses: what an address in them is called is ours to say.
-	Addresses address.Options
+	Addresses vip.Options
 	// TTL and NegativeTTL are how long an answer, and that there is no such name, may be kept.
 	TTL, NegativeTTL time.Duration
 
@@ -50,7 +51,7 @@ type Options struct {
 
 // Server is a bridge.Output that answers DNS. Make one with Listen.
 type Server struct {
-	bridge.Pending
+	contract.WorkSet
 
 	options Options
 	zones   []zone
@@ -91,7 +92,7 @@ func Listen(options Options) (*Server, error) {
 
 func newServer(options Options) *Server {
 	return &Server{
-		Pending: bridge.NewPending(), options: options, zones: zonesOf(options), table: newTable(), forward: newForwarder(options),
+		WorkSet: contract.NewWorkSet(), options: options, zones: zonesOf(options), table: newTable(), forward: newForwarder(options),
 		unsettled: map[mesh.Name]bool{},
 	}
 }
@@ -102,7 +103,7 @@ func (s *Server) Address() string { return s.packets.LocalAddr().String() }
 // Synced implements bridge.Output.
 func (s *Server) Synced() {
 	s.synced.Store(true)
-	s.Pending.Synced()
+	s.WorkSet.Synced()
 }
 
 // Ready implements bridge.Output.
@@ -114,7 +115,7 @@ func (s *Server) Ready() error {
 }
 
 // Run implements bridge.Output: it answers until ctx ends.
-func (s *Server) Run(ctx context.Context, state bridge.State) error {
+func (s *Server) Run(ctx context.Context, state contract.State) error {
 	servers := []*dns.Server{
 		{PacketConn: s.packets, Handler: s},
 		// A resolver keeps its connection; one that is idle is closed after 8 s.
@@ -154,7 +155,7 @@ func (s *Server) Run(ctx context.Context, state bridge.State) error {
 }
 
 // follow brings what changes into the table.
-func (s *Server) follow(ctx context.Context, state bridge.State) {
+func (s *Server) follow(ctx context.Context, state contract.State) {
 	for {
 		s.takeOver(state)
 		select {
@@ -165,10 +166,10 @@ func (s *Server) follow(ctx context.Context, state bridge.State) {
 	}
 }
 
-func (s *Server) takeOver(state bridge.State) {
+func (s *Server) takeOver(state contract.State) {
 	// First: all that is known when the state is complete has been told of by then.
-	complete, recalled := state.Complete(), state.Recalled()
-	changed := s.Take()
+	complete, recalled := state.Complete(), state.Restored()
+	changed := s.Drain()
 	if s.synced.Swap(false) {
 		changed = slices.AppendSeq(changed, maps.Keys(s.unsettled))
 	}
@@ -176,11 +177,11 @@ func (s *Server) takeOver(state bridge.State) {
 		desired := state.Desired(name)
 		delete(s.unsettled, name)
 		switch there := len(desired.Objects) > 0; {
-		case there && desired.Settled:
-			s.table.set(name, desired.Objects, desired.Left)
+		case there && desired.Stable:
+			s.table.set(name, desired.Objects, desired.YieldedHosts)
 		case there:
 			s.unsettled[name] = true
-		case desired.Known:
+		case desired.Authoritative:
 			s.table.set(name, nil, nil)
 		}
 	}

@@ -9,15 +9,16 @@ import (
 	"testing"
 	"time"
 
+	"github.com/isthmus-mesh/isthmus/internal/contract"
+
 	miekg "github.com/miekg/dns"
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/goleak"
 
-	"github.com/isthmus-mesh/isthmus/internal/address"
-	"github.com/isthmus-mesh/isthmus/internal/bridge"
 	"github.com/isthmus-mesh/isthmus/internal/catalog"
 	"github.com/isthmus-mesh/isthmus/internal/dns"
 	"github.com/isthmus-mesh/isthmus/internal/mesh"
+	"github.com/isthmus-mesh/isthmus/internal/vip"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -25,7 +26,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // known is a state that says what it is told to.
 type known struct {
 	mu       sync.Mutex
-	desired  map[mesh.Name]bridge.Desired
+	desired  map[mesh.Name]contract.Desired
 	complete bool
 	recalled bool
 	// unsettled are services of which not all is known, left are hosts that are left to others.
@@ -33,14 +34,14 @@ type known struct {
 	left      []string
 }
 
-func (k *known) Desired(name mesh.Name) bridge.Desired {
+func (k *known) Desired(name mesh.Name) contract.Desired {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if desired, ok := k.desired[name]; ok {
-		desired.Settled, desired.Left = !k.unsettled[name.Label], k.left
+		desired.Stable, desired.YieldedHosts = !k.unsettled[name.Label], k.left
 		return desired
 	}
-	return bridge.Desired{Known: true}
+	return contract.Desired{Authoritative: true}
 }
 
 func (k *known) Complete() bool {
@@ -49,16 +50,16 @@ func (k *known) Complete() bool {
 	return k.complete
 }
 
-func (k *known) Recalled() bool {
+func (k *known) Restored() bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	return k.recalled || k.complete
 }
 
-func (k *known) Names() []mesh.Name                    { return nil }
-func (k *known) Written(mesh.Name, uint64) time.Time   { return time.Time{} }
-func (k *known) set(name mesh.Name, d *bridge.Desired) { k.change(func() { k.desired[name] = *d }) }
-func (k *known) change(f func())                       { k.mu.Lock(); defer k.mu.Unlock(); f() }
+func (k *known) Names() []mesh.Name                      { return nil }
+func (k *known) Written(mesh.Name, uint64) time.Time     { return time.Time{} }
+func (k *known) set(name mesh.Name, d *contract.Desired) { k.change(func() { k.desired[name] = *d }) }
+func (k *known) change(f func())                         { k.mu.Lock(); defer k.mu.Unlock(); f() }
 
 // fixture is a running server and what it knows.
 type fixture struct {
@@ -69,7 +70,7 @@ type fixture struct {
 func defaults() dns.Options {
 	return dns.Options{
 		Address: "127.0.0.1:0", Domains: []string{"consul"}, TTL: 5 * time.Second, NegativeTTL: 3 * time.Second,
-		Addresses: address.Options{IPv4: netip.MustParsePrefix("244.0.0.0/6"), IPv6: netip.MustParsePrefix("fd00:1::/64")},
+		Addresses: vip.Options{IPv4: netip.MustParsePrefix("244.0.0.0/6"), IPv6: netip.MustParsePrefix("fd00:1::/64")},
 	}
 }
 
@@ -93,7 +94,7 @@ func prepare(t testing.TB, options dns.Options) *fixture {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f := &fixture{server, &known{desired: map[mesh.Name]bridge.Desired{}}}
+	f := &fixture{server, &known{desired: map[mesh.Name]contract.Desired{}}}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- server.Run(ctx, f.state) }()
@@ -141,7 +142,7 @@ func (f *fixture) serve(t testing.TB, s served) {
 		virtual = append(virtual, netip.MustParseAddr(text))
 	}
 	resources.SetAddresses(virtual)
-	f.state.set(name, &bridge.Desired{Resources: resources, Known: true})
+	f.state.set(name, &contract.Desired{Resources: resources, Authoritative: true})
 	f.Notify(name)
 }
 

@@ -12,7 +12,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/isthmus-mesh/isthmus/internal/bridge"
+	"github.com/isthmus-mesh/isthmus/internal/contract"
+
 	"github.com/isthmus-mesh/isthmus/internal/mesh"
 )
 
@@ -43,7 +44,7 @@ func NewFolder(root string, log *slog.Logger) (*Folder, error) {
 
 // Run implements bridge.Output. It fails when the folder can't be written from the start on; later it goes on with what can
 // be written, and tries the rest again.
-func (f *Folder) Run(ctx context.Context, state bridge.State) error {
+func (f *Folder) Run(ctx context.Context, state contract.State) error {
 	var retry <-chan time.Time
 	failing := false
 	for {
@@ -74,16 +75,16 @@ var retryAfter = 2 * time.Second
 // catchUp writes what waits, as far as that goes, and returns the first error. It opens the folder each time: where the
 // folder is a link, it may lead elsewhere by now. No path leads out of an opened folder, whatever names and links it is
 // made of.
-func (f *Folder) catchUp(state bridge.State) error {
+func (f *Folder) catchUp(state contract.State) error {
 	root, err := os.OpenRoot(f.root)
 	if err != nil {
 		return err
 	}
 	defer root.Close()
 	var first error
-	for _, name := range f.Take() {
+	for _, name := range f.Drain() {
 		if err := f.write(root, name, state); err != nil {
-			f.Keep(name)
+			f.Add(name)
 			first = cmp.Or(first, err)
 		}
 	}
@@ -97,10 +98,10 @@ func (f *Folder) catchUp(state bridge.State) error {
 	return nil
 }
 
-func (f *Folder) write(root *os.Root, name mesh.Name, state bridge.State) error {
+func (f *Folder) write(root *os.Root, name mesh.Name, state contract.State) error {
 	desired := state.Desired(name)
 	switch {
-	case !desired.Known:
+	case !desired.Authoritative:
 		return nil // its source has not reported everything: what it left out so far is not gone
 	case len(desired.Objects) == 0:
 		delete(f.placed, name)
@@ -111,7 +112,7 @@ func (f *Folder) write(root *os.Root, name mesh.Name, state bridge.State) error 
 		return err
 	}
 	file := fileOf(desired, name)
-	if len(desired.Waiting) > 0 {
+	if len(desired.PendingSources) > 0 {
 		// A source may still have instances of the service: its file isn't made shorter before.
 		if before, err := standing(root, file); err == nil && before != nil {
 			return nil
@@ -136,12 +137,12 @@ func (f *Folder) write(root *os.Root, name mesh.Name, state bridge.State) error 
 	return nil
 }
 
-func fileOf(desired bridge.Desired, name mesh.Name) string {
+func fileOf(desired contract.Desired, name mesh.Name) string {
 	return path.Join(desired.Objects[0].Namespace, name.ServiceEntry()+extension)
 }
 
 // sweep removes the files of services that left while isthmus was away.
-func sweep(root *os.Root, state bridge.State) error {
+func sweep(root *os.Root, state contract.State) error {
 	files, err := fs.Glob(root.FS(), "*/*"+extension)
 	if err != nil {
 		return err
@@ -153,7 +154,7 @@ func sweep(root *os.Root, state bridge.State) error {
 		}
 		desired := state.Desired(name)
 		placed := len(desired.Objects) > 0 && file == fileOf(desired, name)
-		if !desired.Known || placed {
+		if !desired.Authoritative || placed {
 			continue
 		}
 		if err := remove(root, file); err != nil {

@@ -6,10 +6,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/isthmus-mesh/isthmus/internal/contract"
+
 	"go.uber.org/goleak"
 	networking "istio.io/api/networking/v1alpha3"
 
-	"github.com/isthmus-mesh/isthmus/internal/bridge"
 	"github.com/isthmus-mesh/isthmus/internal/mesh"
 )
 
@@ -18,7 +19,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // world is a bridge.State that does what a test tells it.
 type world struct {
 	mu       sync.Mutex
-	desired  map[mesh.Name]bridge.Desired
+	desired  map[mesh.Name]contract.Desired
 	known    map[string]bool
 	complete bool
 	revision uint64
@@ -28,23 +29,23 @@ type world struct {
 // newWorld returns a world of one source, "dc1", that has reported everything.
 func newWorld() *world {
 	return &world{
-		desired: map[mesh.Name]bridge.Desired{}, known: map[string]bool{"dc1": true}, complete: true,
+		desired: map[mesh.Name]contract.Desired{}, known: map[string]bool{"dc1": true}, complete: true,
 		written: map[mesh.Name]uint64{},
 	}
 }
 
-func (w *world) Desired(name mesh.Name) bridge.Desired {
+func (w *world) Desired(name mesh.Name) contract.Desired {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if desired, ok := w.desired[name]; ok {
 		return desired
 	}
-	return bridge.Desired{Known: w.known[name.Source]}
+	return contract.Desired{Authoritative: w.known[name.Source]}
 }
 
 func (w *world) Names() []mesh.Name { panic("not asked for") }
 
-func (w *world) Recalled() bool { return w.Complete() }
+func (w *world) Restored() bool { return w.Complete() }
 
 func (w *world) Complete() bool {
 	w.mu.Lock()
@@ -68,8 +69,8 @@ func (w *world) want(name mesh.Name, objects ...mesh.Object) {
 		delete(w.desired, name)
 		return
 	}
-	w.desired[name] = bridge.Desired{
-		Resources: mesh.Resources{Objects: objects}, Known: true, Revision: w.revision,
+	w.desired[name] = contract.Desired{
+		Resources: mesh.Resources{Objects: objects}, Authoritative: true, Revision: w.revision,
 	}
 }
 
@@ -104,7 +105,7 @@ func workloadEntry(namespace, name, address string) mesh.Object {
 }
 
 // start runs an output until the test ends or stop is called. The error is what Run returned.
-func start(t *testing.T, out bridge.Output, state bridge.State) (stop func() error) {
+func start(t *testing.T, out contract.Output, state contract.State) (stop func() error) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	result := make(chan error, 1)
@@ -118,7 +119,7 @@ func start(t *testing.T, out bridge.Output, state bridge.State) (stop func() err
 }
 
 // runs is start for an output that must not fail.
-func runs(t *testing.T, out bridge.Output, state bridge.State) (stop func() error) {
+func runs(t *testing.T, out contract.Output, state contract.State) (stop func() error) {
 	t.Helper()
 	stop = start(t, out, state)
 	t.Cleanup(func() {
@@ -130,7 +131,7 @@ func runs(t *testing.T, out bridge.Output, state bridge.State) (stop func() erro
 }
 
 // failure waits for an output to fail by itself.
-func failure(t *testing.T, out bridge.Output, state bridge.State) error {
+func failure(t *testing.T, out contract.Output, state contract.State) error {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
@@ -156,7 +157,7 @@ func eventually(t *testing.T, what string, holds func() bool) {
 	}
 }
 
-func ready(t *testing.T, out bridge.Output) {
+func ready(t *testing.T, out contract.Output) {
 	t.Helper()
 	eventually(t, "the output is ready", func() bool { return out.Ready() == nil })
 }

@@ -4,18 +4,18 @@ import (
 	"errors"
 	"sync/atomic"
 
-	"github.com/isthmus-mesh/isthmus/internal/bridge"
+	"github.com/isthmus-mesh/isthmus/internal/contract"
 )
 
 var errNothingWritten = errors.New("output: the first whole content is not written yet")
 
 // pending is the part of a bridge.Output that both ways of writing share.
 type pending struct {
-	bridge.Pending
+	contract.WorkSet
 	written atomic.Bool
 }
 
-func newPending() pending { return pending{Pending: bridge.NewPending()} }
+func newPending() pending { return pending{WorkSet: contract.NewWorkSet()} }
 
 // Ready implements bridge.Output.
 func (p *pending) Ready() error {

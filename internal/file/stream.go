@@ -7,7 +7,8 @@ import (
 	"io"
 	"slices"
 
-	"github.com/isthmus-mesh/isthmus/internal/bridge"
+	"github.com/isthmus-mesh/isthmus/internal/contract"
+
 	"github.com/isthmus-mesh/isthmus/internal/mesh"
 )
 
@@ -25,7 +26,7 @@ func NewStream(to io.Writer) *Stream {
 }
 
 // Run implements bridge.Output. It fails when the stream can't be written.
-func (s *Stream) Run(ctx context.Context, state bridge.State) error {
+func (s *Stream) Run(ctx context.Context, state contract.State) error {
 	for {
 		select {
 		case <-ctx.Done():
@@ -35,7 +36,7 @@ func (s *Stream) Run(ctx context.Context, state bridge.State) error {
 		if !state.Complete() {
 			continue
 		}
-		for _, name := range s.Take() {
+		for _, name := range s.Drain() {
 			if err := s.show(name, state); err != nil {
 				return err
 			}
@@ -44,7 +45,7 @@ func (s *Stream) Run(ctx context.Context, state bridge.State) error {
 	}
 }
 
-func (s *Stream) show(name mesh.Name, state bridge.State) error {
+func (s *Stream) show(name mesh.Name, state contract.State) error {
 	desired := state.Desired(name)
 	before := s.shown[name]
 	var out bytes.Buffer

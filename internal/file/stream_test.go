@@ -7,7 +7,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/isthmus-mesh/isthmus/internal/testbed"
+	"github.com/isthmus-mesh/isthmus/test/testbed"
 )
 
 // paper is a stream that may be read while it is written.

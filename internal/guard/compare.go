@@ -17,7 +17,7 @@ func (g *Guard) compare(now time.Time, s *service, report catalog.Service) {
 		s.identify(report)
 	}
 	s.recalled, s.heard, s.partial = s.recalled && report.Partial, true, report.Partial
-	report = report.Over(s.reported).Whole()
+	report = report.Apply(s.reported).AsComplete()
 	lost, gained := g.difference(now, s, report)
 	s.reported = report
 	lost, gained = g.replace(now, s, lost, gained)

@@ -84,9 +84,9 @@ func New(options Options) *Guard {
 	return &Guard{options: options, services: map[string]*service{}}
 }
 
-// Recall takes what the mesh held of the source before our start, and the hold that was in force; the zero Hold for
+// Restore takes what the mesh held of the source before our start, and the hold that was in force; the zero Hold for
 // none. It comes before all reports.
-func (g *Guard) Recall(services []catalog.Service, hold Hold) {
+func (g *Guard) Restore(services []catalog.Service, hold Hold) {
 	for _, known := range services {
 		s := g.service(known.Key)
 		s.reported, s.recalled = known, true
@@ -159,8 +159,8 @@ func (g *Guard) Synced(now time.Time, whole bool) []catalog.Service {
 	return changed
 }
 
-// Recalled returns how many services are, as a whole or in part, only known from before the start.
-func (g *Guard) Recalled() int { return g.recalled }
+// RestoredServices returns how many services are, as a whole or in part, only known from before the start.
+func (g *Guard) RestoredServices() int { return g.recalled }
 
 func (g *Guard) service(key catalog.Key) *service {
 	s := g.services[key.Name]

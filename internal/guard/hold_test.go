@@ -79,7 +79,7 @@ func TestReleaseAfterARestart(t *testing.T) {
 		o := options()
 		o.ReleaseAfter = time.Hour
 		w := newWorld(t, o)
-		w.guard.Recall([]catalog.Service{service("s0", "a"), service("s1", "a"), service("s2", "a")}, guard.Hold{Since: start.Add(wrong)})
+		w.guard.Restore([]catalog.Service{service("s0", "a"), service("s1", "a"), service("s2", "a")}, guard.Hold{Since: start.Add(wrong)})
 		w.play(`
 			s2 a
 			sync
@@ -95,7 +95,7 @@ func TestReleaseAfterARestart(t *testing.T) {
 func TestSubsidedAfterARestart(t *testing.T) {
 	for _, wrong := range []time.Duration{-1000 * time.Hour, 1000 * time.Hour} {
 		w := newWorld(t, options())
-		w.guard.Recall([]catalog.Service{service("s0", "a"), service("s1", "a"), service("s2", "a")}, guard.Hold{Since: start.Add(wrong)})
+		w.guard.Restore([]catalog.Service{service("s0", "a"), service("s1", "a"), service("s2", "a")}, guard.Hold{Since: start.Add(wrong)})
 		w.play(`
 			s1 a
 			s2 a
@@ -110,7 +110,7 @@ func TestSubsidedAfterARestart(t *testing.T) {
 // TestOffBeforeTheRegistryIsRead says that a guard that is switched off before then holds nothing, also not what was held.
 func TestOffBeforeTheRegistryIsRead(t *testing.T) {
 	w := newWorld(t, options())
-	w.guard.Recall([]catalog.Service{service("s0", "a"), service("s1", "a"), service("s2", "a")}, guard.Hold{Since: start})
+	w.guard.Restore([]catalog.Service{service("s0", "a"), service("s1", "a"), service("s2", "a")}, guard.Hold{Since: start})
 	off := options()
 	off.Window = 0
 	w.take(w.guard.SetOptions(off))

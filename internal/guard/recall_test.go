@@ -166,7 +166,7 @@ func TestRecall(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t, options())
-			w.guard.Recall(recalled(), c.hold)
+			w.guard.Restore(recalled(), c.hold)
 			w.take(recalled())
 			w.play(c.script)
 		})
@@ -180,7 +180,7 @@ func TestRecallByAddress(t *testing.T) {
 		known.Instances[i].ID = catalog.InstanceID{ServiceID: fmt.Sprint("recalled-", i)}
 	}
 	w := newWorld(t, options())
-	w.guard.Recall([]catalog.Service{known}, guard.Hold{Since: start, All: true})
+	w.guard.Restore([]catalog.Service{known}, guard.Hold{Since: start, All: true})
 	w.play(`
 		s0 a b
 		= s0 recalled-2 a b
@@ -197,7 +197,7 @@ func TestRecalledAndGone(t *testing.T) {
 		o := options()
 		o.Window = window
 		g := guard.New(o)
-		g.Recall([]catalog.Service{service("ill", "a-"), service("well", "a")}, guard.Hold{Since: start})
+		g.Restore([]catalog.Service{service("ill", "a-"), service("well", "a")}, guard.Hold{Since: start})
 		var gone []string
 		for _, s := range g.Synced(start, true) {
 			if len(s.Instances) == 0 {

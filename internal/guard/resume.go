@@ -7,14 +7,14 @@ import (
 	"github.com/isthmus-mesh/isthmus/internal/catalog"
 )
 
-// Resume goes on from what the mesh holds by now, and from the hold that is in force there: another isthmus wrote it.
+// Rebase goes on from what the mesh holds by now, and from the hold that is in force there: another isthmus wrote it.
 // What is missing of that is judged as after a start. What went of late without being held counts as before, and comes
 // back with a flood.
-func (g *Guard) Resume(now time.Time, standing []catalog.Service, hold Hold) []catalog.Service {
+func (g *Guard) Rebase(now time.Time, standing []catalog.Service, hold Hold) []catalog.Service {
 	g.expire(now)
 	before := *g
 	*g = *New(before.options)
-	g.Recall(standing, hold)
+	g.Restore(standing, hold)
 	changed := map[string]bool{}
 	for _, s := range before.sorted() {
 		if s.heard {

@@ -103,7 +103,7 @@ func TestResume(t *testing.T) {
 			for _, s := range c.standing {
 				w.take([]catalog.Service{s})
 			}
-			w.take(w.guard.Resume(w.now, c.standing, c.hold))
+			w.take(w.guard.Rebase(w.now, c.standing, c.hold))
 			w.play(c.after)
 			if hold, held := w.guard.Hold(); held && c.hold.Reason != "" && (hold.Reason != c.hold.Reason || !hold.Since.Equal(c.hold.Since)) {
 				t.Errorf("the hold became another one: %v", hold)
@@ -122,7 +122,7 @@ func TestResumeKeepsTheTime(t *testing.T) {
 	for i := range 10 {
 		standing = append(standing, service(fmt.Sprint("s", i), "a", "b"))
 	}
-	w.take(w.guard.Resume(w.now, standing, guard.Hold{Since: start.Add(1000 * time.Hour)}))
+	w.take(w.guard.Rebase(w.now, standing, guard.Hold{Since: start.Add(1000 * time.Hour)}))
 	w.play("held 4/2\n+29m\nheld 4/2\n+1m\nheld")
 }
 
@@ -157,7 +157,7 @@ func TestResumeWhereSomethingIsHidden(t *testing.T) {
 	for i := 1; i < 10; i++ {
 		standing = append(standing, service(fmt.Sprint("s", i), "a", "b"))
 	}
-	w.take(w.guard.Resume(w.now, standing, guard.Hold{}))
+	w.take(w.guard.Rebase(w.now, standing, guard.Hold{}))
 	w.play(`
 		s0? a c
 		= s0 a b c x y

@@ -7,9 +7,10 @@ import (
 	"slices"
 	"sync"
 
+	"github.com/isthmus-mesh/isthmus/internal/contract"
+
 	networkingv1 "istio.io/client-go/pkg/apis/networking/v1"
 
-	"github.com/isthmus-mesh/isthmus/internal/bridge"
 	"github.com/isthmus-mesh/isthmus/internal/mesh"
 )
 
@@ -140,14 +141,14 @@ func (w *writer) vacate(ctx context.Context, objects []mesh.Object) bool {
 		return false
 	}
 	select {
-	case <-(*listener).Heed(bridge.News{Lost: map[mesh.Name][]netip.Addr{w.name: lost}}):
+	case <-(*listener).ReportConflicts(contract.Conflicts{LostAddresses: map[mesh.Name][]netip.Addr{w.name: lost}}):
 	case <-ctx.Done():
 	}
 	return true
 }
 
 // listen lets the bridge know of hosts and virtual addresses from now on.
-func (o *Output) listen(listener bridge.Listener) {
+func (o *Output) listen(listener contract.Feedback) {
 	o.listener.Store(&listener)
 	o.tellLeft(listener)
 	o.tellOthers()
@@ -156,6 +157,6 @@ func (o *Output) listen(listener bridge.Listener) {
 // tellOthers lets the bridge know that others have other addresses. Before all is known, it will ask by itself.
 func (o *Output) tellOthers() {
 	if listener := o.listener.Load(); listener != nil && o.queue.Load() != nil {
-		(*listener).Heed(bridge.News{Others: o.occupied.all})
+		(*listener).ReportConflicts(contract.Conflicts{ForeignAddresses: o.occupied.all})
 	}
 }

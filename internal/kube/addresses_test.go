@@ -46,7 +46,7 @@ func TestAddressesOfOthers(t *testing.T) {
 	if now["c.consul"] != free["c.consul"] || now["d.consul"] != free["d.consul"] {
 		t.Errorf("others moved: %v, were %v", now, free)
 	}
-	if avoided := b.figure("isthmus_virtual_addresses_avoided"); avoided != 2 {
+	if avoided := b.figure("isthmus_virtual_addresses_excluded"); avoided != 2 {
 		t.Errorf("%v addresses are avoided", avoided)
 	}
 	if told := strings.Count(b.log.String(), "somebody else's objects have virtual addresses of the range"); told != 1 {

@@ -11,7 +11,7 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-	"github.com/isthmus-mesh/isthmus/internal/testbed/faults"
+	"github.com/isthmus-mesh/isthmus/test/testbed/faults"
 )
 
 // TestAnswers holds that answers which refuse for a while keep only those writes back that they are for: what stands
@@ -61,7 +61,7 @@ func TestAnswers(t *testing.T) {
 				"WLE " + ns + "/" + wle("db", "1") + " v1", "WLE " + ns + "/" + wle("web", "1") + " v1",
 			}, objects(t, api, ns))
 			eventually(t, 2.0, func() float64 {
-				return r.value(t, "isthmus_kubernetes_unwritten_services", "reason", string(c.reason))
+				return r.value(t, "isthmus_kubernetes_failed_services", "reason", string(c.reason))
 			})
 			if told := r.told("service not written")(); told != 1 {
 				t.Errorf("%d lines for one trouble", told)
@@ -72,7 +72,7 @@ func TestAnswers(t *testing.T) {
 				"WLE " + ns + "/" + wle("db", "1") + " v1", "WLE " + ns + "/" + wle("new", "1") + " v1",
 				"WLE " + ns + "/" + wle("web", "1") + " v2",
 			})), objects(t, api, ns))
-			eventually(t, 0.0, func() float64 { return r.value(t, "isthmus_kubernetes_unwritten_services") })
+			eventually(t, 0.0, func() float64 { return r.value(t, "isthmus_kubernetes_failed_services") })
 			eventually(t, 1, r.told("service written after all"))
 			// Two services of at most two refused objects each, a conflict twice: 50 ms, 100 ms ... 2 s between the tries.
 			if got, most := int(refused.Load()), 8*(7+int(time.Since(began)/lastRetry)); got > most {

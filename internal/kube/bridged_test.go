@@ -9,15 +9,17 @@ import (
 	"testing"
 	"time"
 
+	"github.com/isthmus-mesh/isthmus/internal/contract"
+
 	"github.com/prometheus/client_golang/prometheus"
 	networkingv1 "istio.io/client-go/pkg/apis/networking/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	"github.com/isthmus-mesh/isthmus/internal/address"
-	"github.com/isthmus-mesh/isthmus/internal/bridge"
 	"github.com/isthmus-mesh/isthmus/internal/catalog"
+	"github.com/isthmus-mesh/isthmus/internal/engine"
 	"github.com/isthmus-mesh/isthmus/internal/mesh"
-	"github.com/isthmus-mesh/isthmus/internal/testbed"
+	"github.com/isthmus-mesh/isthmus/internal/vip"
+	"github.com/isthmus-mesh/isthmus/test/testbed"
 )
 
 // registry is a bridge.Source that reports what a test tells it.
@@ -33,7 +35,7 @@ func (r registry) Run(ctx context.Context, sink catalog.Sink) error {
 
 // bridged is an output behind a whole bridge.
 type bridged struct {
-	*bridge.Bridge
+	*engine.Engine
 	output *Output
 	sink   catalog.Sink
 	log    *testbed.Log
@@ -46,7 +48,7 @@ func startBridged(t *testing.T, namespace, prefix string, change func(*Options))
 	t.Helper()
 	figures, log := prometheus.NewRegistry(), &testbed.Log{}
 	logger := slog.New(slog.NewTextHandler(log, nil))
-	ranges := address.Options{IPv4: netip.MustParsePrefix(prefix), Keep: time.Hour}
+	ranges := vip.Options{IPv4: netip.MustParsePrefix(prefix), Keep: time.Hour}
 	placement := mesh.Placement{Base: namespace}
 	options := Options{
 		REST: apiServer(t).REST, Placement: placement, Writers: 4, Addresses: ranges, Sources: []string{"consul"},
@@ -60,10 +62,10 @@ func startBridged(t *testing.T, namespace, prefix string, change func(*Options))
 		t.Fatal(err)
 	}
 	source := registry{make(chan catalog.Sink, 1)}
-	b := bridge.New(bridge.Options{
-		Rules: bridge.Rules{Mesh: newBoard(namespace).options}, Addresses: ranges, Memory: output.Memory(),
-		Log: logger, Metrics: bridge.NewMetrics(figures),
-	}, []bridge.Source{source}, []bridge.Output{output})
+	b := engine.New(engine.Options{
+		Rules: engine.Rules{Mesh: newBoard(namespace).options}, Addresses: ranges, Memory: output.Memory(),
+		Log: logger, Metrics: engine.NewMetrics(figures),
+	}, []contract.Source{source}, []contract.Output{output})
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- b.Run(ctx) }()
@@ -92,7 +94,7 @@ func startBridged(t *testing.T, namespace, prefix string, change func(*Options))
 		}
 		return 0
 	}
-	return &bridged{Bridge: b, output: output, sink: <-source.sinks, log: log, figure: figure, stop: stop}
+	return &bridged{Engine: b, output: output, sink: <-source.sinks, log: log, figure: figure, stop: stop}
 }
 
 // report says that services have one instance each.

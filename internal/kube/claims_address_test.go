@@ -10,14 +10,14 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	"github.com/isthmus-mesh/isthmus/internal/address"
 	"github.com/isthmus-mesh/isthmus/internal/mesh"
+	"github.com/isthmus-mesh/isthmus/internal/vip"
 )
 
 // TestAddressesOfClaims holds that of all that an object may have for addresses, those within our ranges count, as far
 // as the cache keeps of it.
 func TestAddressesOfClaims(t *testing.T) {
-	o := &Output{options: Options{Addresses: address.Options{
+	o := &Output{options: Options{Addresses: vip.Options{
 		IPv4: netip.MustParsePrefix("10.77.0.0/16"), IPv6: netip.MustParsePrefix("fd00:77::/64"),
 	}}}
 	for name, c := range map[string]struct {

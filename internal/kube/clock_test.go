@@ -5,11 +5,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/isthmus-mesh/isthmus/internal/contract"
+
 	coordinationv1 "k8s.io/api/coordination/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	"github.com/isthmus-mesh/isthmus/internal/bridge"
 	"github.com/isthmus-mesh/isthmus/internal/guard"
 )
 
@@ -104,7 +105,7 @@ func TestClocksOfHolds(t *testing.T) {
 	for _, wrong := range []time.Duration{time.Hour, -time.Hour, -2 * time.Hour} {
 		hold := guard.Hold{Since: time.Now().Add(wrong).UTC(), Reason: wrong.String()}
 		for _, r := range []*remembering{standby, leader} {
-			r.Memory().Remember(bridge.Change{Holds: map[string]guard.Hold{"consul": hold}})
+			r.Memory().Save(contract.Change{Holds: map[string]guard.Hold{"consul": hold}})
 		}
 		eventually(t, wrong.String(), func() string { return saidOf(t, api, ns).Holds["consul"].Reason })
 		if _, err := request.Release(t.Context()); err != nil {

@@ -6,12 +6,13 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/isthmus-mesh/isthmus/internal/contract"
+
 	"github.com/prometheus/client_golang/prometheus"
 	networking "istio.io/api/networking/v1alpha3"
 
-	"github.com/isthmus-mesh/isthmus/internal/bridge"
 	"github.com/isthmus-mesh/isthmus/internal/mesh"
-	"github.com/isthmus-mesh/isthmus/internal/testbed"
+	"github.com/isthmus-mesh/isthmus/test/testbed"
 )
 
 // TestCrowding holds that more services in a namespace than istiod bears are told of once, with the mend; and not
@@ -45,7 +46,7 @@ func TestCrowding(t *testing.T) {
 				}
 				entry := mesh.Object{Namespace: o.options.Placement.Namespace(name), Spec: spec}
 				for range 2 { // a service that is written again is no second one
-					o.finished(name, bridge.Desired{Resources: mesh.Resources{Objects: []mesh.Object{entry}}}, 0)
+					o.finished(name, contract.Desired{Resources: mesh.Resources{Objects: []mesh.Object{entry}}}, 0)
 				}
 			}
 			if got := strings.Count(log.String(), "set kubernetes.shards, or mesh.endpoints to inline"); got != c.want {

@@ -6,10 +6,11 @@ import (
 	"net/netip"
 	"slices"
 
+	"github.com/isthmus-mesh/isthmus/internal/contract"
+
 	networkingv1 "istio.io/client-go/pkg/apis/networking/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	"github.com/isthmus-mesh/isthmus/internal/bridge"
 	"github.com/isthmus-mesh/isthmus/internal/mesh"
 )
 
@@ -21,14 +22,14 @@ func (o *Output) follow(object client.Object) {
 		return
 	}
 	if name, addresses := addressesOf(entry); len(addresses) > 0 {
-		(*listener).Heed(bridge.News{Given: map[mesh.Name][]netip.Addr{name: addresses}})
+		(*listener).ReportConflicts(contract.Conflicts{LeaderAddresses: map[mesh.Name][]netip.Addr{name: addresses}})
 	}
 }
 
 // watchHosts finds out which hosts are left to others, on a replica that doesn't lead.
 func (o *Output) watchHosts(ctx context.Context, name mesh.Name) error {
 	desired := o.state.Desired(name)
-	if !desired.Known {
+	if !desired.Authoritative {
 		return nil
 	}
 	standing, err := o.standing(ctx, name)
@@ -51,16 +52,16 @@ func (o *Output) leave(name mesh.Name, hosts []string) {
 		delete(o.neighbours.left, name)
 	}
 	if listener := o.listener.Load(); listener != nil {
-		(*listener).Heed(bridge.News{Left: map[mesh.Name][]string{name: hosts}})
+		(*listener).ReportConflicts(contract.Conflicts{YieldedHosts: map[mesh.Name][]string{name: hosts}})
 	}
 }
 
 // tellLeft lets a bridge that has begun to listen know of all hosts that are left to others.
-func (o *Output) tellLeft(listener bridge.Listener) {
+func (o *Output) tellLeft(listener contract.Feedback) {
 	o.neighbours.mu.Lock() // so that what is known later is told later
 	defer o.neighbours.mu.Unlock()
 	if len(o.neighbours.left) > 0 {
-		listener.Heed(bridge.News{Left: maps.Clone(o.neighbours.left)})
+		listener.ReportConflicts(contract.Conflicts{YieldedHosts: maps.Clone(o.neighbours.left)})
 	}
 }
 

@@ -75,7 +75,7 @@ func TestAStandbyKnowsWhoseAHostIs(t *testing.T) {
 	left := func(name string, hosts ...string) {
 		t.Helper()
 		for _, b := range []*bridged{leader, standby} {
-			eventually(t, hosts, func() []string { return b.Desired(mesh.Name{Source: "consul", Label: name}).Left })
+			eventually(t, hosts, func() []string { return b.Desired(mesh.Name{Source: "consul", Label: name}).YieldedHosts })
 		}
 	}
 	for _, b := range []*bridged{leader, standby} {

@@ -32,9 +32,9 @@ func (m *Memory) watch(ctx context.Context) error {
 		return err
 	}
 	_, err = informer.AddEventHandler(toolscache.ResourceEventHandlerFuncs{
-		AddFunc:    func(any) { m.wake.Ring() },
-		UpdateFunc: func(any, any) { m.wake.Ring() },
-		DeleteFunc: func(any) { m.wake.Ring() },
+		AddFunc:    func(any) { m.wake.Notify() },
+		UpdateFunc: func(any, any) { m.wake.Notify() },
+		DeleteFunc: func(any) { m.wake.Notify() },
 	})
 	return err
 }

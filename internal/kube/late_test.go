@@ -7,7 +7,7 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/isthmus-mesh/isthmus/internal/testbed/faults"
+	"github.com/isthmus-mesh/isthmus/test/testbed/faults"
 )
 
 // TestLateWrites holds that what a leader of the past had sent, and what arrives long after another one has taken over,

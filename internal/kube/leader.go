@@ -65,7 +65,7 @@ func (o *Output) newElector() (*leaderelection.LeaderElector, error) {
 			renewed: &o.renewed,
 			hesitates: func(ctx context.Context) bool {
 				listener := o.listener.Load()
-				return listener != nil && !(*listener).InTouch(ctx)
+				return listener != nil && !(*listener).Connected(ctx)
 			},
 		},
 		LeaseDuration:   election.LeaseDuration,
@@ -101,7 +101,7 @@ func (o *Output) startTerm(ctx context.Context) {
 	}
 	o.term.Store(&ctx)
 	o.metrics.leader.Set(1)
-	o.memory.wake.Ring()
+	o.memory.wake.Notify()
 	if o.queue.Load() != nil {
 		o.lookAtAll()
 	}

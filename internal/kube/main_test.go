@@ -13,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/isthmus-mesh/isthmus/internal/contract"
+
 	"github.com/go-logr/logr"
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/goleak"
@@ -20,11 +22,10 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	ctrllog "sigs.k8s.io/controller-runtime/pkg/log"
 
-	"github.com/isthmus-mesh/isthmus/internal/bridge"
 	"github.com/isthmus-mesh/isthmus/internal/catalog"
 	"github.com/isthmus-mesh/isthmus/internal/mesh"
-	"github.com/isthmus-mesh/isthmus/internal/testbed"
-	"github.com/isthmus-mesh/isthmus/internal/testbed/faults"
+	"github.com/isthmus-mesh/isthmus/test/testbed"
+	"github.com/isthmus-mesh/isthmus/test/testbed/faults"
 )
 
 // shared is the API server of all tests of the package; each test has a namespace of its own.
@@ -78,7 +79,7 @@ type board struct {
 	outputs []*Output
 
 	mu       sync.Mutex
-	desired  map[mesh.Name]bridge.Desired
+	desired  map[mesh.Name]contract.Desired
 	complete bool
 	revision uint64
 	// waiting are sources of merged services that have not reported yet.
@@ -91,19 +92,19 @@ func newBoard(namespace string) *board {
 			Domain: "consul", ClusterDomain: "cluster.local", Form: mesh.WorkloadEntryForm, DefaultProtocol: mesh.HTTP,
 			Placement: mesh.Placement{Base: namespace},
 		},
-		desired:  map[mesh.Name]bridge.Desired{},
+		desired:  map[mesh.Name]contract.Desired{},
 		complete: true,
 	}
 }
 
-func (b *board) Desired(name mesh.Name) bridge.Desired {
+func (b *board) Desired(name mesh.Name) contract.Desired {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if desired, ok := b.desired[name]; ok {
-		desired.Waiting = b.waiting
+		desired.PendingSources = b.waiting
 		return desired
 	}
-	return bridge.Desired{Known: b.complete && name.Source == "consul"}
+	return contract.Desired{Authoritative: b.complete && name.Source == "consul"}
 }
 
 func (b *board) Names() []mesh.Name {
@@ -118,7 +119,7 @@ func (b *board) Complete() bool {
 	return b.complete
 }
 
-func (b *board) Recalled() bool { return b.Complete() }
+func (b *board) Restored() bool { return b.Complete() }
 
 func (b *board) Written(mesh.Name, uint64) time.Time { return time.Time{} }
 
@@ -147,7 +148,7 @@ func (b *board) put(name mesh.Name, resources mesh.Resources) {
 	if len(resources.Objects) == 0 {
 		delete(b.desired, name)
 	} else {
-		b.desired[name] = bridge.Desired{Resources: resources, Known: true, Revision: b.revision}
+		b.desired[name] = contract.Desired{Resources: resources, Authoritative: true, Revision: b.revision}
 	}
 	b.mu.Unlock()
 	for _, output := range b.outputs {

@@ -7,11 +7,12 @@ import (
 	"sync"
 	"time"
 
+	"github.com/isthmus-mesh/isthmus/internal/contract"
+
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	"github.com/isthmus-mesh/isthmus/internal/bridge"
 	"github.com/isthmus-mesh/isthmus/internal/guard"
 	"github.com/isthmus-mesh/isthmus/internal/mesh"
 )
@@ -22,7 +23,7 @@ type Memory struct {
 	output *Output
 	at     client.ObjectKey
 	// wake rings when the ConfigMap may differ from what it should say.
-	wake bridge.Bell
+	wake contract.Signal
 	// failing says that the log was told of a trouble, failures counts the looks since the last that succeeded.
 	failing  bool
 	failures int
@@ -54,20 +55,20 @@ type begins struct{ own, said time.Time }
 // Memory returns the memory of the output.
 func (o *Output) Memory() *Memory { return o.memory }
 
-// Recall implements bridge.Memory. It waits until the API server's content is read.
-func (m *Memory) Recall(ctx context.Context) (bridge.Recollection, error) {
+// Load implements bridge.Memory. It waits until the API server's content is read.
+func (m *Memory) Load(ctx context.Context) (contract.Snapshot, error) {
 	select {
 	case <-m.output.read:
 	case <-ctx.Done():
-		return bridge.Recollection{}, nil
+		return contract.Snapshot{}, nil
 	}
 	recollection, err := m.output.recall(ctx)
 	if err != nil {
-		return bridge.Recollection{}, err
+		return contract.Snapshot{}, err
 	}
 	_, status, err := m.cached(ctx)
 	if err != nil {
-		return bridge.Recollection{}, err
+		return contract.Snapshot{}, err
 	}
 	m.mu.Lock()
 	m.obeyed = maps.Clone(status.Releases)
@@ -83,7 +84,7 @@ func (m *Memory) hold(holds map[string]guard.Hold) {
 	m.holds = holds
 	m.edition++
 	m.mu.Unlock()
-	m.wake.Ring()
+	m.wake.Notify()
 }
 
 // known returns which holds are in force here; nil before that is known.
@@ -94,13 +95,13 @@ func (m *Memory) known() (holds map[string]guard.Hold, edition int) {
 }
 
 // recall returns what the objects of ours say.
-func (o *Output) recall(ctx context.Context) (bridge.Recollection, error) {
+func (o *Output) recall(ctx context.Context) (contract.Snapshot, error) {
 	standing, err := o.listed(ctx)
 	if err != nil {
-		return bridge.Recollection{}, err
+		return contract.Snapshot{}, err
 	}
 	byName := map[mesh.Name][]mesh.Object{}
-	r := bridge.Recollection{Standing: byName}
+	r := contract.Snapshot{Live: byName}
 	for _, object := range standing {
 		name, ok := serviceOf(object)
 		if !ok || !ours(object) {
@@ -114,18 +115,18 @@ func (o *Output) recall(ctx context.Context) (bridge.Recollection, error) {
 			r.Changed = at
 		}
 	}
-	r.Addresses, r.Others = map[mesh.Name][]netip.Addr{}, o.occupied.all()
+	r.Addresses, r.ForeignAddresses = map[mesh.Name][]netip.Addr{}, o.occupied.all()
 	for name, objects := range byName {
 		if addresses := mesh.AddressesOf(objects); len(addresses) > 0 {
 			r.Addresses[name] = addresses
 		}
-		r.Services = append(r.Services, mesh.Recall(name, objects)...)
+		r.Services = append(r.Services, mesh.Parse(name, objects)...)
 	}
 	return r, nil
 }
 
-// Remember implements bridge.Memory.
-func (m *Memory) Remember(change bridge.Change) {
+// Save implements bridge.Memory.
+func (m *Memory) Save(change contract.Change) {
 	if change.Holds != nil { // the objects say the rest
 		m.hold(change.Holds)
 	}
@@ -139,7 +140,7 @@ const (
 )
 
 // Run implements bridge.Memory.
-func (m *Memory) Run(ctx context.Context, listener bridge.Listener) error {
+func (m *Memory) Run(ctx context.Context, listener contract.Feedback) error {
 	m.output.listen(listener)
 	select {
 	case <-m.output.read:
@@ -154,7 +155,7 @@ func (m *Memory) Run(ctx context.Context, listener bridge.Listener) error {
 		}
 		pause := m.report(m.keep(ctx, listener.Release))
 		if ctx.Err() == nil && !m.tell(ctx) {
-			m.wake.Ring()
+			m.wake.Notify()
 			pause = holdsRetry
 		}
 		select {
@@ -174,7 +175,7 @@ func (m *Memory) report(err error) time.Duration {
 		m.failing, m.failures = false, 0
 		return holdsPause
 	}
-	m.wake.Ring()
+	m.wake.Notify()
 	m.failures++
 	if (apierrors.IsConflict(err) || apierrors.IsAlreadyExists(err)) && m.failures < tolerated {
 		return holdsPause

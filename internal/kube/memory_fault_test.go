@@ -6,13 +6,14 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/isthmus-mesh/isthmus/internal/contract"
+
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	"github.com/isthmus-mesh/isthmus/internal/bridge"
 	"github.com/isthmus-mesh/isthmus/internal/guard"
-	"github.com/isthmus-mesh/isthmus/internal/testbed/faults"
+	"github.com/isthmus-mesh/isthmus/test/testbed/faults"
 )
 
 func isConfigMap(r *http.Request) bool { return strings.Contains(r.URL.Path, "/configmaps") }
@@ -43,7 +44,7 @@ func TestHoldsUnderFaults(t *testing.T) {
 			front, config := faults.NewFront(t, apiServer(t).REST)
 			r := startMemory(t, b, func(o *Options) { o.REST = config })
 			r.waitReady(t)
-			r.Memory().Remember(bridge.Change{Holds: flood()})
+			r.Memory().Save(contract.Change{Holds: flood()})
 			eventually(t, []string{"RemovalsHeld"}, events(t, api, ns))
 			var refused atomic.Int64
 			front.Set(func(w http.ResponseWriter, r *http.Request) bool {
@@ -53,7 +54,7 @@ func TestHoldsUnderFaults(t *testing.T) {
 				faults.Refuse(w, c.code, c.reason)
 				return true
 			})
-			r.Memory().Remember(bridge.Change{Holds: map[string]guard.Hold{}})
+			r.Memory().Save(contract.Change{Holds: map[string]guard.Hold{}})
 			eventually(t, []string{"RemovalsHeld", "RemovalsReleased"}, events(t, api, ns))
 			if got := r.told("level=ERROR")(); got != c.told {
 				t.Errorf("%d lines of trouble, not %d", got, c.told)
@@ -94,10 +95,10 @@ func TestEventsUnderFaults(t *testing.T) {
 			})
 			r := startMemory(t, b, func(o *Options) { o.REST = config })
 			r.waitReady(t)
-			r.Memory().Remember(bridge.Change{Holds: flood()})
+			r.Memory().Save(contract.Change{Holds: flood()})
 			eventually(t, 1, func() int { return len(saidOf(t, api, ns).Holds) })
 			eventually(t, 1, r.told("event can't be made"))
-			r.Memory().Remember(bridge.Change{Holds: map[string]guard.Hold{}})
+			r.Memory().Save(contract.Change{Holds: map[string]guard.Hold{}})
 			eventually(t, c.want, events(t, api, ns))
 			if told := r.told("event can't be made")(); told != 1 {
 				t.Errorf("told %d times", told)
@@ -112,7 +113,7 @@ func TestHoldsBeforeTheyAreRecalled(t *testing.T) {
 	const ns = "holds-unknown"
 	b, api := newBoard(ns), newClient(t)
 	first := startMemory(t, b, nil)
-	first.Memory().Remember(bridge.Change{Holds: flood()})
+	first.Memory().Save(contract.Change{Holds: flood()})
 	eventually(t, []string{"RemovalsHeld"}, events(t, api, ns))
 	if err := first.stop(); err != nil {
 		t.Fatal(err)
@@ -122,7 +123,7 @@ func TestHoldsBeforeTheyAreRecalled(t *testing.T) {
 	if err := next.Memory().keep(t.Context(), func(string) {}); err != nil {
 		t.Fatal(err)
 	}
-	recollection, err := next.Memory().Recall(t.Context())
+	recollection, err := next.Memory().Load(t.Context())
 	if err != nil || len(recollection.Holds) != 1 {
 		t.Errorf("recalled %v, %v", recollection.Holds, err)
 	}
@@ -146,8 +147,8 @@ func TestHoldsOfTheNext(t *testing.T) {
 	next := startMemory(t, b, elect(ns, "next"))
 	next.waitReady(t)
 	first, second := flood(), flood()
-	old.Memory().Remember(bridge.Change{Holds: first})
-	next.Memory().Remember(bridge.Change{Holds: first})
+	old.Memory().Save(contract.Change{Holds: first})
+	next.Memory().Save(contract.Change{Holds: first})
 	eventually(t, []string{"RemovalsHeld"}, events(t, api, ns))
 
 	kept, given := make(chan *http.Request, 1), make(chan struct{})
@@ -168,10 +169,10 @@ func TestHoldsOfTheNext(t *testing.T) {
 		}
 		return true
 	})
-	old.Memory().Remember(bridge.Change{Holds: map[string]guard.Hold{}})
+	old.Memory().Save(contract.Change{Holds: map[string]guard.Hold{}})
 	late := <-kept
 	second["consul"] = guard.Hold{Since: second["consul"].Since, Reason: "more went", Instances: 30, Services: 15}
-	next.Memory().Remember(bridge.Change{Holds: second})
+	next.Memory().Save(contract.Change{Holds: second})
 	said := func() string {
 		var found corev1.ConfigMap
 		if err := api.Get(t.Context(), client.ObjectKey{Namespace: ns, Name: "isthmus-consul"}, &found); err != nil {

@@ -10,11 +10,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/isthmus-mesh/isthmus/internal/contract"
+
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	"github.com/isthmus-mesh/isthmus/internal/bridge"
 	"github.com/isthmus-mesh/isthmus/internal/guard"
 )
 
@@ -50,21 +51,21 @@ func (r *remembering) Release(source string) {
 	r.mu.Lock()
 	r.released = append(r.released, source)
 	r.mu.Unlock()
-	r.Memory().Remember(bridge.Change{Holds: map[string]guard.Hold{}})
+	r.Memory().Save(contract.Change{Holds: map[string]guard.Hold{}})
 }
 
-// Heed implements bridge.Listener.
-func (r *remembering) Heed(bridge.News) <-chan struct{} {
+// ReportConflicts implements bridge.Listener.
+func (r *remembering) ReportConflicts(contract.Conflicts) <-chan struct{} {
 	taken := make(chan struct{})
 	close(taken)
 	return taken
 }
 
-// InTouch implements bridge.Listener.
-func (r *remembering) InTouch(context.Context) bool { return !r.blind.Load() }
+// Connected implements bridge.Listener.
+func (r *remembering) Connected(context.Context) bool { return !r.blind.Load() }
 
 // TakeOver implements bridge.Listener.
-func (r *remembering) TakeOver(context.Context, bridge.Recollection) {}
+func (r *remembering) TakeOver(context.Context, contract.Snapshot) {}
 
 func (r *remembering) releases() []string {
 	r.mu.Lock()
@@ -94,18 +95,18 @@ func TestHoldsAreKept(t *testing.T) {
 	leader.waitReady(t)
 	standby := startMemory(t, b, election("two"))
 	standby.waitReady(t)
-	recollection, err := standby.Memory().Recall(t.Context())
+	recollection, err := standby.Memory().Load(t.Context())
 	if err != nil || len(recollection.Holds)+len(recollection.Services) > 0 {
 		t.Fatalf("recalled %v, %v", recollection, err)
 	}
 	held := flood()
-	leader.Memory().Remember(bridge.Change{Holds: held})
-	standby.Memory().Remember(bridge.Change{Holds: held})
+	leader.Memory().Save(contract.Change{Holds: held})
+	standby.Memory().Save(contract.Change{Holds: held})
 	eventually(t, []string{"RemovalsHeld"}, events(t, c, ns))
 
 	// A replica that starts now goes on from there.
 	third := startMemory(t, b, election("three"))
-	recollection, err = third.Memory().Recall(t.Context())
+	recollection, err = third.Memory().Load(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -163,7 +164,7 @@ func TestNothingHeldMakesNoConfigMap(t *testing.T) {
 	b, c := newBoard(ns), newClient(t)
 	b.set("web", map[string]string{"1": "v1"})
 	r := startMemory(t, b, nil)
-	r.Memory().Remember(bridge.Change{Holds: map[string]guard.Hold{}})
+	r.Memory().Save(contract.Change{Holds: map[string]guard.Hold{}})
 	r.waitReady(t)
 	eventually(t, 0, func() int { return len(r.Memory().wake) })
 	var list corev1.ConfigMapList
@@ -184,7 +185,7 @@ func TestRecall(t *testing.T) {
 		t.Fatal(err)
 	}
 	r := startMemory(t, newBoard(ns), nil)
-	recollection, err := r.Memory().Recall(t.Context())
+	recollection, err := r.Memory().Load(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}

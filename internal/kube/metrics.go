@@ -44,14 +44,14 @@ func NewMetrics(registerer prometheus.Registerer) *Metrics {
 			Help: "Virtual addresses that a service has and somebody else's object too, alone or in a range.",
 		}),
 		unanswered: prometheus.NewGauge(prometheus.GaugeOpts{
-			Name: "isthmus_kubernetes_unanswered", Help: "1 while the API server does not answer writes, else 0.",
+			Name: "isthmus_kubernetes_api_unreachable", Help: "1 while the API server does not answer writes, else 0.",
 		}),
 		unwritten: prometheus.NewGaugeVec(prometheus.GaugeOpts{
-			Name: "isthmus_kubernetes_unwritten_services",
+			Name: "isthmus_kubernetes_failed_services",
 			Help: "Services that are not as they should be, because writing them was refused, by reason.",
 		}, []string{"reason"}),
 		rewrites: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "isthmus_kubernetes_rewrites_total",
+			Name: "isthmus_kubernetes_drift_corrections_total",
 			Help: "Times that a service was put right after somebody else had changed or deleted what isthmus wrote.",
 		}),
 		watchErrors: prometheus.NewCounterVec(prometheus.CounterOpts{

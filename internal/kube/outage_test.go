@@ -44,14 +44,14 @@ func TestWebhookDown(t *testing.T) {
 		"WLE " + ns + "/" + wle("db", "1") + " v1", "WLE " + ns + "/" + wle("web", "1") + " v1",
 	}, objects(t, api, ns))
 	eventually(t, 1.0, func() float64 {
-		return r.value(t, "isthmus_kubernetes_unwritten_services", "reason", string(metav1.StatusReasonInternalError))
+		return r.value(t, "isthmus_kubernetes_failed_services", "reason", string(metav1.StatusReasonInternalError))
 	})
 	eventually(t, 1, r.told("failed calling webhook"))
 	if err := admin.Delete(t.Context(), webhook); err != nil {
 		t.Fatal(err)
 	}
 	eventually(t, []string{"v1", "v2"}, endpoints(t, api, ns))
-	eventually(t, 0.0, func() float64 { return r.value(t, "isthmus_kubernetes_unwritten_services") })
+	eventually(t, 0.0, func() float64 { return r.value(t, "isthmus_kubernetes_failed_services") })
 	eventually(t, 1, r.told("service written after all"))
 	if told := r.told("service not written")(); told != 1 {
 		t.Errorf("%d lines for one trouble", told)

@@ -15,6 +15,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/isthmus-mesh/isthmus/internal/contract"
+
 	"golang.org/x/sync/errgroup"
 	"k8s.io/client-go/rest"
 	toolscache "k8s.io/client-go/tools/cache"
@@ -23,9 +25,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	"github.com/isthmus-mesh/isthmus/internal/address"
-	"github.com/isthmus-mesh/isthmus/internal/bridge"
 	"github.com/isthmus-mesh/isthmus/internal/mesh"
+	"github.com/isthmus-mesh/isthmus/internal/vip"
 )
 
 // FieldOwner is the name by which the API server knows what isthmus applied.
@@ -47,7 +48,7 @@ type Options struct {
 	// Grace is how long the ServiceEntry of a service that left stays, without endpoints.
 	Grace time.Duration
 	// Addresses are the ranges of the virtual addresses.
-	Addresses address.Options
+	Addresses vip.Options
 	// Holds is the ConfigMap that says which removals are held.
 	Holds client.ObjectKey
 	// Election is how replicas agree which of them writes; nil where there is only one.
@@ -65,7 +66,7 @@ type Output struct {
 	client  client.Client
 	cache   cache.Cache
 
-	state  bridge.State
+	state  contract.State
 	queue  atomic.Pointer[queue]
 	term   atomic.Pointer[context.Context]
 	ledger ledger
@@ -80,7 +81,7 @@ type Output struct {
 	neighbours                neighbours
 	occupied                  occupied
 	// listener is told of hosts and virtual addresses; nil before it listens.
-	listener atomic.Pointer[bridge.Listener]
+	listener atomic.Pointer[contract.Feedback]
 	// reading keeps readClaim's order.
 	reading sync.Mutex
 	// rules says that DestinationRules are watched.
@@ -128,7 +129,7 @@ func New(options Options) (*Output, error) {
 		links:    links{log: options.Log, metrics: options.Metrics},
 		quarrels: quarrels{log: options.Log, rewrites: options.Metrics.rewrites},
 	}
-	o.memory = &Memory{output: o, wake: bridge.NewBell(), at: options.Holds, told: map[string]begins{}, obeyed: map[string]int{}}
+	o.memory = &Memory{output: o, wake: contract.NewSignal(), at: options.Holds, told: map[string]begins{}, obeyed: map[string]int{}}
 	o.client, err = client.New(config, client.Options{HTTPClient: httpClient, Scheme: scheme, Mapper: mapper})
 	if err != nil {
 		return nil, fmt.Errorf("kubernetes client: %w", err)
@@ -170,7 +171,7 @@ func (o *Output) Ready() error {
 }
 
 // Run implements bridge.Output. It returns an error only for what a retry can't mend.
-func (o *Output) Run(ctx context.Context, state bridge.State) error {
+func (o *Output) Run(ctx context.Context, state contract.State) error {
 	o.state = state
 	namespaces, err := o.prepare(ctx)
 	if err != nil || ctx.Err() != nil {

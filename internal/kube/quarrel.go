@@ -5,9 +5,10 @@ import (
 	"sync"
 	"time"
 
+	"github.com/isthmus-mesh/isthmus/internal/contract"
+
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/isthmus-mesh/isthmus/internal/bridge"
 	"github.com/isthmus-mesh/isthmus/internal/mesh"
 )
 
@@ -53,7 +54,7 @@ func (q *quarrels) pause(name mesh.Name, revision uint64) time.Duration {
 
 // settled notes that a service is as it should be, and how many writes that took. Those of a revision that had been
 // settled before undo what somebody else did.
-func (q *quarrels) settled(name mesh.Name, desired bridge.Desired, writes int) {
+func (q *quarrels) settled(name mesh.Name, desired contract.Desired, writes int) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.services == nil {

@@ -5,10 +5,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/isthmus-mesh/isthmus/internal/contract"
+
 	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	"github.com/isthmus-mesh/isthmus/internal/bridge"
 	"github.com/isthmus-mesh/isthmus/internal/guard"
 )
 
@@ -49,7 +50,7 @@ func TestTwinsThatHold(t *testing.T) {
 	other.waitReady(t)
 	began := time.Now().UTC().Truncate(time.Second)
 	hold := func(r *remembering, late time.Duration, instances int) {
-		r.Memory().Remember(bridge.Change{Holds: map[string]guard.Hold{"consul": {
+		r.Memory().Save(contract.Change{Holds: map[string]guard.Hold{"consul": {
 			Since: began.Add(late), Reason: fmt.Sprint("seen after ", late), Instances: instances,
 		}}})
 	}
@@ -111,7 +112,7 @@ func TestQuarrel(t *testing.T) {
 	eventually(t, true, func() bool {
 		return one.told("somebody else keeps changing")()+two.told("somebody else keeps changing")() > 0
 	})
-	rewrites := one.value(t, "isthmus_kubernetes_rewrites_total") + two.value(t, "isthmus_kubernetes_rewrites_total")
+	rewrites := one.value(t, "isthmus_kubernetes_drift_corrections_total") + two.value(t, "isthmus_kubernetes_drift_corrections_total")
 	if rewrites < tolerated || rewrites > 4*tolerated {
 		t.Errorf("put right %v times before it slowed down, expected some %d of each", rewrites, tolerated)
 	}

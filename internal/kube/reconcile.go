@@ -6,12 +6,13 @@ import (
 	"slices"
 	"time"
 
+	"github.com/isthmus-mesh/isthmus/internal/contract"
+
 	networking "istio.io/api/networking/v1alpha3"
 	networkingv1 "istio.io/client-go/pkg/apis/networking/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
-	"github.com/isthmus-mesh/isthmus/internal/bridge"
 	"github.com/isthmus-mesh/isthmus/internal/mesh"
 )
 
@@ -26,7 +27,7 @@ func (o *Output) Reconcile(ctx context.Context, name mesh.Name) (reconcile.Resul
 		return reconcile.Result{}, o.watchHosts(ctx, name)
 	}
 	desired := o.state.Desired(name)
-	if !desired.Known {
+	if !desired.Authoritative {
 		return reconcile.Result{}, nil
 	}
 	if wait := o.quarrels.pause(name, desired.Revision); wait > 0 {
@@ -40,9 +41,9 @@ func (o *Output) Reconcile(ctx context.Context, name mesh.Name) (reconcile.Resul
 	if err != nil {
 		return o.failed(name, err)
 	}
-	w := writer{Output: o, name: name, standing: standing, waiting: desired.Waiting}
+	w := writer{Output: o, name: name, standing: standing, waiting: desired.PendingSources}
 	if w.vacate(ctx, desired.Objects) {
-		if desired = o.state.Desired(name); !desired.Known {
+		if desired = o.state.Desired(name); !desired.Authoritative {
 			return reconcile.Result{}, nil
 		}
 	}
@@ -120,7 +121,7 @@ func (w *writer) awaited(standing client.Object) bool {
 }
 
 // finished notes that a service is as it should be.
-func (o *Output) finished(name mesh.Name, desired bridge.Desired, writes int) {
+func (o *Output) finished(name mesh.Name, desired contract.Desired, writes int) {
 	since := o.state.Written(name, desired.Revision)
 	if writes > 0 && !since.IsZero() {
 		o.metrics.propagation.Observe(time.Since(since).Seconds())
@@ -147,7 +148,7 @@ func (o *Output) finished(name mesh.Name, desired bridge.Desired, writes int) {
 }
 
 // crowds tells whether a service costs istiod a look at all WorkloadEntries of its namespace.
-func crowds(desired bridge.Desired) bool {
+func crowds(desired contract.Desired) bool {
 	if len(desired.Objects) == 0 {
 		return false
 	}

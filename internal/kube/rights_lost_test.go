@@ -47,14 +47,14 @@ func TestRightsLost(t *testing.T) {
 	setAll("v2")
 	eventually(t, []string{"v2"}, endpoints(t, api, here))
 	eventually(t, float64(away), func() float64 {
-		return r.value(t, "isthmus_kubernetes_unwritten_services", "reason", string(metav1.StatusReasonForbidden))
+		return r.value(t, "isthmus_kubernetes_failed_services", "reason", string(metav1.StatusReasonForbidden))
 	})
 	if got, want := endpoints(t, api, there)(), slices.Repeat([]string{"v1"}, away); !slices.Equal(got, want) {
 		t.Errorf("without rights: %v", got)
 	}
 	grant(t, admin, config, there)
 	eventually(t, slices.Repeat([]string{"v2"}, away), endpoints(t, api, there))
-	eventually(t, 0.0, func() float64 { return r.value(t, "isthmus_kubernetes_unwritten_services") })
+	eventually(t, 0.0, func() float64 { return r.value(t, "isthmus_kubernetes_failed_services") })
 	eventually(t, 1, r.told("service written after all"))
 	if told := r.told("service not written")(); told != 1 {
 		t.Errorf("%d lines for one right", told)

@@ -9,12 +9,13 @@ import (
 	"testing"
 	"time"
 
+	"github.com/isthmus-mesh/isthmus/internal/contract"
+
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/util/yaml"
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	"github.com/isthmus-mesh/isthmus/internal/bridge"
 	"github.com/isthmus-mesh/isthmus/internal/guard"
 )
 
@@ -38,9 +39,9 @@ func TestRights(t *testing.T) {
 	eventually(t, []string{"SE consul-services/web.consul", "WLE consul-services/" + wle("web", "1") + " v2"}, objects(t, c, ns))
 	b.set("web", nil)
 	eventually(t, []string{}, objects(t, c, ns))
-	r.Memory().Remember(bridge.Change{Holds: flood()})
+	r.Memory().Save(contract.Change{Holds: flood()})
 	eventually(t, []string{"RemovalsHeld"}, events(t, c, ns))
-	r.Memory().Remember(bridge.Change{Holds: map[string]guard.Hold{}})
+	r.Memory().Save(contract.Change{Holds: map[string]guard.Hold{}})
 	eventually(t, []string{"RemovalsHeld", "RemovalsReleased"}, events(t, c, ns))
 }
 

@@ -5,7 +5,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/isthmus-mesh/isthmus/internal/testbed/faults"
+	"github.com/isthmus-mesh/isthmus/test/testbed/faults"
 )
 
 // TestConnection holds that whatever happens to the connection to the API server, what stands stays, changes arrive once
@@ -40,7 +40,7 @@ func TestConnection(t *testing.T) {
 			b.set("web", map[string]string{"1": "v2", "2": "v2"})
 			if !c.slow {
 				eventually(t, true, func() bool { return r.told("the API server doesn't answer; writes")() > 0 })
-				eventually(t, 1.0, func() float64 { return r.value(t, "isthmus_kubernetes_unanswered") })
+				eventually(t, 1.0, func() float64 { return r.value(t, "isthmus_kubernetes_api_unreachable") })
 				b.set("db", map[string]string{"1": "v2"})
 				eventually(t, true, func() bool { return r.writes(t)["apply"] >= before+4 })
 				heal()
@@ -57,7 +57,7 @@ func TestConnection(t *testing.T) {
 				heal()
 			} else {
 				eventually(t, true, func() bool { return r.told("the API server answers again")() > 0 })
-				eventually(t, 0.0, func() float64 { return r.value(t, "isthmus_kubernetes_unanswered") })
+				eventually(t, 0.0, func() float64 { return r.value(t, "isthmus_kubernetes_api_unreachable") })
 			}
 			// Two services of three objects: 50 ms, 100 ms ... 2 s between the tries of each, and the last writes.
 			if tries, most := r.writes(t)["apply"]-before, 3*(7+int(time.Since(began)/lastRetry))+6; tries > most {

@@ -7,7 +7,7 @@ import (
 
 	"github.com/isthmus-mesh/isthmus/internal/mesh"
 	"github.com/isthmus-mesh/isthmus/internal/mesh/meshtest"
-	"github.com/isthmus-mesh/isthmus/internal/testbed/bench"
+	"github.com/isthmus-mesh/isthmus/test/testbed/bench"
 )
 
 // A translation is a service to translate, again and again.

@@ -20,7 +20,7 @@ const (
 	// BadPort: the port is not within 1 and 65535; the instance is left out, or that port where it has a name.
 	BadPort Reason = "bad_port"
 	// LeftOutPort: a port with a name that not all instances have, or that can't stand beside the others; it is left out.
-	LeftOutPort Reason = "left_out_port"
+	LeftOutPort Reason = "skipped_port"
 	// BadLabel: a meta entry or tag that can't be made a label; it is left out.
 	BadLabel Reason = "bad_label"
 	// ReservedLabel: a meta entry or tag with a name that Istio, Kubernetes or isthmus gives a meaning to, or that the

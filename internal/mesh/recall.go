@@ -12,14 +12,14 @@ import (
 	"github.com/isthmus-mesh/isthmus/internal/catalog"
 )
 
-// Recall returns what a service's objects say of it, as the inverse of Translate: services whose translation has the
+// Parse returns what a service's objects say of it, as the inverse of Translate: services whose translation has the
 // same endpoints. There is one for each source that reports instances, and none where the objects have no endpoint, or
 // don't say of which service they are.
 //
 // Objects say nothing of unhealthy instances, and inline endpoints not which instance they are: these have an identity
 // that no registry gives, and are to be recognised by their address. Which source an inline endpoint of a merged
 // service is of isn't said at all, so these are not recalled.
-func Recall(name Name, objects []Object) []catalog.Service {
+func Parse(name Name, objects []Object) []catalog.Service {
 	entry, spec := serviceEntryOf(objects)
 	service := entry.Annotations[ServiceAnnotation]
 	if spec == nil || service == "" {

@@ -25,7 +25,7 @@ func TestRecallIsTheInverse(t *testing.T) {
 		t.Run(c.Name, func(t *testing.T) {
 			name := c.MeshName()
 			wanted, findings := mesh.Translate(c.Service, name, c.Options)
-			recalled := mesh.Recall(name, wanted.Objects)
+			recalled := mesh.Parse(name, wanted.Objects)
 			if endpoints(wanted) == 0 {
 				if len(recalled) != 0 {
 					t.Errorf("recalled %v of no endpoint", recalled)

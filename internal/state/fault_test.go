@@ -11,10 +11,11 @@ import (
 	"testing"
 	"time"
 
-	"github.com/isthmus-mesh/isthmus/internal/bridge"
+	"github.com/isthmus-mesh/isthmus/internal/contract"
+
 	"github.com/isthmus-mesh/isthmus/internal/catalog"
 	"github.com/isthmus-mesh/isthmus/internal/guard"
-	"github.com/isthmus-mesh/isthmus/internal/testbed"
+	"github.com/isthmus-mesh/isthmus/test/testbed"
 )
 
 // TestDiskFull holds that a full disk is said, that the file still holds what it held before, and that it is written
@@ -29,18 +30,18 @@ func TestDiskFull(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	f.Remember(bridge.Change{Services: []catalog.Service{service("web", "1")}})
-	if !f.save() {
+	f.Save(contract.Change{Services: []catalog.Service{service("web", "1")}})
+	if !f.flush() {
 		t.Fatal("not saved")
 	}
 	if err := os.WriteFile(filepath.Join(folder, "filler"), make([]byte, 100<<10), 0o600); err == nil {
 		t.Fatal("the disk isn't full")
 	}
 	for i := range 200 {
-		f.Remember(bridge.Change{Services: []catalog.Service{service("web", strings.Repeat("x", 50), string(rune('a'+i%26)))}})
+		f.Save(contract.Change{Services: []catalog.Service{service("web", strings.Repeat("x", 50), string(rune('a'+i%26)))}})
 	}
 	for range 2 {
-		if f.save() {
+		if f.flush() {
 			t.Error("saved on a full disk")
 		}
 	}
@@ -53,7 +54,7 @@ func TestDiskFull(t *testing.T) {
 	if err := os.Remove(filepath.Join(folder, "filler")); err != nil {
 		t.Fatal(err)
 	}
-	if !f.save() || !strings.Contains(log.String(), "can be written again") {
+	if !f.flush() || !strings.Contains(log.String(), "can be written again") {
 		t.Errorf("not written again:\n%s", &log)
 	}
 	c, err := peek(path)
@@ -73,14 +74,14 @@ func TestFolderGone(t *testing.T) {
 	if err := os.RemoveAll(filepath.Dir(path)); err != nil {
 		t.Fatal(err)
 	}
-	f.Remember(bridge.Change{Services: []catalog.Service{service("web", "1")}})
-	if f.save() {
+	f.Save(contract.Change{Services: []catalog.Service{service("web", "1")}})
+	if f.flush() {
 		t.Error("saved without a folder")
 	}
 	if err := os.Mkdir(filepath.Dir(path), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	if !f.save() {
+	if !f.flush() {
 		t.Error("not saved with a folder")
 	}
 	if c, err := peek(path); err != nil || len(c.services) != 1 {
@@ -93,7 +94,7 @@ func TestRequest(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "state")
 	released := make(chan string, 1)
 	f, _ := diaryOf(t, path, quiet(), func(source string) { released <- source })
-	f.Remember(bridge.Change{Holds: map[string]guard.Hold{"consul": {Since: time.Now(), Instances: 7, Services: 3}}})
+	f.Save(contract.Change{Holds: map[string]guard.Hold{"consul": {Since: time.Now(), Instances: 7, Services: 3}}})
 	wait := func(want bool, source string) {
 		t.Helper()
 		for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
@@ -115,7 +116,7 @@ func TestRequest(t *testing.T) {
 	if got := <-released; got != "consul" {
 		t.Errorf("released %q", got)
 	}
-	f.Remember(bridge.Change{Holds: map[string]guard.Hold{}})
+	f.Save(contract.Change{Holds: map[string]guard.Hold{}})
 	wait(false, "consul")
 }
 
@@ -156,10 +157,10 @@ func TestRememberWhileSaving(t *testing.T) {
 	for _, name := range []string{"a", "b", "c", "d"} {
 		group.Go(func() {
 			for range 100 {
-				f.Remember(bridge.Change{Services: []catalog.Service{service(name, "1")}})
-				f.Remember(bridge.Change{Services: []catalog.Service{service(name)}})
+				f.Save(contract.Change{Services: []catalog.Service{service(name, "1")}})
+				f.Save(contract.Change{Services: []catalog.Service{service(name)}})
 			}
-			f.Remember(bridge.Change{Services: []catalog.Service{service(name, "2")}})
+			f.Save(contract.Change{Services: []catalog.Service{service(name, "2")}})
 		})
 	}
 	group.Wait()

@@ -15,9 +15,10 @@ import (
 	"sync"
 	"time"
 
+	"github.com/isthmus-mesh/isthmus/internal/contract"
+
 	"github.com/gofrs/flock"
 
-	"github.com/isthmus-mesh/isthmus/internal/bridge"
 	"github.com/isthmus-mesh/isthmus/internal/catalog"
 )
 
@@ -37,7 +38,7 @@ type File struct {
 	path string
 	log  *slog.Logger
 	// wake rings when there is something to write.
-	wake bridge.Bell
+	wake contract.Signal
 	lock *flock.Flock
 
 	mu      sync.Mutex
@@ -56,7 +57,7 @@ type File struct {
 // Open reads a state file and takes it for this process. A file that isn't there is an empty one. It fails where the
 // file can't be trusted: what it says would be served.
 func Open(path string, log *slog.Logger) (*File, error) {
-	f := &File{path: path, log: log, wake: bridge.NewBell(), content: newContent(), maxSize: largest}
+	f := &File{path: path, log: log, wake: contract.NewSignal(), content: newContent(), maxSize: largest}
 	err := f.acquire()
 	if err == nil {
 		if err = f.read(); err != nil {
@@ -127,15 +128,15 @@ func (f *File) read() error {
 	return nil
 }
 
-// Recall implements bridge.Memory.
-func (f *File) Recall(context.Context) (bridge.Recollection, error) {
+// Load implements bridge.Memory.
+func (f *File) Load(context.Context) (contract.Snapshot, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.content.recollection(), nil
 }
 
 // Remember implements bridge.Memory.
-func (f *File) Remember(change bridge.Change) {
+func (f *File) Save(change contract.Change) {
 	records := recordsOf(change, time.Now())
 	f.mu.Lock()
 	for _, r := range records {
@@ -143,18 +144,18 @@ func (f *File) Remember(change bridge.Change) {
 	}
 	f.unwritten = append(f.unwritten, records...)
 	f.mu.Unlock()
-	f.wake.Ring()
+	f.wake.Notify()
 }
 
 // Run implements bridge.Memory.
-func (f *File) Run(ctx context.Context, listener bridge.Listener) error {
+func (f *File) Run(ctx context.Context, listener contract.Feedback) error {
 	defer f.Close()
 	look := time.NewTicker(time.Second)
 	defer look.Stop()
 	for {
 		select {
 		case <-ctx.Done():
-			f.save()
+			f.flush()
 			return nil
 		case <-look.C:
 			for _, source := range f.takeRequests() {
@@ -162,9 +163,9 @@ func (f *File) Run(ctx context.Context, listener bridge.Listener) error {
 			}
 		case <-f.wake:
 			pause := gather
-			if !f.save() {
+			if !f.flush() {
 				pause = retryAfter
-				f.wake.Ring()
+				f.wake.Notify()
 			}
 			select {
 			case <-ctx.Done():

@@ -13,11 +13,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/isthmus-mesh/isthmus/internal/contract"
+
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 	"go.uber.org/goleak"
 
-	"github.com/isthmus-mesh/isthmus/internal/bridge"
 	"github.com/isthmus-mesh/isthmus/internal/catalog"
 	"github.com/isthmus-mesh/isthmus/internal/guard"
 	"github.com/isthmus-mesh/isthmus/internal/mesh"
@@ -40,7 +41,7 @@ func service(name string, ids ...string) catalog.Service {
 
 // releaser is a listener that is told of nothing but what is released.
 type releaser struct {
-	bridge.Listener
+	contract.Feedback
 	release func(source string)
 }
 
@@ -68,14 +69,14 @@ func diaryOf(t *testing.T, path string, log *slog.Logger, release func(string)) 
 
 func quiet() *slog.Logger { return slog.New(slog.DiscardHandler) }
 
-func recalled(t *testing.T, path string) bridge.Recollection {
+func recalled(t *testing.T, path string) contract.Snapshot {
 	t.Helper()
 	f, err := Open(path, quiet())
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	r, err := f.Recall(t.Context())
+	r, err := f.Load(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -90,25 +91,25 @@ func TestWhatIsRememberedIsRecalled(t *testing.T) {
 	addresses := []netip.Addr{netip.MustParseAddr("244.1.2.3"), netip.MustParseAddr("fd00::1")}
 	for i := range 3 { // each run goes on from the one before
 		f, stop := diaryOf(t, path, quiet(), nil)
-		f.Remember(bridge.Change{Services: []catalog.Service{service("web", "1", "2"), service(fmt.Sprint("s", i), "1"), service("gone", "1")}})
-		f.Remember(bridge.Change{Synced: "consul"})
+		f.Save(contract.Change{Services: []catalog.Service{service("web", "1", "2"), service(fmt.Sprint("s", i), "1"), service("gone", "1")}})
+		f.Save(contract.Change{Synced: "consul"})
 		old := catalog.Service{Key: catalog.Key{Source: "old", Name: "web"}, Instances: service("web", "1").Instances}
-		f.Remember(bridge.Change{Services: []catalog.Service{old}, Synced: "old"})
-		f.Remember(bridge.Change{Gone: []string{"old"}})
-		f.Remember(bridge.Change{Services: []catalog.Service{service("web", "2"), service("gone")}})
-		f.Remember(bridge.Change{Holds: map[string]guard.Hold{"consul": {Since: since, Reason: "r", Instances: i}}})
-		f.Remember(bridge.Change{Addresses: map[mesh.Name][]netip.Addr{web: addresses, gone: addresses}})
-		f.Remember(bridge.Change{Addresses: map[mesh.Name][]netip.Addr{gone: nil}})
+		f.Save(contract.Change{Services: []catalog.Service{old}, Synced: "old"})
+		f.Save(contract.Change{Gone: []string{"old"}})
+		f.Save(contract.Change{Services: []catalog.Service{service("web", "2"), service("gone")}})
+		f.Save(contract.Change{Holds: map[string]guard.Hold{"consul": {Since: since, Reason: "r", Instances: i}}})
+		f.Save(contract.Change{Addresses: map[mesh.Name][]netip.Addr{web: addresses, gone: addresses}})
+		f.Save(contract.Change{Addresses: map[mesh.Name][]netip.Addr{gone: nil}})
 		stop()
 	}
-	want := bridge.Recollection{
-		Addresses: map[mesh.Name][]netip.Addr{web: addresses},
-		Services:  []catalog.Service{service("s0", "1"), service("s1", "1"), service("s2", "1"), service("web", "2")},
-		Whole:     []string{"consul"},
-		Holds:     map[string]guard.Hold{"consul": {Since: since, Reason: "r", Instances: 2}},
+	want := contract.Snapshot{
+		Addresses:       map[mesh.Name][]netip.Addr{web: addresses},
+		Services:        []catalog.Service{service("s0", "1"), service("s1", "1"), service("s2", "1"), service("web", "2")},
+		CompleteSources: []string{"consul"},
+		Holds:           map[string]guard.Hold{"consul": {Since: since, Reason: "r", Instances: 2}},
 	}
 	got := recalled(t, path)
-	if diff := cmp.Diff(want, got, cmpopts.EquateComparable(netip.Addr{}), cmpopts.IgnoreFields(bridge.Recollection{}, "Changed")); diff != "" {
+	if diff := cmp.Diff(want, got, cmpopts.EquateComparable(netip.Addr{}), cmpopts.IgnoreFields(contract.Snapshot{}, "Changed")); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 	if age := time.Since(got.Changed); age < 0 || age > time.Minute {
@@ -130,9 +131,9 @@ func TestSizeIsBounded(t *testing.T) {
 	defer f.Close()
 	for range 10 {
 		for range 1000 {
-			f.Remember(bridge.Change{Services: []catalog.Service{service("web", "1", "2")}})
+			f.Save(contract.Change{Services: []catalog.Service{service("web", "1", "2")}})
 		}
-		if !f.save() {
+		if !f.flush() {
 			t.Fatal("not saved")
 		}
 	}
@@ -145,7 +146,7 @@ func TestSizeIsBounded(t *testing.T) {
 // TestCutOff holds that of a file that was cut off anywhere, what stands before the cut counts, and that a damaged one
 // is refused.
 func TestCutOff(t *testing.T) {
-	records := append(recordsOf(bridge.Change{Services: []catalog.Service{service("a", "1"), service("b", "1")}}, time.Unix(9, 0).UTC()),
+	records := append(recordsOf(contract.Change{Services: []catalog.Service{service("a", "1"), service("b", "1")}}, time.Unix(9, 0).UTC()),
 		record{Synced: "consul"})
 	all, err := encode(append([]record{{Version: version}}, records...))
 	if err != nil {
@@ -233,7 +234,7 @@ func TestOneProcess(t *testing.T) {
 
 // FuzzRead holds that no file makes reading panic, and that what is read can be written and read again.
 func FuzzRead(f *testing.F) {
-	all, err := encode(recordsOf(bridge.Change{Services: []catalog.Service{service("a", "1")}, Synced: "x"}, time.Unix(9, 0).UTC()))
+	all, err := encode(recordsOf(contract.Change{Services: []catalog.Service{service("a", "1")}, Synced: "x"}, time.Unix(9, 0).UTC()))
 	if err != nil {
 		f.Fatal(err)
 	}

@@ -10,7 +10,8 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/isthmus-mesh/isthmus/internal/bridge"
+	"github.com/isthmus-mesh/isthmus/internal/contract"
+
 	"github.com/isthmus-mesh/isthmus/internal/catalog"
 )
 
@@ -32,12 +33,12 @@ func TestTooLarge(t *testing.T) {
 		}
 		return service(name, ids...)
 	}
-	save := func(changes ...bridge.Change) {
+	save := func(changes ...contract.Change) {
 		t.Helper()
 		for _, change := range changes {
-			f.Remember(change)
+			f.Save(change)
 		}
-		if !f.save() {
+		if !f.flush() {
 			t.Fatalf("not saved:\n%s", &log)
 		}
 		if info, err := os.Stat(path); err != nil || info.Size() > f.maxSize || info.Size() != f.size {
@@ -61,9 +62,9 @@ func TestTooLarge(t *testing.T) {
 			t.Errorf("it holds %q, not %q", got, want)
 		}
 	}
-	services := func(all ...catalog.Service) bridge.Change { return bridge.Change{Services: all} }
+	services := func(all ...catalog.Service) contract.Change { return contract.Change{Services: all} }
 
-	save(services(large("api", 10), large("web", 30)), bridge.Change{Synced: "consul"}, bridge.Change{Synced: "east"})
+	save(services(large("api", 10), large("web", 30)), contract.Change{Synced: "consul"}, contract.Change{Synced: "east"})
 	for range 50 { // the journal alone would pass the bound
 		save(services(large("web", 30)))
 	}
@@ -74,7 +75,7 @@ func TestTooLarge(t *testing.T) {
 	if told := strings.Count(log.String(), "first=[consul/huge]"); told != 1 {
 		t.Errorf("it was named %d times:\n%s", told, &log)
 	}
-	save(services(large("huge", 201)), bridge.Change{Synced: "consul"}) // as after a restart
+	save(services(large("huge", 201)), contract.Change{Synced: "consul"}) // as after a restart
 	save(services(large("api", 11)))
 	holds("consul/api 11", "consul/web 30", "east whole")
 

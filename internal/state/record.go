@@ -13,7 +13,8 @@ import (
 	"slices"
 	"time"
 
-	"github.com/isthmus-mesh/isthmus/internal/bridge"
+	"github.com/isthmus-mesh/isthmus/internal/contract"
+
 	"github.com/isthmus-mesh/isthmus/internal/catalog"
 	"github.com/isthmus-mesh/isthmus/internal/guard"
 	"github.com/isthmus-mesh/isthmus/internal/mesh"
@@ -40,7 +41,7 @@ type record struct {
 	At        time.Time    `json:"at"`
 }
 
-func recordsOf(change bridge.Change, now time.Time) []record {
+func recordsOf(change contract.Change, now time.Time) []record {
 	var records []record
 	for _, service := range change.Services {
 		records = append(records, record{Service: &service, At: now})
@@ -102,13 +103,13 @@ func (c *content) apply(r record) {
 	}
 }
 
-func (c *content) recollection() bridge.Recollection {
-	return bridge.Recollection{
-		Services:  slices.SortedFunc(maps.Values(c.services), func(a, b catalog.Service) int { return a.Key.Compare(b.Key) }),
-		Whole:     slices.Sorted(maps.Keys(c.synced)),
-		Holds:     maps.Clone(c.holds),
-		Addresses: maps.Clone(c.addresses),
-		Changed:   c.changed,
+func (c *content) recollection() contract.Snapshot {
+	return contract.Snapshot{
+		Services:        slices.SortedFunc(maps.Values(c.services), func(a, b catalog.Service) int { return a.Key.Compare(b.Key) }),
+		CompleteSources: slices.Sorted(maps.Keys(c.synced)),
+		Holds:           maps.Clone(c.holds),
+		Addresses:       maps.Clone(c.addresses),
+		Changed:         c.changed,
 	}
 }
 
@@ -119,7 +120,7 @@ func (c *content) records() []record {
 	for _, service := range recollection.Services {
 		records = append(records, record{Service: &service, At: c.changed})
 	}
-	for _, source := range recollection.Whole {
+	for _, source := range recollection.CompleteSources {
 		records = append(records, record{Synced: source, At: c.changed})
 	}
 	for _, name := range slices.SortedFunc(maps.Keys(c.addresses), mesh.Name.Compare) {

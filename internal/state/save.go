@@ -8,7 +8,7 @@ import (
 
 // save brings the file up to date. It returns false where that failed: then the file holds what it held before, and is
 // written as a whole the next time.
-func (f *File) save() bool {
+func (f *File) flush() bool {
 	f.mu.Lock()
 	records := f.unwritten
 	f.unwritten = nil

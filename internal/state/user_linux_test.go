@@ -8,9 +8,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/isthmus-mesh/isthmus/internal/contract"
+
 	"golang.org/x/sys/unix"
 
-	"github.com/isthmus-mesh/isthmus/internal/bridge"
 	"github.com/isthmus-mesh/isthmus/internal/guard"
 )
 
@@ -38,8 +39,8 @@ func TestRequestOfRoot(t *testing.T) {
 		if f, err = Open(path, quiet()); err != nil {
 			return
 		}
-		f.Remember(bridge.Change{Holds: map[string]guard.Hold{"consul": {Since: time.Now(), Instances: 7}}})
-		f.save()
+		f.Save(contract.Change{Holds: map[string]guard.Hold{"consul": {Since: time.Now(), Instances: 7}}})
+		f.flush()
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -1,0 +1,127 @@
+package engine
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/isthmus-mesh/isthmus/internal/catalog"
+	"github.com/isthmus-mesh/isthmus/internal/mesh"
+)
+
+func TestServicesComeChangeAndGo(t *testing.T) {
+	source, out := newScript("consul"), newMirror()
+	start(t, out, source)
+	source.report(reported("consul", "a", "1"), reported("consul", "b", "1"))
+	eventually(t, []string{"a", "b"}, out.labels)
+	source.report(reported("consul", "a"))
+	eventually(t, []string{"b"}, out.labels)
+}
+
+func TestWhatChangesNothingIsNotWritten(t *testing.T) {
+	source, out := newScript("consul"), newMirror()
+	start(t, out, source)
+	source.report(reported("consul", "a", "1"))
+	eventually(t, 1, out.count)
+	source.report(reported("consul", "a", "1"))
+	source.report(reported("consul", "unknown"))
+	source.report(reported("consul", "b", "1"))
+	eventually(t, []string{"a", "b"}, out.labels)
+	if got := out.count(); got != 2 {
+		t.Errorf("%d writes for two services", got)
+	}
+}
+
+// TestBurst holds that reports which nobody read yet are one report: the newest, as old as the first.
+func TestBurst(t *testing.T) {
+	box := newInbox()
+	first := time.Unix(1, 0)
+	for i := range 100 {
+		box.Update(reported("consul", "a", fmt.Sprint(i)), first.Add(time.Duration(i)))
+	}
+	want := letters{updates: map[catalog.Key]update{
+		{Source: "consul", Name: "a"}: {service: reported("consul", "a", "99"), observed: first},
+	}}
+	if diff := cmp.Diff(want, box.empty(), cmp.AllowUnexported(letters{}, update{})); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	if got := box.empty(); len(got.updates) != 0 {
+		t.Errorf("a second look finds %v", got)
+	}
+}
+
+// TestCollision holds that two services that want one name both get another, and that the one that is left gets
+// it back.
+func TestCollision(t *testing.T) {
+	source, out := newScript("consul"), newMirror()
+	start(t, out, source)
+	source.report(reported("consul", "A_b", "1"))
+	eventually(t, []string{"a-b"}, out.labels)
+	source.report(reported("consul", "a.b", "1"))
+	eventually(t, []string{"a-b--9d79934ec687f3076dcb", "a-b--b3dcef570b2ec285440d"}, out.labels)
+	source.report(reported("consul", "a-b", "1"))
+	eventually(t, []string{"a-b", "a-b--9d79934ec687f3076dcb", "a-b--b3dcef570b2ec285440d"}, out.labels)
+	source.report(reported("consul", "a-b"))
+	source.report(reported("consul", "a.b"))
+	eventually(t, []string{"a-b"}, out.labels)
+}
+
+// TestAbsenceIsKnownLate holds that a service that was not reported is unknown until its source is complete, and
+// that a name of no source of ours stays unknown for ever.
+func TestAbsenceIsKnownLate(t *testing.T) {
+	east, west, out := newScript("east"), newScript("west"), newMirror()
+	b := start(t, out, east, west)
+	known := func(source string) func() bool {
+		return func() bool { return b.Desired(mesh.Name{Source: source, Label: "x"}).Authoritative }
+	}
+	east.complete()
+	eventually(t, true, known("east"))
+	if known("west")() || known("other")() || b.Complete() || b.Ready() == nil {
+		t.Error("something is taken for known that isn't")
+	}
+	west.complete()
+	eventually(t, true, b.Complete)
+	if known("other")() {
+		t.Error("a source that isn't ours is taken for known")
+	}
+}
+
+func TestReadyWaitsForTheOutput(t *testing.T) {
+	source, out := newScript("consul"), newMirror()
+	out.err = errors.New("not yet")
+	b := start(t, out, source)
+	source.complete()
+	eventually(t, "not yet", func() string { return fmt.Sprint(b.Ready()) })
+	out.mu.Lock()
+	out.err = nil
+	out.mu.Unlock()
+	if err := b.Ready(); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestSinceWhen holds that the time of a change is that of the first one that isn't written, and is told once.
+func TestSinceWhen(t *testing.T) {
+	b := New(Options{
+		Rules: Rules{Mesh: meshOptions()}, Log: slog.New(slog.DiscardHandler), Metrics: NewMetrics(prometheus.NewRegistry()),
+	}, nil, nil)
+	name, first := mesh.Name{Source: "consul", Label: "a"}, time.Unix(100, 0)
+	for i, ids := range [][]string{{"1"}, {"1", "2"}} {
+		b.takeService(reported("consul", "a", ids...), first.Add(time.Duration(i)*time.Second))
+	}
+	revision := b.Desired(name).Revision
+	if got := b.Written(name, revision-1); !got.IsZero() {
+		t.Errorf("an old revision was behind since %v", got)
+	}
+	if got := b.Written(name, revision); !got.Equal(first) {
+		t.Errorf("behind since %v, want %v", got, first)
+	}
+	if got := b.Written(name, revision); !got.IsZero() {
+		t.Errorf("told twice: %v", got)
+	}
+}

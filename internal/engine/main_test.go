@@ -1,0 +1,195 @@
+package engine
+
+import (
+	"context"
+	"log/slog"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/isthmus-mesh/isthmus/internal/contract"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/goleak"
+
+	"github.com/isthmus-mesh/isthmus/internal/catalog"
+	"github.com/isthmus-mesh/isthmus/internal/mesh"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// script is a source that does what a test tells it.
+type script struct {
+	name  string
+	steps chan func(catalog.Sink)
+}
+
+func newScript(name string) *script { return &script{name: name, steps: make(chan func(catalog.Sink))} }
+
+func (s *script) Name() string { return s.name }
+
+func (s *script) Run(ctx context.Context, sink catalog.Sink) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case step := <-s.steps:
+			step(sink)
+		}
+	}
+}
+
+func (s *script) report(services ...catalog.Service) {
+	s.steps <- func(sink catalog.Sink) {
+		for _, service := range services {
+			sink.Update(service, time.Now())
+		}
+	}
+}
+
+// completePartly is what a source says that was not shown all names.
+func (s *script) completePartly() { s.steps <- func(sink catalog.Sink) { sink.Synced(s.name, false) } }
+
+func (s *script) complete() { s.steps <- func(sink catalog.Sink) { sink.Synced(s.name, true) } }
+
+// mirror is an output that holds what it read; it notes each read that differed.
+type mirror struct {
+	names  chan mesh.Name
+	synced chan struct{}
+
+	mu     sync.Mutex
+	held   map[mesh.Name][]string
+	writes int
+	err    error
+}
+
+func newMirror() *mirror {
+	return &mirror{names: make(chan mesh.Name, 1000), synced: make(chan struct{}, 10), held: map[mesh.Name][]string{}}
+}
+
+func (m *mirror) Notify(name mesh.Name) { m.names <- name }
+func (m *mirror) Synced()               { m.synced <- struct{}{} }
+
+func (m *mirror) Ready() error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.err
+}
+
+func (m *mirror) Run(ctx context.Context, state contract.State) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-m.synced:
+		case name := <-m.names:
+			desired := state.Desired(name)
+			m.mu.Lock()
+			m.writes++
+			m.held[name] = nil
+			for _, object := range desired.Objects {
+				m.held[name] = append(m.held[name], object.Name)
+			}
+			if len(m.held[name]) == 0 {
+				delete(m.held, name)
+			}
+			m.mu.Unlock()
+			state.Written(name, desired.Revision)
+		}
+	}
+}
+
+// hosts are the labels that the mirror holds, sorted.
+func (m *mirror) labels() []string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	labels := []string{}
+	for name := range m.held {
+		labels = append(labels, name.Label)
+	}
+	slices.Sort(labels)
+	return labels
+}
+
+func (m *mirror) count() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.writes
+}
+
+func meshOptions() mesh.Options {
+	return mesh.Options{
+		Domain: "consul", ClusterDomain: "cluster.local", Form: mesh.WorkloadEntryForm,
+		DefaultProtocol: mesh.HTTP, Placement: mesh.Placement{Base: "ns"},
+	}
+}
+
+func start(t *testing.T, out contract.Output, sources ...*script) *Engine {
+	t.Helper()
+	return startWith(t, Options{Rules: Rules{Mesh: meshOptions()}}, out, sources...)
+}
+
+// startWith runs a bridge until the test ends.
+func startWith(t *testing.T, options Options, out contract.Output, sources ...*script) *Engine {
+	t.Helper()
+	b, _ := startStoppable(t, options, out, sources...)
+	return b
+}
+
+func startStoppable(t *testing.T, options Options, out contract.Output, sources ...*script) (*Engine, func()) {
+	t.Helper()
+	var all []contract.Source
+	for _, source := range sources {
+		all = append(all, source)
+	}
+	return startSources(t, options, out, all)
+}
+
+func startSources(t *testing.T, options Options, out contract.Output, all []contract.Source) (*Engine, func()) {
+	t.Helper()
+	if options.Log == nil {
+		options.Log = slog.New(slog.DiscardHandler)
+	}
+	options.Metrics = NewMetrics(prometheus.NewRegistry())
+	b := New(options, all, []contract.Output{out})
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- b.Run(ctx) }()
+	stop := sync.OnceFunc(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Errorf("run: %v", err)
+		}
+	})
+	t.Cleanup(stop)
+	return b, stop
+}
+
+func reported(source, name string, ids ...string) catalog.Service {
+	s := catalog.Service{Key: catalog.Key{Source: source, Name: name}, Datacenter: "dc1"}
+	for _, id := range ids {
+		s.Instances = append(s.Instances, catalog.Instance{
+			ID:      catalog.InstanceID{Datacenter: "dc1", Node: "n1", ServiceID: id},
+			Address: "10.0.0.1", Port: 8080, Health: catalog.Passing, Weights: catalog.Weights{Passing: 1, Warning: 1},
+		})
+	}
+	return s
+}
+
+func eventually[T any](t *testing.T, want T, got func() T) {
+	t.Helper()
+	deadline := time.Now().Add(10 * time.Second)
+	for {
+		value := got()
+		diff := cmp.Diff(want, value)
+		if diff == "" {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("(-want +got):\n%s", diff)
+		}
+		time.Sleep(time.Millisecond)
+	}
+}

@@ -1,0 +1,119 @@
+package engine
+
+import (
+	"fmt"
+	"maps"
+	"net/netip"
+	"slices"
+	"testing"
+
+	"github.com/isthmus-mesh/isthmus/internal/contract"
+
+	"github.com/isthmus-mesh/isthmus/internal/mesh"
+)
+
+// TestAddressesOfInstancesAreNotGiven holds that no service is given an address that an instance is registered with, and
+// that one which has it keeps it.
+func TestAddressesOfInstancesAreNotGiven(t *testing.T) {
+	source := newScript("consul")
+	b := startWith(t, addressed(nil), newMirror(), source)
+	clashing := reported("consul", "clashing", "1", "2", "3", "4", "5")
+	for i := range clashing.Instances {
+		clashing.Instances[i].Address = fmt.Sprint("10.9.0.", i+1)
+	}
+	for i := range 4 {
+		source.report(reported("consul", fmt.Sprint("s", i), "1"))
+	}
+	source.report(clashing)
+	for i := range 4 {
+		source.report(reported("consul", fmt.Sprint("t", i), "1"))
+	}
+	source.complete()
+	eventually(t, true, distinct(b, 9))
+	eventually(t, true, b.Complete)
+	before := addresses(b)
+	for name, address := range before {
+		for _, instance := range clashing.Instances {
+			if address == "["+instance.Address+"]" {
+				t.Errorf("%s has the address of an instance, %s", name, address)
+			}
+		}
+	}
+	late := reported("consul", "late", "1")
+	late.Instances[0].Address = before["s1"][1 : len(before["s1"])-1]
+	source.report(late)
+	source.report(reported("consul", "clashing"))
+	source.report(reported("consul", "clashing", "1"))
+	for i := range 4 { // 14 in all: they need what the instances had
+		source.report(reported("consul", fmt.Sprint("u", i), "1"))
+	}
+	eventually(t, true, distinct(b, 14))
+	for name, had := range before {
+		if now := addresses(b)[name]; now != had {
+			t.Errorf("%s has %s, had %s", name, now, had)
+		}
+	}
+}
+
+// TestAddressesFollowTheMesh holds that services have the addresses that another replica gave them, in whatever order that
+// is heard of; and that one loses an address to somebody else only if it is somebody else's.
+func TestAddressesFollowTheMesh(t *testing.T) {
+	source := newScript("consul")
+	b := startWith(t, addressed(nil), newMirror(), source)
+	for i := range 10 {
+		source.report(reported("consul", fmt.Sprint("s", i), "1"))
+	}
+	source.complete()
+	eventually(t, true, distinct(b, 10))
+	eventually(t, true, b.Complete)
+	given := map[string]string{}
+	own := slices.Sorted(maps.Values(addresses(b)))
+	for i := range 10 { // each has another's
+		given[fmt.Sprint("s", i)] = own[i]
+	}
+	for name, address := range given {
+		ip := netip.MustParseAddr(address[1 : len(address)-1])
+		<-b.ReportConflicts(contract.Conflicts{LeaderAddresses: map[mesh.Name][]netip.Addr{{Source: "consul", Label: name}: {ip}}})
+	}
+	eventually(t, given, func() map[string]string { return addresses(b) })
+
+	s1, s2 := mesh.Name{Source: "consul", Label: "s1"}, mesh.Name{Source: "consul", Label: "s2"}
+	lost := mesh.AddressesOf(b.Desired(s1).Objects)
+	others := []netip.Prefix{netip.PrefixFrom(lost[0], 32)}
+	<-b.ReportConflicts(contract.Conflicts{ForeignAddresses: func() []netip.Prefix { return others }})
+	if got := addresses(b)["s1"]; got != given["s1"] {
+		t.Errorf("s1 has %s, had %s", got, given["s1"])
+	}
+	<-b.ReportConflicts(contract.Conflicts{LostAddresses: map[mesh.Name][]netip.Addr{s1: lost, s2: mesh.AddressesOf(b.Desired(s2).Objects)}})
+	if got := addresses(b); got["s1"] == given["s1"] || got["s2"] != given["s2"] || !distinct(b, 10)() {
+		t.Errorf("s1 lost %s; now they are %v, were %v", lost, got, given)
+	}
+	<-b.ReportConflicts(contract.Conflicts{ForeignAddresses: func() []netip.Prefix { return nil }})
+	for i := range 4 {
+		source.report(reported("consul", fmt.Sprint("t", i), "1"))
+	}
+	eventually(t, true, distinct(b, 14)) // what is free again is given
+}
+
+// TestHostsThatAreLeft holds that outputs are told which hosts of a service are left to others, and when they no longer
+// are, and of nothing that they know.
+func TestHostsThatAreLeft(t *testing.T) {
+	source, out := newScript("consul"), newMirror()
+	b := start(t, out, source)
+	source.report(reported("consul", "web", "1"))
+	web := mesh.Name{Source: "consul", Label: "web"}
+	eventually(t, []string{"web"}, out.labels)
+	reads := out.count()
+	for _, left := range [][]string{{"web", "web.service.consul"}, {"web"}, nil} {
+		<-b.ReportConflicts(contract.Conflicts{YieldedHosts: map[mesh.Name][]string{web: left}})
+		<-b.ReportConflicts(contract.Conflicts{YieldedHosts: map[mesh.Name][]string{web: left}})
+		if got := b.Desired(web); !slices.Equal(got.YieldedHosts, left) || len(got.Objects) == 0 {
+			t.Errorf("left are %q, want %q", got.YieldedHosts, left)
+		}
+		reads++
+		eventually(t, reads, out.count)
+	}
+	if len(b.left) > 0 {
+		t.Errorf("it is kept that nothing is left: %v", b.left)
+	}
+}

@@ -1,0 +1,201 @@
+package e2e
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/isthmus-mesh/isthmus/test/testbed"
+)
+
+// TestDemo plays the demo as a user does, step by step, and ends it with Ctrl-C. The demo fails by itself where a step
+// doesn't show what it should; here the figures are looked at, and that nothing is left running.
+func TestDemo(t *testing.T) {
+	for output, shows := range map[string]string{
+		"kube": `(?s)kind: WorkloadEntry.*kind: WorkloadEntry`, "xds": `this is what istiod holds; the Kubernetes API has no ServiceEntry`,
+	} {
+		t.Run(output, func(t *testing.T) { playDemo(t, output, shows) })
+	}
+}
+
+// TestDemoStopped holds that Ctrl-C in the middle of the story leaves no program and no file behind.
+func TestDemoStopped(t *testing.T) {
+	testbed.RequirePod(t, "curl", "getent", "redis-server", "redis-cli")
+	folder, err := os.MkdirTemp("", "demo") // the test's own is closed to the user that the pod's Envoy runs as
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(folder, 0o711); err != nil {
+		t.Fatal(err)
+	}
+	mark := "TMPDIR=" + folder
+	demo := startDemo(t, mark)
+	awaitStory(t, demo, "is registered in Consul\n")
+	if len(programsWith(t, mark)) < 8 {
+		t.Error("the programs of the demo aren't found")
+	}
+	if err := demo.Signal(syscall.SIGINT); err != nil {
+		t.Fatal(err)
+	}
+	awaitEnd(t, demo)
+	eventually(t, func(context.Context) error { // who was killed is gone in a moment
+		if left := programsWith(t, mark); len(left) > 0 {
+			return fmt.Errorf("still running: %q", left)
+		}
+		return nil
+	})
+	if err := os.Remove(folder); err != nil {
+		t.Error("files are left:", err)
+	}
+}
+
+// programsWith returns the command lines of the programs whose environment has a variable.
+func programsWith(t *testing.T, variable string) (lines []string) {
+	t.Helper()
+	environments, err := filepath.Glob("/proc/[0-9]*/environ")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range environments {
+		environment, err := os.ReadFile(file)
+		if err != nil || !strings.Contains(string(environment), variable+"\x00") {
+			continue // it has ended, or is somebody else's
+		}
+		line, _ := os.ReadFile(filepath.Join(filepath.Dir(file), "cmdline"))
+		lines = append(lines, strings.ReplaceAll(string(line), "\x00", " "))
+	}
+	return lines
+}
+
+func startDemo(t *testing.T, env ...string) *testbed.Process {
+	t.Helper()
+	requireAll(t, testbed.IstiodBinary, testbed.EnvoyBinary, testbed.StudentBinary, testbed.DemoBinary)
+	path, err := testbed.Binary(testbed.DemoBinary)
+	if err != nil {
+		t.Fatal(err)
+	}
+	demo, err := testbed.ForTest(t).Start("demo", path, env)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return demo
+}
+
+// awaitStory waits until the demo has said something.
+func awaitStory(t *testing.T, demo *testbed.Process, want string) {
+	t.Helper()
+	eventually(t, func(context.Context) error {
+		select {
+		case <-demo.Done():
+			t.Fatalf("the demo ended:\n%s", demo.Log())
+		default:
+		}
+		if !strings.Contains(demo.Log(), want) {
+			return fmt.Errorf("the demo has not come to %q", want)
+		}
+		return nil
+	})
+}
+
+func awaitEnd(t *testing.T, demo *testbed.Process) {
+	t.Helper()
+	eventually(t, func(context.Context) error {
+		select {
+		case <-demo.Done():
+			return nil
+		default:
+			return errors.New("the demo still runs")
+		}
+	})
+}
+
+// playDemo plays it for an output. Shows is what the story has to say of what isthmus made.
+func playDemo(t *testing.T, output, shows string) {
+	demo := startDemo(t, "KEEP=1", "OUTPUT="+output)
+	awaitStory(t, demo, "/clusters\n")
+	story := demo.Log()
+	saysAll(t, story,
+		`(?m)^1\. Start Consul`, `Consul +http://127\.0\.0\.1:\d+ +ready after \d+ ms`, `Envoy +http://[0-9.]+:\d+ +ready`,
+		`(?m)^2\. Start two instances`, `v1 of student-service at http://[0-9.]+:\d+`, `v2 of student-service at http`,
+		`kind: ServiceEntry\n`, `- student-service\.service\.consul\n`, shows,
+		`GET http://student-service\.service\.consul/getStudentDetailsForSchool/abcschool: 200`,
+		`(?m)^5\. Send 90 %`, `200 calls: 1\d\d answered by v1, \d+ by v2`,
+		`503; \d+ ms after Consul said so, v2 had got its last call`, `v2 is healthy again`,
+		`Consul is stopped\n +200 calls: none failed`,
+	)
+	if runtime.GOOS == "linux" { // it has a second loopback address
+		saysAll(t, story, `GET http://student-service\.service\.consul:\d+/getStudentDetailsForSchool/abcschool: 200`)
+	}
+	if testbed.PodPossible(t.Context(), "curl", "getent", "redis-server", "redis-cli") == nil || os.Getenv("CI") == "true" {
+		saysAll(t, story,
+			`\$ curl --no-progress-meter http://student-service/getStudentDetailsForSchool/abcschool\n +\{.*"version":"v[12]"`,
+			`\$ redis-cli -h redis\.service\.consul PING\n +PONG`, `\$ redis-cli -h 24[4-7]\.\d+\.\d+\.\d+ PING\n +PONG`,
+			`Envoy's listener 24[4-7]\.\d+\.\d+\.\d+_6379 took both connections`,
+		)
+	}
+	t.Run("what it prints can be used", func(t *testing.T) { usePrinted(t, story) })
+
+	if err := demo.Signal(syscall.SIGINT); err != nil {
+		t.Fatal(err)
+	}
+	awaitEnd(t, demo)
+	leftNothing(t, story)
+}
+
+// saysAll holds that a story has something of each expression.
+func saysAll(t *testing.T, story string, wants ...string) {
+	t.Helper()
+	for _, want := range wants {
+		if !regexp.MustCompile(want).MatchString(story) {
+			t.Errorf("the demo doesn't say %q:\n%s", want, story)
+		}
+	}
+}
+
+// leftNothing holds that nobody listens any more at the addresses that a story names, and that the pod's network is gone.
+func leftNothing(t *testing.T, story string) {
+	t.Helper()
+	for _, address := range regexp.MustCompile(`127\.0\.0\.\d:\d+`).FindAllString(story, -1) {
+		if connection, err := net.Dial("tcp", address); err == nil {
+			connection.Close()
+			t.Errorf("something still listens on %s", address)
+		}
+	}
+	eventually(t, func(context.Context) error { // the kernel removes it in its own time
+		links, err := net.InterfaceAddrs()
+		if err != nil {
+			return err
+		}
+		for _, link := range links {
+			if address, _, _ := strings.Cut(link.String(), "/"); strings.Contains(story, "http://"+address+":9098") {
+				return fmt.Errorf("the pod's link %s is still there", link)
+			}
+		}
+		return nil
+	})
+}
+
+// usePrinted does what the demo's last lines say that a user can do.
+func usePrinted(t *testing.T, story string) {
+	printed := regexp.MustCompile(`(?m)^ +((?:nsenter .*)?curl .*/getStudentDetailsForSchool/abcschool)$`).FindAllStringSubmatch(story, -1)
+	if printed == nil {
+		t.Fatalf("no line with a call:\n%s", story)
+	}
+	line := strings.Fields(printed[len(printed)-1][1])
+	eventually(t, func(ctx context.Context) error {
+		output, err := exec.CommandContext(ctx, line[0], line[1:]...).Output()
+		if err == nil && !strings.Contains(string(output), "Ada") {
+			err = fmt.Errorf("%v says %s", line, output)
+		}
+		return err
+	})
+}

@@ -1,0 +1,130 @@
+package e2e
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"os/exec"
+	"testing"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/isthmus-mesh/isthmus/test/testbed"
+)
+
+// fleetSize is how many services of two instances the guard's tests have.
+const fleetSize = 12
+
+func fleet() (all []instance) {
+	for n := range 2 * fleetSize {
+		name := fmt.Sprintf("fleet-%02d", n/2)
+		all = append(all, instance{service: name, id: fmt.Sprint(name, "-", n%2), address: fmt.Sprint("10.9.0.", n+1), port: 8080})
+	}
+	return all
+}
+
+// TestLostCatalog holds that a Consul that comes back from an old, empty snapshot takes nothing out of the mesh: not at
+// once, not after a restart of isthmus, and not while it learns of new services; until somebody says that it is meant.
+func TestLostCatalog(t *testing.T) {
+	w := newWorld(t)
+	empty := w.snapshot(t)
+	w.register(t, fleet()...)
+	daemon := w.startReplica(t)
+	w.awaitWorkloads(t, 2*fleetSize)
+
+	w.restore(t, empty)
+	awaitMetric(t, daemon, "isthmus_held_instances", 2*fleetSize)
+	awaitMetric(t, daemon, "isthmus_held_services", fleetSize)
+	w.awaitWorkloads(t, 2*fleetSize)
+	awaitText(t, daemon.Log, "a disappearance isn't believed", "run isthmus release consul")
+
+	daemon.Kill()
+	daemon = w.startReplica(t)
+	w.register(t, instance{service: "new", id: "new", address: "10.9.1.1", port: 8080})
+	w.awaitWorkloads(t, 2*fleetSize+1)
+	awaitMetric(t, daemon, "isthmus_held_instances", 2*fleetSize)
+	w.awaitWorkloads(t, 2*fleetSize+1)
+
+	out, err := isthmus(t, "release", "consul", "--kubeconfig", w.kube.Kubeconfig, "--namespace", namespace)
+	if err != nil || out != "consul: released, 24 instances, 12 services\n" {
+		t.Errorf("%q, %v", out, err)
+	}
+	w.awaitWorkloads(t, 1)
+	awaitMetric(t, daemon, "isthmus_held_instances", 0)
+}
+
+// TestCatalogComesBack holds that a hold ends by itself when the registry has everything again.
+func TestCatalogComesBack(t *testing.T) {
+	w := newWorld(t)
+	empty := w.snapshot(t)
+	w.register(t, fleet()...)
+	full := w.snapshot(t)
+	daemon := w.startReplica(t)
+	w.awaitWorkloads(t, 2*fleetSize)
+
+	w.restore(t, empty)
+	awaitMetric(t, daemon, "isthmus_held_instances", 2*fleetSize)
+	w.restore(t, full)
+	awaitMetric(t, daemon, "isthmus_held_instances", 0)
+	awaitText(t, daemon.Log, "the registry brought everything back")
+	w.awaitWorkloads(t, 2*fleetSize)
+}
+
+func awaitMetric(t *testing.T, daemon interface {
+	Metric(ctx context.Context, name string, labels ...string) (float64, error)
+}, name string, want float64,
+) {
+	t.Helper()
+	eventually(t, func(ctx context.Context) error {
+		got, err := daemon.Metric(ctx, name)
+		if err != nil || got != want {
+			return fmt.Errorf("%s is %v, not %v, %w", name, got, want, err)
+		}
+		return nil
+	})
+}
+
+// awaitWorkloads waits until the mesh has so many WorkloadEntries.
+func (w *world) awaitWorkloads(t *testing.T, want int) {
+	t.Helper()
+	eventually(t, func(ctx context.Context) error {
+		list, err := w.istio.NetworkingV1().WorkloadEntries(namespace).List(ctx, metav1.ListOptions{})
+		if err != nil || len(list.Items) != want {
+			return fmt.Errorf("%d WorkloadEntries, not %d, %w", len(list.Items), want, err)
+		}
+		return nil
+	})
+}
+
+func (w *world) snapshot(t *testing.T) []byte {
+	t.Helper()
+	body, _, err := w.consul.Client().Snapshot().Save(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer body.Close()
+	content, err := io.ReadAll(body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return content
+}
+
+func (w *world) restore(t *testing.T, snapshot []byte) {
+	t.Helper()
+	if err := w.consul.Client().Snapshot().Restore(nil, bytes.NewReader(snapshot)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// isthmus runs a command to its end.
+func isthmus(t *testing.T, args ...string) (string, error) {
+	t.Helper()
+	path, err := testbed.Binary(testbed.IsthmusBinary)
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := exec.CommandContext(t.Context(), path, args...).CombinedOutput()
+	return string(out), err
+}

@@ -1,0 +1,112 @@
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/hashicorp/consul/api"
+	networking "istio.io/api/networking/v1alpha3"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// TestHostileRegistrations holds that a registration which is out to hurt gets neither an address that gives secrets
+// away, nor an identity, nor another service's host; that the rest of its service is there, and that all of it is told
+// with what admits it.
+func TestHostileRegistrations(t *testing.T) {
+	w := sharedWorld(t)
+	const service = "hostile"
+	good := instance{
+		service: service, id: "good", address: "10.8.0.1", port: 8080,
+		tags: []string{"security.istio.io/tlsMode=istio", "service.istio.io/canonical-name=bank", "app=bank", "istio=ingressgateway", "version=v1"},
+	}
+	forbidden := []string{"169.254.169.254", "::ffff:169.254.169.254", "::1", "metadata.google.internal", "kubernetes.default.svc", "fe80::1", "64:ff9b::a9fe:a9fe"}
+	w.register(t, good)
+	for i, address := range forbidden {
+		w.register(t, instance{service: service, id: fmt.Sprint("forbidden-", i), address: address, port: 80})
+	}
+	w.register(t, instance{service: "hostile.service.consul", id: "host", address: "10.8.0.2", port: 8080})
+	w.awaitEndpoints(t, good.cluster(), "10.8.0.1:8080")
+	w.awaitEndpoints(t, "outbound|80||hostile-service-consul.service.consul", "10.8.0.2:8080")
+	w.settle(t)
+	w.awaitEndpoints(t, good.cluster(), "10.8.0.1:8080")
+	entry, err := w.istio.NetworkingV1().WorkloadEntries(namespace).Get(t.Context(), good.workloadName(), metav1.GetOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	labels := entry.Spec.Labels
+	if labels["app"] != service || labels["service.istio.io/canonical-name"] != service || labels["version"] != "v1" ||
+		labels["security.istio.io/tlsMode"] != "" || labels["istio"] != "" {
+		t.Errorf("labels %q", labels)
+	}
+	log := w.isthmus.Log()
+	for i := range forbidden {
+		if lines := strings.Count(log, fmt.Sprint("subject=dc1/vm-1/forbidden-", i, " ")); lines != 1 {
+			t.Errorf("%d lines in the log about %s", lines, forbidden[i])
+		}
+	}
+	if !strings.Contains(log, `mesh.addresses.allow: [\"169.254.169.254\"] admits it`) || !strings.Contains(log, `mesh.labels.allow: [\"security.istio.io/tlsMode\"] admits it`) {
+		t.Error("the log doesn't say what admits what is left out")
+	}
+}
+
+// TestLargestObjects holds that the API server takes the largest service that isthmus makes of what anybody may
+// register: bounded by the number of its instances, and by the size of their labels.
+func TestLargestObjects(t *testing.T) {
+	w := newWorld(t)
+	w.crowd(t, "many", 4200, nil)
+	var tags []string
+	for n := range 64 {
+		tags = append(tags, fmt.Sprintf("%060d=%s", n, strings.Repeat("x", 63)))
+	}
+	w.crowd(t, "wide", 300, tags)
+	daemon := w.startWith(t, fmt.Sprintf("sources: [{address: '%s'}]\nmesh: {endpoints: inline}\n", w.consul.Address))
+	w.isthmus = daemon
+	if err := daemon.Wait(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	counts := map[string]int{}
+	for _, service := range []string{"many", "wide"} {
+		eventually(t, func(ctx context.Context) error {
+			entry, err := w.istio.NetworkingV1().ServiceEntries(namespace).Get(ctx, service+".consul", metav1.GetOptions{})
+			if err == nil {
+				counts[service] = len(entry.Spec.Endpoints)
+				if !slices.IsSortedFunc(entry.Spec.Endpoints, func(a, b *networking.WorkloadEntry) int { return strings.Compare(a.Address, b.Address) }) {
+					t.Error("they are not the first ones")
+				}
+			}
+			return err
+		})
+	}
+	t.Logf("%v of 4,200 and 300 instances fit", counts)
+	if counts["many"] != 4096 || counts["wide"] < 100 || counts["wide"] == 300 {
+		t.Errorf("%v endpoints", counts)
+	}
+	left, err := daemon.Metric(t.Context(), "isthmus_findings", "reason", "too_many_instances")
+	if want := 4500 - counts["many"] - counts["wide"]; err != nil || int(left) != want {
+		t.Errorf("%v instances are said to be left out, not %d: %v", left, want, err)
+	}
+}
+
+// crowd registers many instances of a service, in the order of their addresses.
+func (w *world) crowd(t *testing.T, service string, count int, tags []string) {
+	t.Helper()
+	const most = 32 // operations of a transaction, each with the tags
+	ids := make([]int, count)
+	for i := range ids {
+		ids[i] = i
+	}
+	for chunk := range slices.Chunk(ids, most) {
+		ops := api.TxnOps{{Node: &api.NodeTxnOp{Verb: api.NodeSet, Node: api.Node{Node: "vm-1", Address: "10.0.0.1"}}}}
+		for _, i := range chunk {
+			ops = append(ops, &api.TxnOp{Service: &api.ServiceTxnOp{Verb: api.ServiceSet, Node: "vm-1", Service: api.AgentService{
+				ID: fmt.Sprintf("%s-%05d", service, i), Service: service, Address: fmt.Sprintf("10.100.%d.%d", 100+i/100, 100+i%100), Port: 8080, Tags: tags,
+			}}})
+		}
+		if ok, response, _, err := w.consul.Client().Txn().Txn(ops, nil); err != nil || !ok {
+			t.Fatal(err, response)
+		}
+	}
+}

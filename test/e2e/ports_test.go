@@ -1,0 +1,80 @@
+package e2e
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/hashicorp/consul/api"
+
+	"github.com/isthmus-mesh/isthmus/test/testbed"
+)
+
+// TestRollingChangeOfThePort holds that while the instances of a service take another port one by one, callers reach all
+// of them by the old and by the new port, and that istiod sends more than endpoints for it twice: when the new port comes, and
+// when the old one goes; in both forms. The servers are each form's own: what other tests leave behind is removed later,
+// and costs pushes too.
+func TestRollingChangeOfThePort(t *testing.T) {
+	for _, form := range []string{"workloadEntry", "inline"} {
+		t.Run(form, func(t *testing.T) { testRollingChange(t, form) })
+	}
+}
+
+func testRollingChange(t *testing.T, form string) {
+	requireAll(t, testbed.IstiodBinary, testbed.EnvoyBinary)
+	w := newWorld(t)
+	if err := w.startMesh(t.Context(), "mesh: {endpoints: "+form+", addresses: {allow: [127.0.0.0/8]}}\n"); err != nil {
+		t.Fatal(err)
+	}
+	const service, size, oldPort, newPort = "rolling-port", 6, 8081, 8082
+	var instances []instance
+	for n := range size {
+		instances = append(instances, instance{service: service, id: fmt.Sprint("rolling-port-", n), address: fmt.Sprint("10.20.0.", n+1), port: oldPort})
+	}
+	endpoints := func() (all []string) {
+		for _, i := range instances {
+			all = append(all, fmt.Sprintf("%s:%d", i.address, i.port))
+		}
+		return all
+	}
+	cluster := func(port int) string { return fmt.Sprintf("outbound|%d||%s", port, instances[0].host()) }
+	w.register(t, instances...)
+	w.awaitEndpoints(t, cluster(oldPort), endpoints()...)
+	before := w.settledPushes(t, "type", "cds")
+	for n := range instances {
+		instances[n].port = newPort
+		w.register(t, instances[n])
+		w.awaitEndpoints(t, cluster(80), endpoints()...)
+		w.awaitEndpoints(t, cluster(newPort), endpoints()...)
+		if n < size-1 {
+			w.awaitEndpoints(t, cluster(oldPort), endpoints()...)
+		}
+	}
+	w.awaitEndpoints(t, cluster(oldPort)) // it is gone
+	if pushes := w.settledPushes(t, "type", "cds") - before; pushes != 2 {
+		t.Errorf("istiod sent clusters %v times", pushes)
+	}
+}
+
+// TestSeveralPorts holds that callers reach each of an instance's ports, by Consul's own Ports or by meta and tags, under
+// the number that it has, or that the configuration gives.
+func TestSeveralPorts(t *testing.T) {
+	w := sharedWorld(t)
+	own := instance{service: "several-ports", id: "several-ports", address: "10.21.0.1", ports: api.ServicePorts{
+		{Name: "http", Port: 8080, Default: true}, {Name: "grpc", Port: 9090},
+	}}
+	spring := instance{service: "spring-ports", id: "spring-ports", address: "10.21.0.2", port: 8080, meta: map[string]string{"gRPC_port": "9090"}, tags: []string{"management.port=9001"}}
+	w.register(t, own, spring)
+	for cluster, endpoint := range map[string]string{
+		"outbound|80||" + own.host():      "10.21.0.1:8080",
+		"outbound|8080||" + own.host():    "10.21.0.1:8080",
+		"outbound|9090||" + own.host():    "10.21.0.1:9090",
+		"outbound|80||" + spring.host():   "10.21.0.2:8080",
+		"outbound|9090||" + spring.host(): "10.21.0.2:9090",
+		"outbound|9001||" + spring.host(): "10.21.0.2:9001",
+	} {
+		w.awaitEndpoints(t, cluster, endpoint)
+	}
+	own.ports[1].Port = 9091
+	w.register(t, own)
+	w.awaitEndpoints(t, "outbound|9091||"+own.host(), "10.21.0.1:9091")
+}

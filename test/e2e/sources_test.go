@@ -1,0 +1,138 @@
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/isthmus-mesh/isthmus/test/testbed"
+)
+
+// TestSeveralSources holds that several Consuls are read side by side: a service that both have is two, each with hosts
+// of its own; and when one of them is away, from the start or later, its services stay and the other's go on changing.
+func TestSeveralSources(t *testing.T) {
+	w := newWorld(t)
+	east := *w
+	var err error
+	if east.consul, err = w.run.StartConsul(t.Context(), testbed.ConsulOptions{Name: "east", Datacenter: "dc2", HCL: roomy}); err != nil {
+		t.Fatal(err)
+	}
+	here := instance{service: "web", id: "web", address: "10.0.1.1", port: 8080, meta: map[string]string{"version": "v1"}}
+	there := instance{service: "web", id: "web", address: "10.0.2.1", port: 8080, meta: map[string]string{"version": "v1"}}
+	w.register(t, here)
+	east.register(t, there)
+	daemon := w.startWith(t, fmt.Sprintf("sources: [{name: west, address: %q}, {name: east, address: %q}]", w.consul.Address, east.consul.Address))
+	if err := daemon.Wait(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	w.awaitHosts(t, "web.west", "web.service.consul", "web.service.dc1.consul")
+	w.awaitHosts(t, "web.east", "web.service.dc2.consul")
+
+	east.consul.Kill()
+	here.meta = map[string]string{"version": "v2"}
+	w.register(t, here)
+	w.awaitVersions(t, "10.0.1.1 v2", "10.0.2.1 v1")
+
+	// A start while one is away: the other's changes don't wait for it.
+	daemon.Stop()
+	daemon = w.startWith(t, fmt.Sprintf("sources: [{name: west, address: %q}, {name: east, address: %q}]", w.consul.Address, east.consul.Address))
+	here.meta = map[string]string{"version": "v3"}
+	w.register(t, here)
+	w.awaitVersions(t, "10.0.1.1 v3", "10.0.2.1 v1")
+	if !strings.Contains(daemon.Log(), "source=east") {
+		t.Errorf("the log doesn't name the source in trouble:\n%s", daemon.Log())
+	}
+}
+
+// startWith starts a daemon with a configuration, and no flag that says where Consul is.
+func (w *world) startWith(t *testing.T, content string) *testbed.Isthmus {
+	t.Helper()
+	config := filepath.Join(t.TempDir(), "isthmus.yaml")
+	if err := os.WriteFile(config, []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	daemon, err := w.run.StartIsthmus(nil, w.kube, "--namespace", namespace, "--config", config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return daemon
+}
+
+func (w *world) awaitHosts(t *testing.T, entry string, want ...string) {
+	t.Helper()
+	eventually(t, func(ctx context.Context) error {
+		got, err := w.istio.NetworkingV1().ServiceEntries(namespace).Get(ctx, entry, metav1.GetOptions{})
+		if err == nil && !slices.Equal(got.Spec.Hosts, want) {
+			err = fmt.Errorf("hosts %v, not %v", got.Spec.Hosts, want)
+		}
+		return err
+	})
+}
+
+// awaitVersions waits until the WorkloadEntries are these, "address version".
+func (w *world) awaitVersions(t *testing.T, want ...string) {
+	t.Helper()
+	eventually(t, func(ctx context.Context) error {
+		workloads, err := w.istio.NetworkingV1().WorkloadEntries(namespace).List(ctx, metav1.ListOptions{})
+		if err != nil {
+			return err
+		}
+		var got []string
+		for _, workload := range workloads.Items {
+			got = append(got, workload.Spec.Address+" "+workload.Spec.Labels["version"])
+		}
+		if slices.Sort(got); !slices.Equal(got, want) {
+			return fmt.Errorf("%v, not %v", got, want)
+		}
+		return nil
+	})
+}
+
+// TestMergedSources holds that merged datacenters make one service, each endpoint in its own region; and that while one
+// of them is away at a start, its endpoints stay and those of the other go on changing.
+func TestMergedSources(t *testing.T) {
+	w := newWorld(t)
+	requireAll(t, testbed.IstiodBinary, testbed.EnvoyBinary)
+	var err error
+	if w.istiod, err = w.run.StartIstiod(t.Context(), w.kube); err != nil {
+		t.Fatal(err)
+	}
+	if w.envoy, err = w.run.StartEnvoy(t.Context(), w.istiod); err != nil {
+		t.Fatal(err)
+	}
+	east := *w
+	if east.consul, err = w.run.StartConsul(t.Context(), testbed.ConsulOptions{Name: "east", Datacenter: "dc2", HCL: roomy}); err != nil {
+		t.Fatal(err)
+	}
+	here := instance{service: "web", id: "web", address: "10.0.1.1", port: 8080}
+	there := instance{service: "web", id: "web", address: "10.0.2.1", port: 8080}
+	w.register(t, here)
+	east.register(t, there)
+	content := fmt.Sprintf("sources: [{name: west, address: %q, merge: true}, {name: east, address: %q, merge: true}]",
+		w.consul.Address, east.consul.Address)
+	daemon := w.startWith(t, content)
+	w.awaitHosts(t, "web.west", "web.service.consul")
+	w.awaitEndpoints(t, here.cluster(), "10.0.1.1:8080", "10.0.2.1:8080")
+	endpoints, err := w.envoy.Endpoints(t.Context(), here.cluster())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if endpoints[0].Region != "dc1" || endpoints[1].Region != "dc2" {
+		t.Errorf("regions of %v", endpoints)
+	}
+
+	daemon.Stop()
+	east.consul.Kill()
+	w.startWith(t, content)
+	more := instance{service: "web", id: "more", address: "10.0.1.2", port: 8080}
+	w.register(t, more)
+	w.awaitEndpoints(t, here.cluster(), "10.0.1.1:8080", "10.0.1.2:8080", "10.0.2.1:8080")
+	w.deregister(t, here)
+	w.awaitEndpoints(t, here.cluster(), "10.0.1.2:8080", "10.0.2.1:8080")
+}

@@ -1,0 +1,31 @@
+package testbed_test
+
+import (
+	"testing"
+
+	"go.uber.org/goleak"
+
+	"github.com/isthmus-mesh/isthmus/test/testbed"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// TestServers starts one of each and stops it again; what a run leaves behind, goleak sees.
+func TestServers(t *testing.T) {
+	testbed.Require(t, testbed.ConsulBinary, testbed.EtcdBinary, testbed.APIServerBinary, testbed.IstiodBinary, testbed.EnvoyBinary)
+	r := testbed.ForTest(t)
+	if _, err := r.StartConsul(t.Context(), testbed.ConsulOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	kube, err := r.StartKube(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	istiod, err := r.StartIstiod(t.Context(), kube)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.StartEnvoy(t.Context(), istiod); err != nil {
+		t.Fatal(err)
+	}
+}
