@@ -1,3 +1,30 @@
+// Package contract holds the interfaces between the engine and its neighbours. It is all that the author of a source, an
+// output or a store must read.
+//
+//	Source ──Update, Synced──▶ engine ──Notify, Synced──▶ Output
+//	                             │  ▲ ◀──Desired, Names────┘
+//	                        Save ▼  │ Release, ReportConflicts, TakeOver (Feedback)
+//	                            Store
+//
+// # Writing a source
+//
+//   - Report every service once, then call Sink.Synced, then report every change. A report replaces the earlier report
+//     of the service; a report without instances says that the service is gone.
+//   - Treat an error as missing information, never as a removal. Log it, keep the reported state and retry with backoff.
+//   - If the registry hides content, for example because of ACLs, mark reports as Partial and call Synced with complete
+//     set to false.
+//   - Return from Run only when the context ends, or when a retry can't help.
+//   - Implement [ConnectionChecker] if the registry can confirm that the reported state is current.
+//
+// # Writing an output
+//
+//   - Embed [WorkSet]: it implements Notify and Synced. Wait for WorkSet.Wake, call WorkSet.Drain and read the state of
+//     each service.
+//   - Read State.Desired at the moment of the write. A notification carries no state, so a burst of changes costs one
+//     write.
+//   - Delete an object only if Desired.Authoritative is true and the resources don't contain the object.
+//   - Call State.Written after each write.
+//   - Requeue a failed service with backoff and WorkSet.Add. One failing service must not delay another one.
 package contract
 
 import (
@@ -8,65 +35,70 @@ import (
 	"github.com/isthmus-mesh/isthmus/internal/mesh"
 )
 
-// A Source reports a registry's whole content first, then every change, until ctx ends. An error is never a
-// deletion: trouble with the registry is the source's to report and to retry.
+// A Source reports the complete content of a registry, and every change after that.
 type Source interface {
+	// Name returns the name of the source. It is unique within a process and doesn't change.
 	Name() string
+	// Run reports to sink until ctx ends. It returns an error only if a retry can't help.
 	Run(ctx context.Context, sink catalog.Sink) error
 }
 
-// An Output makes the mesh hold exactly the resources that the state has for a service, and nothing else of
-// ours. Trouble with one service is the output's to report and to retry, and delays no other service.
+// A ConnectionChecker is a Source that can confirm that its reports are current.
+type ConnectionChecker interface {
+	// Connected queries the registry. It returns nil if the reports match the current content of the registry.
+	Connected(ctx context.Context) error
+}
+
+// An Output keeps the objects of a mesh equal to the desired state. It changes no object that isthmus didn't write.
 type Output interface {
-	// Notify says that the resources of a service may have changed. It returns at once.
+	// Notify adds a service to the work set: its desired state may have changed. It doesn't block.
 	Notify(name mesh.Name)
-	// Synced says that one more source has reported its whole content: what stands in the mesh and isn't
-	// desired is now known to be gone. It returns at once.
+	// Synced reports that one more source is complete. Objects without a desired state may now be removable, so the
+	// output compares all of its objects. It doesn't block.
 	Synced()
 	// Run writes until ctx ends.
 	Run(ctx context.Context, state State) error
-	// Ready returns nil once everything that was known when the sources had reported is written.
+	// Ready returns nil once the output has written the initial desired state of all sources.
 	Ready() error
 }
 
-// State is what outputs read.
-type State interface {
-	// Desired returns what the mesh should hold for a service now.
+// A Reader gives access to the desired state.
+type Reader interface {
+	// Desired returns the newest desired state of a service.
 	Desired(name mesh.Name) Desired
-	// Names returns all services that have resources, sorted.
+	// Names returns the names of all services that have resources, sorted.
 	Names() []mesh.Name
-	// Complete tells whether the whole content of every source is known: it has reported it, or the last known good
-	// stands for it.
+}
+
+// State is the engine as an output sees it. All methods are safe for concurrent use.
+type State interface {
+	Reader
+	// Complete reports whether the complete content of every source is known, from the source or from the last known
+	// good.
 	Complete() bool
-	// Restored tells whether the last known good stands for every source that hasn't reported its whole content, though
-	// it may not be whole: what is missing there may be there all the same.
+	// Restored reports whether every source is complete or has a last known good. The last known good may be partial,
+	// so a missing service may still exist.
 	Restored() bool
-	// Written says that an output holds a revision of a service. It returns since when the output was behind;
-	// the zero time where it was not.
+	// Written records that an output wrote a revision of a service. It returns the time of the first change that the
+	// write contains, or the zero time if nothing was pending.
 	Written(name mesh.Name, revision uint64) (since time.Time)
 }
 
-// Desired is what the mesh should hold for one service.
+// Desired is the desired state of one service.
 type Desired struct {
 	mesh.Resources
-	// Authoritative is false while the absence of the service says nothing: its source has not reported everything,
-	// or it is no source of ours. What stands in the mesh then stays, and the resources are that, as far as it is known.
+	// Authoritative reports whether the absence of an object means that it is gone. It is false until the sources of the
+	// service are complete, and always for services of unknown sources. Keep live objects while it is false. Resources
+	// then hold the live objects, as far as they are known.
 	Authoritative bool
-	// Stable says that the resources, where there are any, are what the service is called by: nothing that isn't known
-	// yet can change that. Its sources have reported everything, or the last known good stands for them.
+	// Stable reports whether the names of the resources are final: each source of the service is complete or has a last
+	// known good.
 	Stable bool
-	// YieldedHosts are the hosts among those of the resources that are somebody else's in the mesh: nobody is sent to the
-	// service by them.
+	// YieldedHosts lists the hosts of the resources that belong to other objects in the mesh. Leave them out.
 	YieldedHosts []string
-	// PendingSources are the sources, of those that the service is merged of, that have not reported everything: what
-	// stands in the mesh of their instances stays.
+	// PendingSources lists the sources of a merged service that aren't complete. Keep the live objects of their
+	// instances.
 	PendingSources []string
-	// Revision grows with every change of the resources.
+	// Revision increases with every change of the resources.
 	Revision uint64
-}
-
-// A ConnectionChecker is a Source that can tell whether what it reported is what the registry says now.
-type ConnectionChecker interface {
-	// Connected returns nil where that is so. It asks the registry.
-	Connected(ctx context.Context) error
 }

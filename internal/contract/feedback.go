@@ -8,45 +8,59 @@ import (
 	"github.com/isthmus-mesh/isthmus/internal/mesh"
 )
 
-// A Feedback is told what others decide about what is remembered. Its methods return at once, unless they say otherwise.
-type Feedback interface {
-	// Release lets go what is held of a source, because somebody released it.
+// A Releaser accepts requests to release held removals.
+type Releaser interface {
+	// Release confirms the held removals of a source. It doesn't block.
 	Release(source string)
-	// ReportConflicts takes whose hosts and virtual addresses are in the mesh. What it returns is closed once that is taken in.
-	ReportConflicts(news Conflicts) (taken <-chan struct{})
-	// Connected tells whether what is known is what the registries say now. It asks them, and waits for some seconds.
-	Connected(ctx context.Context) bool
-	// TakeOver goes on from what the mesh holds by now: another isthmus wrote it, and from now on this one does. It returns
-	// once that is taken in.
-	TakeOver(ctx context.Context, now Snapshot)
 }
 
-// Conflicts is what became of hosts and virtual addresses in the mesh by somebody else's doing.
+// A ConflictReporter accepts reports of conflicts with objects of others in the mesh.
+type ConflictReporter interface {
+	// ReportConflicts passes conflicts to the engine. It doesn't block. The returned channel is closed once the desired
+	// state reflects the conflicts.
+	ReportConflicts(conflicts Conflicts) (applied <-chan struct{})
+}
+
+// Feedback is the path from the mesh back to the engine. A store or an output that watches the cluster reports release
+// requests, conflicts and changes of leadership here.
+type Feedback interface {
+	Releaser
+	ConflictReporter
+	// Connected reports whether the state of all sources is current. It queries the registries and blocks for at most a
+	// few seconds.
+	Connected(ctx context.Context) bool
+	// TakeOver continues from a snapshot of the mesh that another replica wrote. It returns once the desired state
+	// reflects the snapshot.
+	TakeOver(ctx context.Context, snapshot Snapshot)
+}
+
+// Conflicts lists hosts and virtual addresses that this process doesn't decide on alone.
 type Conflicts struct {
-	// ForeignAddresses returns all addresses that somebody else's objects have now, where they changed; nil where they didn't. No
-	// service is given one of them.
+	// ForeignAddresses returns all addresses that objects of others use. No service gets one of them. Nil means that
+	// they didn't change.
 	ForeignAddresses func() []netip.Prefix
-	// LostAddresses are addresses that are somebody else's though a service was given them: it takes others.
+	// LostAddresses are addresses of services that now belong to objects of others. The services get new addresses.
 	LostAddresses map[mesh.Name][]netip.Addr
-	// LeaderAddresses are the addresses that services have in the mesh, as another replica gave them.
+	// LeaderAddresses are the addresses that the leading replica assigned to services.
 	LeaderAddresses map[mesh.Name][]netip.Addr
-	// YieldedHosts are the hosts of services that are left to somebody else's objects; none for a service that has all of its own.
+	// YieldedHosts are the hosts of services that belong to objects of others. An empty list means that the service has
+	// all of its hosts.
 	YieldedHosts map[mesh.Name][]string
 }
 
-// Merge overwrites c with the newer conflicts, key by key.
-func (c *Conflicts) Merge(later Conflicts) {
-	if later.ForeignAddresses != nil {
-		c.ForeignAddresses = later.ForeignAddresses
+// Merge adds newer conflicts to c. A newer value replaces the earlier value of the same service.
+func (c *Conflicts) Merge(newer Conflicts) {
+	if newer.ForeignAddresses != nil {
+		c.ForeignAddresses = newer.ForeignAddresses
 	}
-	addAll(&c.LostAddresses, later.LostAddresses)
-	addAll(&c.LeaderAddresses, later.LeaderAddresses)
-	addAll(&c.YieldedHosts, later.YieldedHosts)
+	merge(&c.LostAddresses, newer.LostAddresses)
+	merge(&c.LeaderAddresses, newer.LeaderAddresses)
+	merge(&c.YieldedHosts, newer.YieldedHosts)
 }
 
-func addAll[V any](all *map[mesh.Name]V, more map[mesh.Name]V) {
-	if *all == nil && len(more) > 0 {
+func merge[V any](all *map[mesh.Name]V, newer map[mesh.Name]V) {
+	if *all == nil && len(newer) > 0 {
 		*all = map[mesh.Name]V{}
 	}
-	maps.Copy(*all, more)
+	maps.Copy(*all, newer)
 }

@@ -10,46 +10,46 @@ import (
 	"github.com/isthmus-mesh/isthmus/internal/mesh"
 )
 
-// A Store outlives the process: it knows what the mesh held and which disappearances are held back.
+// A Store keeps the last known good across restarts of the process.
 type Store interface {
-	// Load returns what was remembered before this run. It may wait until that can be read, and fails only for what
-	// a retry can't mend.
+	// Load returns the state of the previous run. It may block until the state is readable. It returns an error only if
+	// a retry can't help.
 	Load(ctx context.Context) (Snapshot, error)
-	// Save takes what changed. It returns at once.
+	// Save records a change. It doesn't block; Run writes the change.
 	Save(change Change)
-	// Run keeps what it is told, and tells the listener what others decide, until ctx ends.
-	Run(ctx context.Context, listener Feedback) error
+	// Run writes saved changes and passes feedback to the engine until ctx ends.
+	Run(ctx context.Context, feedback Feedback) error
 }
 
 // Snapshot is the last known good.
 type Snapshot struct {
-	// Services are what the mesh held, by the sources that reported them.
+	// Services are the services in the mesh, by the source that reported them.
 	Services []catalog.Service
-	// CompleteSources are the sources of which Services is the whole content, as it was reported: they are served until the
-	// source itself has reported. What others have there is only compared with what they report.
+	// CompleteSources lists the sources for which Services holds the complete content. The engine serves these services
+	// until the source has reported. It uses the services of other sources for comparison only.
 	CompleteSources []string
-	// Holds are the holds in force, by source.
+	// Holds are the active holds, by source.
 	Holds map[string]guard.Hold
-	// Addresses are the virtual addresses that services have, or had before they left.
+	// Addresses are the virtual addresses of services, including services that left recently.
 	Addresses map[mesh.Name][]netip.Addr
-	// Live is what the mesh holds of services. It says more of them than Services, but need not be the whole.
+	// Live are the live objects of services. It may hold services that Services doesn't, and may be partial.
 	Live map[mesh.Name][]mesh.Object
-	// ForeignAddresses are the addresses that somebody else's objects have in the mesh.
+	// ForeignAddresses are the addresses that objects of others use in the mesh.
 	ForeignAddresses []netip.Prefix
-	// Changed is when the newest of it was written.
+	// Changed is the time of the newest change in the snapshot.
 	Changed time.Time
 }
 
-// Change is what is to be remembered.
+// Change is an update to the last known good.
 type Change struct {
-	// Services are the newest states of services, as they are believed.
+	// Services are the newest accepted states of services.
 	Services []catalog.Service
-	// Synced is a source that has reported its whole content; empty for none.
+	// Synced is the source that has just become complete, or empty.
 	Synced string
-	// Gone are sources that were taken out of the configuration: what they reported is not needed any more.
+	// Gone lists the sources that are no longer configured. Forget their services.
 	Gone []string
-	// Holds are all holds in force; nil where they didn't change.
+	// Holds are all active holds, by source. Nil means that they didn't change.
 	Holds map[string]guard.Hold
-	// Addresses are the virtual addresses that services took; none for a service whose addresses were given back.
+	// Addresses are new virtual addresses of services. An empty list means that the service gave its addresses back.
 	Addresses map[mesh.Name][]netip.Addr
 }

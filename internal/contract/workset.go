@@ -7,58 +7,60 @@ import (
 	"github.com/isthmus-mesh/isthmus/internal/mesh"
 )
 
-// A Signal holds a value while there is something to do. Make one with NewBell, and wait by receiving from it.
+// A Signal wakes one goroutine. Several notifications before the goroutine receives count as one. Create it with
+// NewSignal.
 type Signal chan struct{}
 
-// NewSignal returns a bell that nobody has rung.
+// NewSignal returns a signal without a notification.
 func NewSignal() Signal { return make(Signal, 1) }
 
-// Notify says that there is something to do. It returns at once.
-func (b Signal) Notify() {
+// Notify wakes the receiver. It doesn't block.
+func (s Signal) Notify() {
 	select {
-	case b <- struct{}{}:
+	case s <- struct{}{}:
 	default:
 	}
 }
 
-// WorkSet is the set of services that wait for an output, and half of an Output: the half that returns at once. Make one
-// with NewPending.
+// A WorkSet is the set of services that an output has yet to write. An output embeds it to implement Notify and Synced.
+// Create it with NewWorkSet.
 type WorkSet struct {
-	// Wake rings when there may be something to take.
+	// Wake receives a value when there may be work.
 	Wake Signal
 
+	// mu guards names. It is a leaf in the lock order: no other lock is acquired while it is held.
 	mu    sync.Mutex
 	names map[mesh.Name]bool
 }
 
-// NewWorkSet returns a set in which nothing waits.
+// NewWorkSet returns an empty set.
 func NewWorkSet() WorkSet { return WorkSet{Wake: NewSignal(), names: map[mesh.Name]bool{}} }
 
-// Notify implements Output.
-func (p *WorkSet) Notify(name mesh.Name) {
-	p.Add(name)
-	p.Wake.Notify()
+// Notify implements Output: it adds a service and wakes the receiver.
+func (w *WorkSet) Notify(name mesh.Name) {
+	w.Add(name)
+	w.Wake.Notify()
 }
 
-// Add has a service taken the next time that anything is.
-func (p *WorkSet) Add(name mesh.Name) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.names[name] = true
+// Add adds a service without waking the receiver.
+func (w *WorkSet) Add(name mesh.Name) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.names[name] = true
 }
 
-// Synced implements Output.
-func (p *WorkSet) Synced() { p.Wake.Notify() }
+// Synced implements Output: it wakes the receiver.
+func (w *WorkSet) Synced() { w.Wake.Notify() }
 
-// Drain returns the waiting services, sorted, and leaves none.
-func (p *WorkSet) Drain() []mesh.Name {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	names := make([]mesh.Name, 0, len(p.names))
-	for name := range p.names {
+// Drain empties the set and returns its services, sorted.
+func (w *WorkSet) Drain() []mesh.Name {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	names := make([]mesh.Name, 0, len(w.names))
+	for name := range w.names {
 		names = append(names, name)
 	}
-	clear(p.names)
+	clear(w.names)
 	slices.SortFunc(names, mesh.Name.Compare)
 	return names
 }
