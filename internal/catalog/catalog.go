@@ -1,7 +1,6 @@
-// Package catalog is what a service registry says, in words that belong to no registry and to no mesh.
+// Package catalog describes the content of a service registry, independent of the kind of registry and of the mesh.
 //
-// It holds values only: a source fills them in, the translation reads them, and nobody changes one after
-// it was handed on.
+// It holds plain values. A source fills them in and the translation reads them. A value is immutable once it was passed on.
 package catalog
 
 import (
@@ -10,11 +9,11 @@ import (
 	"strings"
 )
 
-// Key names one service of one source.
+// Key identifies one service of one source.
 type Key struct {
-	// Source is the name that the configuration gives to the registry.
+	// Source is the name of the source in the configuration.
 	Source string
-	// Name is the service's name, letter for letter as the registry holds it.
+	// Name is the service's name exactly as the registry has it.
 	Name string
 }
 
@@ -26,22 +25,25 @@ func (k Key) Compare(other Key) int {
 	return cmp.Or(cmp.Compare(k.Source, other.Source), cmp.Compare(k.Name, other.Name))
 }
 
-// Service is everything that a registry says of one service at one moment.
+// Service is the state of one service in a registry at one moment.
 type Service struct {
 	Key
-	// Datacenter is the Consul datacenter that the service was read from.
+	// Datacenter is the Consul datacenter from which the service was read.
 	Datacenter string
-	// Instances are sorted by ID and hold each ID once. No instances means that the service is gone, unless the report is
-	// partial.
+	// Instances are sorted by ID, and IDs are unique. A complete report without instances means that the service is gone.
 	Instances []Instance
-	// Partial says that the registry may hold more than could be read. An instance that is missing is only known to be
-	// gone where its node is one of Seen: those of which all is here, in lower case and sorted.
-	Partial bool     `json:"-"`
-	Seen    []string `json:"-"`
+	// Partial is true if the registry may have instances that the report lacks, for example because of ACLs.
+	Partial bool `json:"-"`
+	// Seen holds the nodes of a partial report that were read completely, in lower case and sorted. An instance of such a
+	// node that the report lacks is gone.
+	Seen []string `json:"-"`
 }
 
-// Apply returns what a report comes to on top of what was known before: a whole one is all there is, a partial one also
-// leaves what it can't know to be gone.
+// Apply returns the state of a service after a report, given the state before.
+//
+//	report     an instance that the report lacks
+//	complete   is gone
+//	partial    is gone if its node is in Seen; otherwise it is kept
 func (s Service) Apply(before Service) Service {
 	if !s.Partial {
 		return s
@@ -62,7 +64,7 @@ func (s Service) Apply(before Service) Service {
 	return s
 }
 
-// Merge returns the one report that says what two in a row do.
+// Merge combines two consecutive reports into one with the same effect.
 func (s Service) Merge(earlier Service) Service {
 	if !s.Partial {
 		return s
@@ -77,14 +79,14 @@ func (s Service) Merge(earlier Service) Service {
 	return both
 }
 
-// AsComplete returns the service as all there is of it.
+// AsComplete returns the service as a complete report.
 func (s Service) AsComplete() Service {
 	s.Partial, s.Seen = false, nil
 	return s
 }
 
-// InstanceID tells two instances apart. Consul lets a service ID repeat on another node, so the ID alone
-// is not enough.
+// InstanceID identifies an instance. Consul allows the same service ID on several nodes, so the service ID alone is not
+// unique.
 type InstanceID struct {
 	Datacenter string
 	Partition  string
@@ -93,8 +95,7 @@ type InstanceID struct {
 	ServiceID  string
 }
 
-// Fold returns the ID as Consul compares it: the names of nodes and the IDs of services are the same
-// whatever their case.
+// Fold returns the ID in the form in which Consul compares it: node names and service IDs are case-insensitive.
 func (id InstanceID) Fold() InstanceID {
 	id.Node = strings.ToLower(id.Node)
 	id.ServiceID = strings.ToLower(id.ServiceID)
@@ -115,18 +116,18 @@ func (id InstanceID) Compare(other InstanceID) int {
 	)
 }
 
-// Instance is one registration of a service. Its fields are untrusted: teams write them as they like.
+// Instance is one registration of a service. Its fields are untrusted input.
 type Instance struct {
 	ID InstanceID
-	// Source is the source that reports the instance, where its service is made of several; else empty.
+	// Source is the source that reports the instance if its service is merged from several sources; otherwise it is empty.
 	Source string
-	// Address is where the instance says it listens: an IP address, a host name, or anything else that
-	// was registered. It is the node's address where the instance has none of its own.
+	// Address is the registered address: an IP address, a host name or arbitrary text. It is the address of the node if the
+	// instance has none of its own.
 	Address string
-	// Port is the port the instance listens on; 0 where it has none. It may be out of range.
+	// Port is the registered port; 0 if there is none. It may be out of range.
 	Port int
-	// Ports are the ports that have a name (Consul's Ports), in the order of their registration. One of them may be
-	// the default, whose number is Port too.
+	// Ports are the named ports (Consul's Ports) in the order of their registration. If one of them is the default, its
+	// number equals Port.
 	Ports []Port
 	// Tags are in the order of their registration.
 	Tags     []string
@@ -135,46 +136,46 @@ type Instance struct {
 	Locality Locality
 	Weights  Weights
 	Health   Health
-	// Checks are the kinds of the service's own health checks, sorted, each once ("http", "grpc", "tcp",
-	// "ttl"...). They hint at the protocol.
+	// Checks are the types of the service's own health checks ("http", "grpc", "tcp", "ttl"...), sorted and unique. They are
+	// hints to the protocol.
 	Checks []string
 }
 
-// Port is one of several ports of an instance.
+// Port is a named port of an instance.
 type Port struct {
-	// Name is any text.
+	// Name is arbitrary text.
 	Name string
 	// Number may be out of range.
 	Number int
-	// Default says that it is the one of who doesn't name one.
+	// Default is true for the port of callers that name no port.
 	Default bool
 }
 
-// Locality is where an instance runs, as far as the registry knows.
+// Locality is the location of an instance, as far as the registry has it.
 type Locality struct {
 	Region string
 	Zone   string
 }
 
-// Weights are the shares of traffic that an instance asks for, by its health. Consul's default is 1 and 1.
+// Weights are an instance's shares of traffic by health. Consul's default is 1 and 1.
 type Weights struct {
 	Passing int
 	Warning int
 }
 
-// Health is the worst of an instance's checks and of its node's.
+// Health is the worst status among an instance's checks and the checks of its node.
 type Health int
 
-// The zero Health is Critical, so that nothing is taken for healthy by omission.
+// The zero Health is Critical, so that an instance without a status gets no traffic.
 const (
 	Critical Health = iota
 	Warning
 	Passing
-	// Maintenance is set by an operator (Consul's maintenance mode); it takes traffic away like Critical.
+	// Maintenance is set by an operator (Consul's maintenance mode). Like Critical, it stops traffic.
 	Maintenance
 )
 
-// String returns the word that Consul uses for the health.
+// String returns Consul's word for the health.
 func (h Health) String() string {
 	switch h {
 	case Passing:

@@ -14,18 +14,18 @@ func instance(node, id string) catalog.Instance {
 	return catalog.Instance{ID: catalog.InstanceID{Node: node, ServiceID: id}}
 }
 
-// TestPartialReports holds what a report removes: a whole one all that it lacks, a partial one what was on a node that
-// was seen.
-func TestPartialReports(t *testing.T) {
+// TestApply verifies which instances a report removes: a complete one removes all that it lacks, a partial one those of
+// the nodes in Seen.
+func TestApply(t *testing.T) {
 	before := catalog.Service{Datacenter: "dc1", Instances: []catalog.Instance{instance("N1", "a"), instance("n1", "b"), instance("n2", "c")}}
 	for name, test := range map[string]struct {
 		report catalog.Service
 		want   string
 	}{
-		"a whole one":                       {catalog.Service{Instances: []catalog.Instance{instance("n1", "a")}}, "n1/a"},
-		"a partial one without anything":    {catalog.Service{Partial: true}, "N1/a n1/b n2/c"},
-		"a partial one, whatever the case":  {catalog.Service{Partial: true, Instances: []catalog.Instance{instance("n1", "A"), instance("n3", "d")}}, "n1/A n1/b n2/c n3/d"},
-		"what was seen to be empty is gone": {catalog.Service{Partial: true, Seen: []string{"n1"}}, "n2/c"},
+		"complete":                        {catalog.Service{Instances: []catalog.Instance{instance("n1", "a")}}, "n1/a"},
+		"partial, empty":                  {catalog.Service{Partial: true}, "N1/a n1/b n2/c"},
+		"partial, other case":             {catalog.Service{Partial: true, Instances: []catalog.Instance{instance("n1", "A"), instance("n3", "d")}}, "n1/A n1/b n2/c n3/d"},
+		"partial, an empty node was seen": {catalog.Service{Partial: true, Seen: []string{"n1"}}, "n2/c"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := ""
@@ -33,25 +33,25 @@ func TestPartialReports(t *testing.T) {
 				got += " " + i.ID.Node + "/" + i.ID.ServiceID
 			}
 			if got != " "+test.want {
-				t.Errorf("it comes to%s, expected %s", got, test.want)
+				t.Errorf("got%s, want %s", got, test.want)
 			}
 		})
 	}
 }
 
-// TestReportsInARow holds that two reports in one say what they say one after the other.
-func TestReportsInARow(t *testing.T) {
+// TestMerge verifies that a merged report has the effect of the two reports one after the other.
+func TestMerge(t *testing.T) {
 	for seed := range uint64(2000) {
 		random := rand.New(rand.NewPCG(seed, 0))
 		before, earlier, later := anyReport(random), anyReport(random), anyReport(random)
 		want, got := later.Apply(earlier.Apply(before)), later.Merge(earlier).Apply(before)
 		if !reflect.DeepEqual(want.Instances, got.Instances) {
-			t.Fatalf("%+v, then %+v, on %+v comes to %v, and in one to %v", earlier, later, before, want.Instances, got.Instances)
+			t.Fatalf("%+v, then %+v, on %+v: got %v one after the other, %v merged", earlier, later, before, want.Instances, got.Instances)
 		}
 	}
 }
 
-// anyReport makes a report of a few instances on a few nodes, of which it has seen some.
+// anyReport returns a random report of a few instances, complete or with some nodes seen.
 func anyReport(random *rand.Rand) (s catalog.Service) {
 	s.Partial = random.IntN(3) > 0
 	for n := range 3 {

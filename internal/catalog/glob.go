@@ -2,8 +2,8 @@ package catalog
 
 import "strings"
 
-// Match tells whether a name fits a glob: * stands for any characters, also for none, ? for one, and everything
-// else for itself. Unlike path.Match no character is special to *: names in a registry may hold slashes.
+// Match reports whether a name matches a glob: * matches any characters, also none, ? matches one character, and any other
+// character matches itself. Unlike in path.Match, * also matches slashes, because names in a registry may contain them.
 func Match(glob, name string) bool {
 	pattern, text := []rune(glob), []rune(name)
 	star, resume := -1, 0
@@ -16,7 +16,7 @@ func Match(glob, name string) bool {
 		case at < len(pattern) && (pattern[at] == '?' || pattern[at] == text[i]):
 			at++
 			i++
-		case star >= 0: // the last star takes one character more
+		case star >= 0: // extend the match of the last star by one character
 			resume++
 			at, i = star+1, resume
 		default:
@@ -26,7 +26,7 @@ func Match(glob, name string) bool {
 	return strings.Trim(string(pattern[at:]), "*") == ""
 }
 
-// MatchAny tells whether a name fits one of several globs.
+// MatchAny reports whether a name matches at least one glob.
 func MatchAny(globs []string, name string) bool {
 	for _, glob := range globs {
 		if Match(glob, name) {

@@ -6,6 +6,7 @@ import (
 	"testing"
 )
 
+// TestMatch verifies the globs of the configuration.
 func TestMatch(t *testing.T) {
 	for _, c := range []struct {
 		glob, name string
@@ -38,7 +39,7 @@ func TestMatch(t *testing.T) {
 	}
 }
 
-// FuzzMatch compares with the same glob as a regular expression.
+// FuzzMatch compares Match with an equivalent regular expression.
 func FuzzMatch(f *testing.F) {
 	f.Add("a*b?c", "a-b-b.c")
 	f.Add("***", "")

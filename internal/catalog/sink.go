@@ -2,13 +2,13 @@ package catalog
 
 import "time"
 
-// A Sink takes what a source reports. Its methods return at once and may be called from any goroutine.
+// A Sink receives the reports of a source. Its methods return at once and are safe for concurrent use.
 type Sink interface {
-	// Update hands on the newest state of one service; observed is when the registry's answer arrived.
-	// A service without instances is gone. Updates of one service are handed on in their order.
+	// Update passes on the newest state of one service. The registry's response arrived at observed. A service without
+	// instances is gone. Updates of one service must be passed on in order.
 	Update(service Service, observed time.Time)
-	// Synced says that the source has reported what can be known of the registry's content. Until then a service
-	// that was not reported is unknown, not absent. It stays so where the source was not shown all names: then whole
-	// is false, and Synced is called again once all are known.
+	// Synced reports that the source has read the content of the registry. Before that, a service that was not reported is
+	// unknown, not absent. If the source could not list all names, whole is false, unreported services stay unknown, and
+	// Synced is called again once all names are known.
 	Synced(source string, whole bool)
 }

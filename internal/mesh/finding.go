@@ -19,8 +19,8 @@ const (
 	ForbiddenAddress Reason = "forbidden_address"
 	// BadPort: the port is not within 1 and 65535; the instance is left out, or that port where it has a name.
 	BadPort Reason = "bad_port"
-	// LeftOutPort: a port with a name that not all instances have, or that can't stand beside the others; it is left out.
-	LeftOutPort Reason = "skipped_port"
+	// SkippedPort: a port with a name that not all instances have, or that can't stand beside the others; it is left out.
+	SkippedPort Reason = "skipped_port"
 	// BadLabel: a meta entry or tag that can't be made a label; it is left out.
 	BadLabel Reason = "bad_label"
 	// ReservedLabel: a meta entry or tag with a name that Istio, Kubernetes or isthmus gives a meaning to, or that the
@@ -69,26 +69,26 @@ func (f Finding) Same(other Finding) bool {
 	return f.Reason == other.Reason && f.Subject == other.Subject && f.Detail == other.Detail
 }
 
-// maxNamed is how many findings of one reason are named for one service. Who registers thousands of broken instances
+// maxReported is how many findings of one reason are named for one service. Who registers thousands of broken instances
 // fills neither the log nor our memory.
-const maxNamed = 16
+const maxReported = 16
 
 // report collects the findings of one translation in the order in which they were made: of each reason the first
 // ones, each once, and how many more there are.
 type report struct {
 	findings []Finding
-	named    map[Reason]int
+	reported map[Reason]int
 	// more are those of a reason that are not named, in the order of their reasons' first.
-	more []Finding
+	overflow []Finding
 }
 
 // service adds what is about the service itself, host about one of its hosts, instance about one of its instances.
 func (r *report) service(reason Reason, detail string) { r.add(reason, "", detail) }
 
-func (r *report) port(name, detail string)                { r.add(LeftOutPort, "port "+name, detail) }
+func (r *report) port(name, detail string)                { r.add(SkippedPort, "port "+name, detail) }
 func (r *report) host(reason Reason, host, detail string) { r.add(reason, clip(host), detail) }
 func (r *report) instance(reason Reason, instance catalog.Instance, detail string) {
-	if r.named[reason] < maxNamed {
+	if r.reported[reason] < maxReported {
 		r.add(reason, instanceSubject(instance.ID), detail)
 	} else {
 		r.count(reason)
@@ -105,25 +105,25 @@ func (r *report) add(reason Reason, subject, detail string) {
 	switch {
 	case slices.ContainsFunc(r.findings, finding.Same):
 		return
-	case r.named[reason] == maxNamed:
+	case r.reported[reason] == maxReported:
 		r.count(reason)
 		return
 	}
-	if r.named == nil {
-		r.named = map[Reason]int{}
+	if r.reported == nil {
+		r.reported = map[Reason]int{}
 	}
-	r.named[reason]++
+	r.reported[reason]++
 	r.findings = append(r.findings, finding)
 }
 
 func (r *report) count(reason Reason) {
-	at := slices.IndexFunc(r.more, func(f Finding) bool { return f.Reason == reason })
+	at := slices.IndexFunc(r.overflow, func(f Finding) bool { return f.Reason == reason })
 	if at < 0 {
-		at = len(r.more)
-		r.more = append(r.more, Finding{Reason: reason, Detail: "there are more of this; they are counted, not named"})
+		at = len(r.overflow)
+		r.overflow = append(r.overflow, Finding{Reason: reason, Detail: "there are more of this; they are counted, not named"})
 	}
-	r.more[at].Count++
+	r.overflow[at].Count++
 }
 
 // all returns the findings, those that count others last.
-func (r *report) all() []Finding { return slices.Concat(r.findings, r.more) }
+func (r *report) all() []Finding { return slices.Concat(r.findings, r.overflow) }

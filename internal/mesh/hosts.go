@@ -16,13 +16,13 @@ func hosts(service catalog.Service, name Name, protocol Protocol, options Option
 		report.service(Renamed, fmt.Sprintf("the name can't be had as it is; in the mesh it is %q", name.Label))
 	}
 	var all []string
-	claims := options.claims(name.Source, service.Datacenter)
-	for i, c := range claims {
+	patterns := options.hostPatterns(name.Source, service.Datacenter)
+	for i, c := range patterns {
 		if c.source != name.Source {
 			continue
 		}
 		host := c.host(name.Label)
-		other, taken := takenBy(claims[:i], host, name)
+		other, taken := ownerOf(patterns[:i], host, name)
 		switch {
 		case slices.Contains(all, host):
 		case !isHost(host) || endsInNumber(host):
@@ -34,7 +34,7 @@ func hosts(service catalog.Service, name Name, protocol Protocol, options Option
 		case taken:
 			report.host(BadHost, host, fmt.Sprintf("the host belongs to service %q of source %s, which goes before by the configuration; it is left out", other.Label, other.Source))
 		case len(all) > 0 && !protocol.sharesHosts():
-			if !c.ofConsul {
+			if !c.builtin {
 				report.host(BadHost, host, fmt.Sprintf("Istio allows one host for a service that speaks %s; it is left out", protocol))
 			}
 		default:
@@ -44,17 +44,17 @@ func hosts(service catalog.Service, name Name, protocol Protocol, options Option
 	return all
 }
 
-// claim is a form of hosts that a source's services have, whether there is such a service or not: who has a host is
+// hostPattern is a form of hosts that a source's services have, whether there is such a service or not: who has a host is
 // settled by the configuration, and changes with no service that comes or goes.
-type claim struct {
+type hostPattern struct {
 	hostForm
 	source string
-	// ofConsul says that it is one of Consul's DNS, and not of a template.
-	ofConsul bool
+	// builtin says that it is one of Consul's DNS, and not of a template.
+	builtin bool
 }
 
-// takenBy returns the service that has a host by a claim that goes before.
-func takenBy(before []claim, host string, name Name) (Name, bool) {
+// ownerOf returns the service that has a host by a hostPattern that goes before.
+func ownerOf(before []hostPattern, host string, name Name) (Name, bool) {
 	for _, c := range before {
 		other := Name{Source: c.source}
 		var ok bool
@@ -65,40 +65,40 @@ func takenBy(before []claim, host string, name Name) (Name, bool) {
 	return Name{}, false
 }
 
-// claims are those of all sources as far as they are known, as seen from one of them: first the names of Consul's own
+// patterns are those of all sources as far as they are known, as seen from one of them: first the names of Consul's own
 // DNS, then the templates, each in the order of the sources.
-func (o Options) claims(source, datacenter string) []claim {
+func (o Options) hostPatterns(source, datacenter string) []hostPattern {
 	registries := o.Registries
 	if len(registries) == 0 {
 		registries = []Registry{{Source: source, Domain: o.Domain}}
 	}
 	at := slices.IndexFunc(registries, func(r Registry) bool { return r.Source == source })
 	own := registries[at]
-	var ofConsul, ofTemplates []claim
+	var ofConsul, ofTemplates []hostPattern
 	for i, r := range registries {
-		s := standingOf(registries, i)
+		p := precedenceOf(registries, i)
 		data := HostData{Datacenter: dnsLabel(r.Datacenter), Domain: r.Domain}
 		if i == at {
 			data.Datacenter = dnsLabel(cmp.Or(own.Datacenter, datacenter))
 		}
 		// A datacenter that isn't known, or has no letter that DNS knows, is in no host.
-		sayable := func(t HostTemplate) bool { return data.Datacenter != "" || t.count(datacenterField) == 0 }
-		for _, t := range s.templates() {
-			if sayable(t) {
-				ofConsul = append(ofConsul, claim{t.form(data), r.Source, true})
+		known := func(t HostTemplate) bool { return data.Datacenter != "" || t.count(datacenterField) == 0 }
+		for _, t := range p.templates() {
+			if known(t) {
+				ofConsul = append(ofConsul, hostPattern{t.form(data), r.Source, true})
 			}
 		}
 		for _, t := range o.Hosts {
-			if s.mayMake(t) && sayable(t) {
-				ofTemplates = append(ofTemplates, claim{t.form(data), r.Source, false})
+			if p.mayUse(t) && known(t) {
+				ofTemplates = append(ofTemplates, hostPattern{t.form(data), r.Source, false})
 			}
 		}
 	}
 	return slices.Concat(ofConsul, ofTemplates)
 }
 
-// standing is how a source stands among all: no two of them may make the same host.
-type standing struct {
+// precedence is how a source stands among all: no two of them may make the same host.
+type precedence struct {
 	// first is the first source of all. firstOfDomain is the first with its domain: hosts without a datacenter are
 	// its own.
 	first, firstOfDomain bool
@@ -106,21 +106,21 @@ type standing struct {
 	alone, merged bool
 }
 
-func standingOf(registries []Registry, at int) standing {
+func precedenceOf(registries []Registry, at int) precedence {
 	same := func(r Registry) bool { return r.Domain == registries[at].Domain }
-	return standing{
+	return precedence{
 		first: at == 0, firstOfDomain: slices.IndexFunc(registries, same) == at,
 		alone: len(registries) == 1, merged: registries[at].Merged,
 	}
 }
 
-// mayMake tells whether a template's host is the source's own: another one makes the same unless it says the
+// mayUse tells whether a template's host is the source's own: another one makes the same unless it says the
 // datacenter or the domain.
-func (s standing) mayMake(t HostTemplate) bool {
+func (p precedence) mayUse(t HostTemplate) bool {
 	if t.count(datacenterField) > 0 {
-		return !s.merged
+		return !p.merged
 	}
-	return s.first || t.count(domainField) > 0 && s.firstOfDomain
+	return p.first || t.count(domainField) > 0 && p.firstOfDomain
 }
 
 // The names that Consul's DNS has for a service.
@@ -139,11 +139,11 @@ func consulHost(text string) HostTemplate {
 
 // templates make the names that Consul's DNS has for a service: NAME.service.DOMAIN and, where there are several
 // sources, NAME.service.DATACENTER.DOMAIN.
-func (s standing) templates() []HostTemplate {
+func (p precedence) templates() []HostTemplate {
 	switch {
-	case s.alone, s.merged:
+	case p.alone, p.merged:
 		return []HostTemplate{shortHost}
-	case s.firstOfDomain:
+	case p.firstOfDomain:
 		return []HostTemplate{shortHost, longHost}
 	default:
 		return []HostTemplate{longHost}

@@ -33,16 +33,16 @@ const (
 // first of several equal keys is kept. Istio's own labels and ours go before all.
 func instanceLabels(instance catalog.Instance, name Name, rules Labels, report *report) map[string]string {
 	labels := map[string]string{}
-	for r := range material(instance, report) {
-		clean, ok := label(r.key, r.value)
+	for c := range labelCandidates(instance, report) {
+		clean, ok := label(c.key, c.value)
 		_, taken := labels[clean.key]
 		if !ok {
-			report.instance(BadLabel, instance, fmt.Sprintf("%s %q can't be made a label; it is left out", r.kind, clip(r.key)))
+			report.instance(BadLabel, instance, fmt.Sprintf("%s %q can't be made a label; it is left out", c.kind, clip(c.key)))
 		} else if refusal := rules.refuse(clean.key); refusal != "" {
-			report.instance(ReservedLabel, instance, fmt.Sprintf("%s %q %s", r.kind, clip(r.key), refusal))
+			report.instance(ReservedLabel, instance, fmt.Sprintf("%s %q %s", c.kind, clip(c.key), refusal))
 		} else if !taken && len(labels) == maxLabels {
 			report.instance(TooManyLabels, instance, fmt.Sprintf(
-				"an instance may have %d labels; %s %q and those behind it are left out", maxLabels, r.kind, clip(r.key),
+				"an instance may have %d labels; %s %q and those behind it are left out", maxLabels, c.kind, clip(c.key),
 			))
 			break
 		} else if !taken {
@@ -59,15 +59,15 @@ func instanceLabels(instance catalog.Instance, name Name, rules Labels, report *
 	return labels
 }
 
-// raw is a label as the registry has it. Its kind is "meta" or "tag".
-type raw struct{ kind, key, value string }
+// candidate is a label as the registry has it. Its kind is "meta" or "tag".
+type candidate struct{ kind, key, value string }
 
 // material yields what may become labels: the meta entries that have a value, then the tags of the form key=value or
 // key|value, each with its kind.
-func material(instance catalog.Instance, report *report) iter.Seq[raw] {
-	return func(yield func(raw) bool) {
+func labelCandidates(instance catalog.Instance, report *report) iter.Seq[candidate] {
+	return func(yield func(candidate) bool) {
 		for _, key := range metaKeys(instance, report) {
-			if value := instance.Meta[key]; value != "" && !yield(raw{"meta", key, value}) {
+			if value := instance.Meta[key]; value != "" && !yield(candidate{"meta", key, value}) {
 				return
 			}
 		}
@@ -76,7 +76,7 @@ func material(instance catalog.Instance, report *report) iter.Seq[raw] {
 				report.instance(TooManyLabels, instance, fmt.Sprintf("of its %d tags the first %d are looked at; the others are left out", len(instance.Tags), maxLooked))
 				return
 			}
-			if at := strings.IndexAny(tag, "=|"); at > 0 && !yield(raw{"tag", tag[:at], tag[at+1:]}) {
+			if at := strings.IndexAny(tag, "=|"); at > 0 && !yield(candidate{"tag", tag[:at], tag[at+1:]}) {
 				return
 			}
 		}

@@ -23,7 +23,7 @@ const (
 // labelled returns the endpoints that take traffic, with their labels, and no more than a service may have: the first
 // ones in the order of their IDs, so that one that comes or goes changes one other at most. Those without traffic don't
 // count: registrations that nobody took back must not keep the living out.
-func labelled(endpoints []endpoint, name Name, options Options, report *report) []endpoint {
+func selectEndpoints(endpoints []endpoint, name Name, options Options, report *report) []endpoint {
 	most, size := cmp.Or(options.MaxInstances, MaxInstances), 0
 	kept := make([]endpoint, 0, min(len(endpoints), most))
 	for i, e := range endpoints {

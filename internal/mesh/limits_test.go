@@ -184,7 +184,7 @@ func TestPanicIsAFinding(t *testing.T) {
 	if !resources.Broken || len(resources.Objects) != 0 || len(findings) != 1 || findings[0].Reason != mesh.Untranslatable {
 		t.Fatalf("%+v, %+v", resources, findings)
 	}
-	if !strings.Contains(findings[0].Detail, "index out of range [-1], in github.com/isthmus-mesh/isthmus/internal/mesh.Options.claims:") {
+	if !strings.Contains(findings[0].Detail, "index out of range [-1], in github.com/isthmus-mesh/isthmus/internal/mesh.Options.hostPatterns:") {
 		t.Errorf("it doesn't say where: %s", findings[0].Detail)
 	}
 	if _, again := mesh.Translate(c.Service, c.MeshName(), c.Options); !slices.Equal(findings, again) {

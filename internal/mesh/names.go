@@ -22,8 +22,8 @@ const (
 	// hashMark parts a name from its hash. No name of a registry is taken as it is when it ends in this mark
 	// and a hash, so nobody can register another service's hashed name.
 	hashMark = "--"
-	// nameless is the stem of a name that has no letter or digit that DNS knows.
-	nameless = "unnamed"
+	// fallbackName is the stem of a name that has no letter or digit that DNS knows.
+	fallbackName = "unnamed"
 )
 
 var (
@@ -85,60 +85,60 @@ func ParseObjectName(kind Kind, object string) (Name, bool) {
 //
 // The outcome depends on the set of services alone, not on the order in which they came.
 type Names struct {
-	claims map[Name][]string
+	services map[Name][]string
 }
 
 // Add enters a service. It returns the services whose name may have changed by that, the added one among them.
 func (n *Names) Add(key catalog.Key) []catalog.Key {
-	claim, plain := claimOf(key)
+	preferred, plain := preferredName(key)
 	if !plain {
 		return []catalog.Key{key}
 	}
-	at, found := slices.BinarySearch(n.claims[claim], key.Name)
+	at, found := slices.BinarySearch(n.services[preferred], key.Name)
 	if found {
 		return []catalog.Key{key}
 	}
-	if n.claims == nil {
-		n.claims = map[Name][]string{}
+	if n.services == nil {
+		n.services = map[Name][]string{}
 	}
-	n.claims[claim] = slices.Insert(n.claims[claim], at, key.Name)
-	return n.claimants(claim)
+	n.services[preferred] = slices.Insert(n.services[preferred], at, key.Name)
+	return n.keysOf(preferred)
 }
 
 // Remove takes a service out. It returns the other services whose name may have changed by that.
 func (n *Names) Remove(key catalog.Key) []catalog.Key {
-	claim, _ := claimOf(key)
-	at, found := slices.BinarySearch(n.claims[claim], key.Name)
+	preferred, _ := preferredName(key)
+	at, found := slices.BinarySearch(n.services[preferred], key.Name)
 	if !found {
 		return nil
 	}
-	n.claims[claim] = slices.Delete(n.claims[claim], at, at+1)
-	if len(n.claims[claim]) == 0 {
-		delete(n.claims, claim)
+	n.services[preferred] = slices.Delete(n.services[preferred], at, at+1)
+	if len(n.services[preferred]) == 0 {
+		delete(n.services, preferred)
 	}
-	return n.claimants(claim)
+	return n.keysOf(preferred)
 }
 
 // Of returns the name of a service that was added.
 func (n *Names) Of(key catalog.Key) Name {
-	claim, plain := claimOf(key)
-	if plain && (claim.Label == key.Name || len(n.claims[claim]) == 1) {
-		return claim
+	preferred, plain := preferredName(key)
+	if plain && (preferred.Label == key.Name || len(n.services[preferred]) == 1) {
+		return preferred
 	}
-	return Name{Source: key.Source, Label: withHash(claim.Label, key.Name)}
+	return Name{Source: key.Source, Label: withHash(preferred.Label, key.Name)}
 }
 
-func (n *Names) claimants(claim Name) []catalog.Key {
-	keys := make([]catalog.Key, 0, len(n.claims[claim]))
-	for _, name := range n.claims[claim] {
-		keys = append(keys, catalog.Key{Source: claim.Source, Name: name})
+func (n *Names) keysOf(preferred Name) []catalog.Key {
+	keys := make([]catalog.Key, 0, len(n.services[preferred]))
+	for _, name := range n.services[preferred] {
+		keys = append(keys, catalog.Key{Source: preferred.Source, Name: name})
 	}
 	return keys
 }
 
-// claimOf is the name that a service would like, and whether it can have it without a hash if it is alone:
+// preferredName is the name that a service would like, and whether it can have it without a hash if it is alone:
 // not where nothing of the name is left, where it is too long, or where it looks like a hashed one.
-func claimOf(key catalog.Key) (claim Name, plain bool) {
+func preferredName(key catalog.Key) (preferred Name, plain bool) {
 	label := dnsLabel(key.Name)
 	plain = label != "" && len(label) <= maxLabel && !hashed.MatchString(label)
 	return Name{Source: key.Source, Label: label}, plain
@@ -161,7 +161,7 @@ func dnsLabel(name string) string {
 
 func withHash(label, original string) string {
 	if label == "" {
-		label = nameless
+		label = fallbackName
 	}
 	label = strings.TrimRight(label[:min(len(label), maxLabel-len(hashMark)-hashLength)], "-")
 	return label + hashMark + shortHash(hashLength, original)

@@ -17,9 +17,9 @@ const (
 	defaultPort = "default"
 	// nativePort is the instances' own port for the caller, and each instance's own at the instance.
 	nativePort = "native"
-	// second is behind the name of a port for the other number that callers may use while instances change theirs.
+	// alternateSuffix is behind the name of a port for the other number that callers may use while instances change theirs.
 	// No name of a registry's holds two dashes in a row.
-	second = "--2"
+	alternateSuffix = "--2"
 
 	httpNumber, httpsNumber = 80, 443
 )
@@ -98,7 +98,7 @@ func addNamed(set *portSet, name string, endpoints []endpoint, options Options, 
 		report.port(name, "not all instances have one, healthy or not; it is left out until all have")
 		return
 	}
-	protocol := careful(protocols, "port "+name, report)
+	protocol := commonProtocol(protocols, "port "+name, report)
 	if severalHosts && !protocol.sharesHosts() {
 		report.port(name, fmt.Sprintf("Istio allows a port that speaks %s only where a service has one host; it is left out", protocol))
 		return
@@ -145,7 +145,7 @@ func ordinal(name string, i int) string {
 	if i == 0 {
 		return name
 	}
-	return name + second
+	return name + alternateSuffix
 }
 
 // endpointPorts are the ports of an instance under all names that a ServiceEntry may have for them, so that it need not
@@ -153,12 +153,12 @@ func ordinal(name string, i int) string {
 func endpointPorts(own uint32, named map[string]namedPort, options Options) map[string]uint32 {
 	ports := map[string]uint32{defaultPort: own}
 	if !options.NoNativePort {
-		ports[nativePort], ports[nativePort+second] = own, own
+		ports[nativePort], ports[nativePort+alternateSuffix] = own, own
 	}
 	for name, port := range named {
 		ports[name] = uint32(port.number)
 		if options.numberOf(name) == 0 {
-			ports[name+second] = uint32(port.number)
+			ports[name+alternateSuffix] = uint32(port.number)
 		}
 	}
 	return ports

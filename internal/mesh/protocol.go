@@ -63,11 +63,11 @@ func serviceProtocol(endpoints []endpoint, report *report) Protocol {
 	for i, e := range endpoints {
 		all[i] = e.protocol
 	}
-	return careful(all, "", report)
+	return commonProtocol(all, "", report)
 }
 
 // careful returns the protocol that all of them can be taken for.
-func careful(all []Protocol, port string, report *report) Protocol {
+func commonProtocol(all []Protocol, port string, report *report) Protocol {
 	var found []Protocol
 	for _, protocol := range all {
 		if !slices.Contains(found, protocol) {
@@ -90,7 +90,7 @@ func careful(all []Protocol, port string, report *report) Protocol {
 
 // instanceProtocol is what an instance speaks at its own port: what its meta says; HTTPS, where it says that it is
 // secure; what the name of its default port says; what its checks speak; the fallback.
-func instanceProtocol(instance catalog.Instance, said map[string]string, fallback Protocol, report *report) Protocol {
+func instanceProtocol(instance catalog.Instance, hints map[string]string, fallback Protocol, report *report) Protocol {
 	if name := instance.Meta[protocolMeta]; name != "" {
 		protocol, err := ParseProtocol(name)
 		if err == nil {
@@ -98,7 +98,7 @@ func instanceProtocol(instance catalog.Instance, said map[string]string, fallbac
 		}
 		report.instance(UnknownProtocol, instance, fmt.Sprintf("meta: %v; the entry is passed over", err))
 	}
-	if strings.EqualFold(said[secureKey], "true") {
+	if strings.EqualFold(hints[secureKey], "true") {
 		return HTTPS
 	}
 	for _, port := range instance.Ports {

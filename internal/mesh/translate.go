@@ -126,7 +126,7 @@ func translate(service catalog.Service, name Name, options Options, report *repo
 	if origination != nil {
 		resources.Objects = append(resources.Objects, origination.destinationRules(name, namespace, entry)...)
 	}
-	healthy := labelled(endpoints, name, options, report)
+	healthy := selectEndpoints(endpoints, name, options, report)
 	if options.Form == InlineForm {
 		entry.Endpoints = inlineEndpoints(healthy, entry.Ports)
 		if len(entry.Endpoints) == 0 {

@@ -31,7 +31,7 @@ func Parse(name Name, objects []Object) []catalog.Service {
 			break
 		}
 		id := catalog.InstanceID{ServiceID: fmt.Sprintf("%06d", i)}
-		bySource[name.Source] = append(bySource[name.Source], recallInstance(id, endpoint, spec))
+		bySource[name.Source] = append(bySource[name.Source], parseInstance(id, endpoint, spec))
 	}
 	for _, object := range objects {
 		endpoint, ok := object.Spec.(*networking.WorkloadEntry)
@@ -44,7 +44,7 @@ func Parse(name Name, objects []Object) []catalog.Service {
 			ServiceID: cmp.Or(notes[ServiceIDAnnotation], object.Name),
 		}
 		source := cmp.Or(notes[SourceAnnotation], name.Source)
-		bySource[source] = append(bySource[source], recallInstance(id, endpoint, spec))
+		bySource[source] = append(bySource[source], parseInstance(id, endpoint, spec))
 	}
 	services := make([]catalog.Service, 0, len(bySource))
 	for _, source := range slices.Sorted(maps.Keys(bySource)) {
@@ -68,14 +68,14 @@ func serviceEntryOf(objects []Object) (Object, *networking.ServiceEntry) {
 	return Object{}, nil
 }
 
-// recallInstance returns an instance that becomes such an endpoint. Its labels are tags, which mean nothing else, but
+// parseInstance returns an instance that becomes such an endpoint. Its labels are tags, which mean nothing else, but
 // for those that were meta with a meaning.
-func recallInstance(id catalog.InstanceID, endpoint *networking.WorkloadEntry, entry *networking.ServiceEntry) catalog.Instance {
+func parseInstance(id catalog.InstanceID, endpoint *networking.WorkloadEntry, entry *networking.ServiceEntry) catalog.Instance {
 	region, zone, _ := strings.Cut(endpoint.Locality, "/")
 	instance := catalog.Instance{
 		ID: id, Address: endpoint.Address,
 		Port:     int(endpoint.Ports[defaultPort]),
-		Ports:    recallPorts(endpoint),
+		Ports:    parsePorts(endpoint),
 		Locality: catalog.Locality{Region: region, Zone: zone},
 		Weights:  catalog.Weights{Passing: int(endpoint.Weight), Warning: int(endpoint.Weight)},
 		Health:   catalog.Passing,
@@ -104,8 +104,8 @@ func recallInstance(id catalog.InstanceID, endpoint *networking.WorkloadEntry, e
 	return instance
 }
 
-// recallPorts returns the named ports of an endpoint. What they speak is said by their names, or by the labels.
-func recallPorts(endpoint *networking.WorkloadEntry) []catalog.Port {
+// parsePorts returns the named ports of an endpoint. What they speak is said by their names, or by the labels.
+func parsePorts(endpoint *networking.WorkloadEntry) []catalog.Port {
 	var ports []catalog.Port
 	for _, name := range slices.Sorted(maps.Keys(endpoint.Ports)) {
 		if CheckPortName(name) == nil {

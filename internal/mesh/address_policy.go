@@ -59,7 +59,7 @@ func (r AddressRange) String() string {
 }
 
 // holds tells whether the range has a host name or, where that is empty, an IP address.
-func (r AddressRange) holds(name string, ip netip.Addr) bool {
+func (r AddressRange) contains(name string, ip netip.Addr) bool {
 	if name != "" {
 		return r.glob != "" && catalog.Match(r.glob, name)
 	}
@@ -80,7 +80,7 @@ func (a Addresses) check(name string, ip netip.Addr, clusterDomain string) error
 }
 
 func (a Addresses) checkOne(name string, ip netip.Addr, clusterDomain string) error {
-	has := func(r AddressRange) bool { return r.holds(name, ip) }
+	has := func(r AddressRange) bool { return r.contains(name, ip) }
 	text := name
 	if name == "" {
 		text = ip.String()
@@ -92,7 +92,7 @@ func (a Addresses) checkOne(name string, ip netip.Addr, clusterDomain string) er
 		return fmt.Errorf("address %s is denied by %q of mesh.addresses.deny; mesh.addresses.allow goes before it", text, a.Deny[at])
 	}
 	for _, f := range forbidden {
-		if f.holds(name, ip) {
+		if f.contains(name, ip) {
 			return fmt.Errorf("address %s is %s; mesh.addresses.allow: [%q] admits it", text, f.meaning, f.AddressRange)
 		}
 	}
@@ -149,5 +149,5 @@ func (f forbiddenRanges) and(meaning string, ranges ...string) forbiddenRanges {
 
 // meansNoService tells whether a host is a name that means something else to a caller than a service.
 func meansNoService(host string) bool {
-	return slices.ContainsFunc(forbidden, func(f forbiddenRange) bool { return f.holds(host, netip.Addr{}) })
+	return slices.ContainsFunc(forbidden, func(f forbiddenRange) bool { return f.contains(host, netip.Addr{}) })
 }

@@ -8,29 +8,29 @@ import (
 )
 
 // key is what sayings calls an entry about a port.
-func key(name, what string) string { return folding.Replace(name) + "_" + what }
+func hintKey(name, kind string) string { return hintSeparators.Replace(name) + "_" + kind }
 
 // sayings are the meta entries and tags of the form key=value that may say something of a port, or that the instance
 // speaks TLS, by their keys in small letters with underscores. Meta goes before tags; of several that are the same by
 // that, the first in the alphabet goes before the others, and a tag before those behind it.
-func sayings(instance catalog.Instance) map[string]string {
+func hintsOf(instance catalog.Instance) map[string]string {
 	var keys []string
 	for key := range instance.Meta {
-		if _, ok := saying(key); ok {
+		if _, ok := normalizeHint(key); ok {
 			keys = append(keys, key)
 		}
 	}
 	slices.Sort(keys)
-	var said map[string]string
+	var hints map[string]string
 	note := func(key, value string) {
-		folded, ok := saying(key)
-		if _, known := said[folded]; !ok || known {
+		folded, ok := normalizeHint(key)
+		if _, known := hints[folded]; !ok || known {
 			return
 		}
-		if said == nil {
-			said = map[string]string{}
+		if hints == nil {
+			hints = map[string]string{}
 		}
-		said[folded] = value
+		hints[folded] = value
 	}
 	for _, key := range keys {
 		note(key, instance.Meta[key])
@@ -40,16 +40,16 @@ func sayings(instance catalog.Instance) map[string]string {
 			note(tag[:at], tag[at+1:])
 		}
 	}
-	return said
+	return hints
 }
 
 // saying returns what sayings calls an entry; false for entries that say nothing of a port.
-func saying(key string) (string, bool) {
+func normalizeHint(key string) (string, bool) {
 	last := key[strings.LastIndexAny(key, "._-")+1:]
 	if len(key) > maxRaw || !slices.ContainsFunc([]string{portKey, protocolMeta, secureKey}, func(k string) bool { return strings.EqualFold(last, k) }) {
 		return "", false
 	}
-	return folding.Replace(strings.ToLower(key)), true
+	return hintSeparators.Replace(strings.ToLower(key)), true
 }
 
 const (
@@ -58,4 +58,4 @@ const (
 	secureKey = "secure"
 )
 
-var folding = strings.NewReplacer(".", "_", "-", "_")
+var hintSeparators = strings.NewReplacer(".", "_", "-", "_")

@@ -46,8 +46,8 @@ func usableEndpoint(instance *catalog.Instance, options Options, report *report)
 		return endpoint{}, false
 	}
 	weight, takesTraffic := trafficShare(*instance, options.PassingOnly)
-	port, said := uint32(instance.Port), sayings(*instance)
-	named := namedPorts(*instance, said, options, report)
+	port, hints := uint32(instance.Port), hintsOf(*instance)
+	named := namedPorts(*instance, hints, options, report)
 	return endpoint{
 		instance: instance,
 		entry: &networking.WorkloadEntry{
@@ -57,7 +57,7 @@ func usableEndpoint(instance *catalog.Instance, options Options, report *report)
 			Weight:   weight,
 		},
 		port:         port,
-		protocol:     instanceProtocol(*instance, said, options.DefaultProtocol, report),
+		protocol:     instanceProtocol(*instance, hints, options.DefaultProtocol, report),
 		named:        named,
 		byName:       byName,
 		takesTraffic: takesTraffic,

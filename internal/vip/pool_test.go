@@ -30,6 +30,7 @@ func options(ipv4, ipv6 string) vip.Options {
 	return o
 }
 
+// fleet returns n names.
 func fleet(n int) []mesh.Name {
 	names := make([]mesh.Name, n)
 	for i := range names {
@@ -38,8 +39,8 @@ func fleet(n int) []mesh.Name {
 	return names
 }
 
-// holdings gives each service an address, and those that lost theirs another one.
-func holdings(t *testing.T, p *vip.Pool, have map[mesh.Name][]netip.Addr, names ...mesh.Name) {
+// allocate takes addresses for each service, and again for each displaced one, and stores them in have.
+func allocate(t *testing.T, p *vip.Pool, have map[mesh.Name][]netip.Addr, names ...mesh.Name) {
 	t.Helper()
 	names = slices.Clone(names)
 	for len(names) > 0 {
@@ -52,6 +53,7 @@ func holdings(t *testing.T, p *vip.Pool, have map[mesh.Name][]netip.Addr, names 
 	}
 }
 
+// distinct fails the test if two services have the same address.
 func distinct(t *testing.T, have map[mesh.Name][]netip.Addr) {
 	t.Helper()
 	owners := map[netip.Addr]mesh.Name{}
@@ -67,27 +69,29 @@ func distinct(t *testing.T, have map[mesh.Name][]netip.Addr) {
 
 var byValue = cmpopts.EquateComparable(netip.Addr{})
 
-// What is known at a start decides, not the order in which it came; in a range so small that most services clash.
-func TestAStartDependsOnNoOrder(t *testing.T) {
+// TestStartIsIndependentOfOrder verifies that the order of reports before Freeze does not change the addresses. The
+// range is so small that most services collide.
+func TestStartIsIndependentOfOrder(t *testing.T) {
 	names := fleet(200)
 	var first map[mesh.Name][]netip.Addr
 	for round := range 20 {
 		rand.Shuffle(len(names), func(i, j int) { names[i], names[j] = names[j], names[i] })
 		p, have := vip.New(options("10.0.0.0/24", "fd00::/120")), map[mesh.Name][]netip.Addr{}
-		holdings(t, p, have, names...)
+		allocate(t, p, have, names...)
 		distinct(t, have)
 		if round == 0 {
 			first = have
 		} else if diff := cmp.Diff(first, have, byValue); diff != "" {
-			t.Fatalf("another order gave other addresses:\n%s", diff)
+			t.Fatalf("another order of services gives other addresses:\n%s", diff)
 		}
 	}
 }
 
-func TestNewcomersMoveNobody(t *testing.T) {
+// TestNewServicesDisplaceNone verifies that services which are added after Freeze leave the others alone.
+func TestNewServicesDisplaceNone(t *testing.T) {
 	names := fleet(240)
 	p, have := vip.New(options("10.0.0.0/24", "")), map[mesh.Name][]netip.Addr{}
-	holdings(t, p, have, names[:100]...)
+	allocate(t, p, have, names[:100]...)
 	p.Freeze("consul", noon)
 	before := maps.Clone(have)
 	for _, newcomer := range names[100:] {
@@ -96,54 +100,57 @@ func TestNewcomersMoveNobody(t *testing.T) {
 			t.Fatalf("%s displaced %v, %v", newcomer, displaced, err)
 		}
 	}
-	holdings(t, p, have, names[:100]...)
+	allocate(t, p, have, names[:100]...)
 	if diff := cmp.Diff(before, have, byValue); diff != "" {
-		t.Errorf("they moved:\n%s", diff)
+		t.Errorf("addresses changed:\n%s", diff)
 	}
 }
 
-// Every address but the range's first and last is given; then the next service is told so, and the others stay.
-func TestARangeIsUsedUp(t *testing.T) {
+// TestFullRange verifies that all addresses but the first and the last of a range are allocated, and that the next
+// service gets ErrFull.
+func TestFullRange(t *testing.T) {
 	p, have, names := vip.New(options("10.0.0.0/24", "fd00::/64")), map[mesh.Name][]netip.Addr{}, fleet(255)
-	holdings(t, p, have, names[:254]...)
+	allocate(t, p, have, names[:254]...)
 	distinct(t, have)
 	p.Freeze("consul", noon)
 	addresses, _, err := p.Take(names[254])
 	if !errors.Is(err, vip.ErrFull) || len(addresses) != 1 || !addresses[0].Is6() {
-		t.Errorf("the 255th has %v, %v; want the one of the other range, and that this one is full", addresses, err)
+		t.Errorf("service 255: got %v, %v; want an address of the other range and ErrFull", addresses, err)
 	}
 }
 
-func TestAnAddressIsGivenBackLate(t *testing.T) {
+// TestExpiry verifies that the address of a removed service stays reserved for Options.Keep.
+func TestExpiry(t *testing.T) {
 	p, names := vip.New(options("10.0.0.0/28", "")), fleet(15)
 	have := map[mesh.Name][]netip.Addr{}
-	holdings(t, p, have, names[:14]...)
+	allocate(t, p, have, names[:14]...)
 	p.Freeze("consul", noon)
 	p.Release(names[3], noon)
 	almost := noon.Add(time.Hour - 1)
 	if gone := p.Expire(almost); len(gone) > 0 {
-		t.Errorf("forgotten within the hour: %v", gone)
+		t.Errorf("expired within the hour: %v", gone)
 	}
 	if _, _, err := p.Take(names[14]); !errors.Is(err, vip.ErrFull) {
 		t.Errorf("within the hour: %v", err)
 	}
 	if again, _, _ := p.Take(names[3]); !slices.Equal(again, have[names[3]]) {
-		t.Errorf("it came back to %v, had %v", again, have[names[3]])
+		t.Errorf("after its return the service has %v, before %v", again, have[names[3]])
 	}
 	if gone := p.Expire(noon.Add(time.Hour)); len(gone) > 0 {
-		t.Errorf("forgotten though they are back: %v", gone)
+		t.Errorf("expired though the services returned: %v", gone)
 	}
 	p.Release(names[3], noon)
 	if gone := p.Expire(noon.Add(time.Hour)); !slices.Equal(gone, names[3:4]) {
-		t.Errorf("forgotten after the hour: %v", gone)
+		t.Errorf("expired after the hour: %v", gone)
 	}
 	if other, _, err := p.Take(names[14]); err != nil || !slices.Equal(other, have[names[3]]) {
 		t.Errorf("after the hour: %v, %v; want %v", other, err, have[names[3]])
 	}
 }
 
-// What was given before a restart stands, whatever the names would like; what two claim is the first one's.
-func TestRecalledAddressesStand(t *testing.T) {
+// TestRestore verifies that services keep the addresses of an earlier run, and that the first of two services gets an
+// address that both had.
+func TestRestore(t *testing.T) {
 	names := fleet(3)
 	p := vip.New(options("10.0.0.0/24", "fd00::/64"))
 	seven, outside := netip.MustParseAddr("10.0.0.7"), netip.MustParseAddr("192.0.2.1")
@@ -154,19 +161,19 @@ func TestRecalledAddressesStand(t *testing.T) {
 		t.Errorf("clashes: %v", clashes)
 	}
 	have := map[mesh.Name][]netip.Addr{}
-	holdings(t, p, have, names...)
+	allocate(t, p, have, names...)
 	distinct(t, have)
 	if have[names[0]][0] != seven {
-		t.Errorf("it has %v, had %v", have[names[0]], seven)
+		t.Errorf("the service has %v, before the restart %v", have[names[0]], seven)
 	}
 	absent := mesh.Name{Source: "consul", Label: "absent"}
 	p.Restore(absent, []netip.Addr{netip.MustParseAddr("10.0.0.9")})
 	if gone := p.Expire(noon.Add(time.Hour)); len(gone) > 0 {
-		t.Errorf("forgotten before its source was heard: %v", gone)
+		t.Errorf("expired before the source reported: %v", gone)
 	}
 	p.Freeze("consul", noon)
 	if gone := p.Expire(noon.Add(time.Hour)); !slices.Equal(gone, []mesh.Name{absent}) {
-		t.Errorf("forgotten an hour after: %v", gone)
+		t.Errorf("expired an hour after Freeze: %v", gone)
 	}
 }
 
@@ -182,11 +189,12 @@ func TestCheckRange(t *testing.T) {
 	}
 }
 
-// How often names want the same address says what replicas that share nothing can promise: docs/dns.md has the figures.
-func TestClashesOfTenThousand(t *testing.T) {
+// TestCollisionsOfTenThousand bounds how many of 10,000 services have the same first address. Only these can get
+// different addresses on replicas without shared state. docs/dns.md has the figures.
+func TestCollisionsOfTenThousand(t *testing.T) {
 	for _, c := range []struct {
 		prefix string
-		most   float64
+		limit  float64
 	}{{"240.240.0.0/16", 1000}, {"241.0.0.0/8", 10}, {"244.0.0.0/6", 3}} {
 		clashes := 0
 		const rounds = 20
@@ -205,9 +213,9 @@ func TestClashesOfTenThousand(t *testing.T) {
 			}
 		}
 		mean := float64(clashes) / rounds
-		t.Logf("%s: %.2f of 10,000 services want an address that another wants", c.prefix, mean)
-		if mean > c.most {
-			t.Errorf("%s: %.2f clash, more than %v", c.prefix, mean, c.most)
+		t.Logf("%s: %.2f of 10,000 services have the first address of another service", c.prefix, mean)
+		if mean > c.limit {
+			t.Errorf("%s: %.2f collisions, want at most %v", c.prefix, mean, c.limit)
 		}
 	}
 }

@@ -48,8 +48,8 @@ type namedPort struct {
 }
 
 // namedPorts are the ports of an instance that have a name: Consul's own, and those of its meta and tags.
-func namedPorts(instance catalog.Instance, said map[string]string, options Options, report *report) map[string]namedPort {
-	if len(instance.Ports) == 0 && len(said) == 0 {
+func namedPorts(instance catalog.Instance, hints map[string]string, options Options, report *report) map[string]namedPort {
+	if len(instance.Ports) == 0 && len(hints) == 0 {
 		return nil
 	}
 	ports := map[string]namedPort{}
@@ -64,13 +64,13 @@ func namedPorts(instance catalog.Instance, said map[string]string, options Optio
 		}
 	}
 	for _, port := range options.Ports {
-		if text := said[key(port.Name, portKey)]; text != "" {
+		if text := hints[hintKey(port.Name, portKey)]; text != "" {
 			number, _ := strconv.Atoi(text) // 0, which is no port, where it is no number
 			addPort(ports, port.Name, namedPort{number, port.Protocol}, instance, report)
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(ports)) {
-		text := said[key(name, protocolMeta)]
+		text := hints[hintKey(name, protocolMeta)]
 		if text == "" {
 			continue
 		}
@@ -99,16 +99,16 @@ func addPort(ports map[string]namedPort, name string, port namedPort, instance c
 }
 
 // maxPortName leaves room for what stands behind a name.
-const maxPortName = maxLabel - len(second)
+const maxPortName = maxLabel - len(alternateSuffix)
 
-var dashing = strings.NewReplacer(".", "-", "_", "-")
+var toDashes = strings.NewReplacer(".", "-", "_", "-")
 
 // cleanPortName makes the name of a port of what a registry has.
 func cleanPortName(text string) string {
 	if len(text) > maxRaw {
 		return ""
 	}
-	clean := strings.ToLower(dashing.Replace(cleanName(text)))
+	clean := strings.ToLower(toDashes.Replace(cleanName(text)))
 	for strings.Contains(clean, "--") {
 		clean = strings.ReplaceAll(clean, "--", "-")
 	}
