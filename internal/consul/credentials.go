@@ -152,12 +152,12 @@ func (c *credentials) look() (changed []string, token, tls error) {
 	defer c.looking.Unlock()
 	var is bool
 	if c.tokenFile != nil {
-		if is, token = c.tokenFile.Look(); is {
+		if is, token = c.tokenFile.Poll(); is {
 			changed = append(changed, c.tokenFile.what)
 		}
 	}
 	if c.tlsFiles != nil {
-		if is, tls = c.tlsFiles.Look(); is {
+		if is, tls = c.tlsFiles.Poll(); is {
 			changed = append(changed, c.tlsFiles.what)
 		}
 	}

@@ -128,7 +128,7 @@ func New(opts Options) (*Source, error) {
 		opts.Wait = defaultWait
 	}
 	if opts.reread == 0 {
-		opts.reread = filewatch.Every
+		opts.reread = filewatch.Interval
 	}
 	if opts.quiet == 0 {
 		opts.quiet = quietGapMin

@@ -34,7 +34,7 @@ func listen(options Options, from *store) (*server, error) {
 	creds, guard := insecure.NewCredentials(), gatekeeper{metrics: metrics, log: log}
 	if options.TLS != nil {
 		var err error
-		if s.tls, err = newRotating(*options.TLS, cmp.Or(options.reread, filewatch.Every), log); err != nil {
+		if s.tls, err = newRotating(*options.TLS, cmp.Or(options.reread, filewatch.Interval), log); err != nil {
 			return nil, err
 		}
 		creds, guard.clients = s.tls.credentials(), options.TLS.Clients

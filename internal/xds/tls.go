@@ -81,7 +81,7 @@ func (r *rotating) watch(ctx context.Context) {
 			return
 		case <-ticker.C:
 		}
-		changed, err := r.material.Look()
+		changed, err := r.material.Poll()
 		if changed {
 			r.log.Info("the TLS files of xds changed; what is new is used for connections from now on")
 		}
