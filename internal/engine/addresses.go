@@ -6,125 +6,196 @@ import (
 	"slices"
 	"time"
 
-	"github.com/isthmus-mesh/isthmus/internal/contract"
-
 	"github.com/isthmus-mesh/isthmus/internal/catalog"
+	"github.com/isthmus-mesh/isthmus/internal/contract"
 	"github.com/isthmus-mesh/isthmus/internal/mesh"
+	"github.com/isthmus-mesh/isthmus/internal/vip"
 )
 
-// recallAddresses begins with the virtual addresses that services had.
-func (b *Engine) recallAddresses(addresses map[mesh.Name][]netip.Addr) {
+// addressState is the state of the virtual addresses.
+type addressState struct {
+	// pool assigns addresses to services.
+	pool *vip.Pool
+	// foreign are the addresses of objects of others.
+	foreign []netip.Prefix
+	// deferred are the addresses that the leader assigned and that another service still has here.
+	deferred map[mesh.Name][]netip.Addr
+	// capacityFreed reports whether an address may have become free since the last assignment.
+	capacityFreed bool
+}
+
+func newAddressState(options vip.Options) addressState {
+	return addressState{pool: vip.New(options), deferred: map[mesh.Name][]netip.Addr{}}
+}
+
+// restoreAddresses assigns the virtual addresses of the previous run.
+func (e *Engine) restoreAddresses(addresses map[mesh.Name][]netip.Addr) {
 	for _, name := range slices.SortedFunc(maps.Keys(addresses), mesh.Name.Compare) {
-		for _, clash := range b.addresses.Restore(name, addresses[name]) {
-			b.log.Warn("a virtual address stands at two services; this one gets another", "service", name, "address", clash)
+		for _, clash := range e.addresses.pool.Restore(name, addresses[name]) {
+			e.log.Warn("virtual address belongs to two services, reassigning it", "service", name, "address", clash)
 		}
 	}
 }
 
-// giveAddresses writes the virtual addresses of a service into its new resources. It returns the services that lost
-// theirs to it.
-func (b *Engine) giveAddresses(made *service, resources mesh.Resources) (displaced []mesh.Name) {
-	if !b.options.Addresses.Enabled() || len(resources.Objects) == 0 {
+// assignAddresses sets the virtual addresses of a service in its new resources. It returns the services that lost their
+// addresses to it.
+func (e *Engine) assignAddresses(next *serviceState, resources mesh.Resources) (evicted []mesh.Name) {
+	if !e.options.Addresses.Enabled() || len(resources.Objects) == 0 {
 		return nil
 	}
-	addresses, displaced, err := b.addresses.Take(made.name)
+	addresses, evicted, err := e.addresses.pool.Take(next.name)
 	if err != nil {
-		made.findings = append(made.findings, mesh.Finding{Reason: mesh.NoVirtualAddress, Detail: err.Error(), Count: 1})
+		next.findings = append(next.findings, mesh.Finding{Reason: mesh.NoVirtualAddress, Detail: err.Error(), Count: 1})
 	}
-	if clashes := len(made.clashes); clashes > 0 {
-		made.findings = append(made.findings, mesh.Finding{
+	if clashes := len(next.clashes); clashes > 0 {
+		next.findings = append(next.findings, mesh.Finding{
 			Reason: mesh.AddressClash, Count: clashes,
-			Detail: "instances are registered with addresses of the range of virtual addresses: choose another range in virtualAddresses",
+			Detail: "instances have addresses within the range of virtual addresses: choose another range in virtualAddresses",
 		})
 	}
 	resources.SetAddresses(addresses)
-	if !slices.Equal(addresses, mesh.AddressesOf(b.desired[made.name].Objects)) {
-		b.options.Memory.Save(contract.Change{Addresses: map[mesh.Name][]netip.Addr{made.name: addresses}})
+	if !slices.Equal(addresses, mesh.AddressesOf(e.byName[next.name].desired.Objects)) {
+		e.options.Store.Save(contract.Change{Addresses: map[mesh.Name][]netip.Addr{next.name: addresses}})
 	}
-	return displaced
+	return evicted
 }
 
-// register keeps services from the addresses that instances are registered with. It returns those that lost theirs.
-func (b *Engine) register(made *service, before map[netip.Addr]bool) (displaced []mesh.Name) {
-	if !b.options.Addresses.Enabled() {
+// excludeInstances excludes the addresses of a service's instances from the virtual addresses. It returns the services
+// that lost an address to an instance.
+func (e *Engine) excludeInstances(next *serviceState, before map[netip.Addr]bool) (evicted []mesh.Name) {
+	if !e.options.Addresses.Enabled() {
 		return nil
 	}
-	for _, instance := range made.Instances {
-		ip, err := netip.ParseAddr(instance.Address)
-		if ip = ip.Unmap(); err != nil || !b.options.Addresses.Contains(ip) || made.clashes[ip] {
-			continue
-		}
-		if made.clashes == nil {
-			made.clashes = map[netip.Addr]bool{}
-		}
-		made.clashes[ip] = true
-	}
-	for ip := range made.clashes {
+	next.clashes = e.clashesOf(next.Service)
+	for ip := range next.clashes {
 		if before[ip] {
 			continue
 		}
-		if loser := b.addresses.Register(ip); loser != (mesh.Name{}) {
-			displaced = append(displaced, loser)
+		if loser := e.addresses.pool.Register(ip); loser != (mesh.Name{}) {
+			evicted = append(evicted, loser)
 		}
 	}
 	for ip := range before {
-		if !made.clashes[ip] {
-			b.addresses.Deregister(ip)
-			b.freed = true
+		if !next.clashes[ip] {
+			e.addresses.pool.Deregister(ip)
+			e.addresses.capacityFreed = true
 		}
 	}
-	return displaced
+	return evicted
 }
 
-// moveAway gives services that lost their addresses others, and returns whose resources changed.
-func (b *Engine) moveAway(displaced []mesh.Name, observed time.Time) (changed []mesh.Name) {
-	for _, name := range displaced {
-		if known, ok := b.services[b.desired[name].owner]; ok {
-			changed = append(changed, b.retranslate(known.Service, observed)...)
+// clashesOf returns the addresses of a service's instances that lie within the ranges of virtual addresses.
+func (e *Engine) clashesOf(service catalog.Service) (clashes map[netip.Addr]bool) {
+	for _, instance := range service.Instances {
+		ip, err := netip.ParseAddr(instance.Address)
+		if ip = ip.Unmap(); err != nil || !e.options.Addresses.Contains(ip) {
+			continue
+		}
+		if clashes == nil {
+			clashes = map[netip.Addr]bool{}
+		}
+		clashes[ip] = true
+	}
+	return clashes
+}
+
+// reassign assigns new addresses to evicted services. It returns the services whose objects changed. The caller holds
+// Engine.mu.
+func (e *Engine) reassign(evicted []mesh.Name, observed time.Time) (changed []mesh.Name) {
+	for _, name := range evicted {
+		if known, ok := e.services[e.byName[name].owner]; ok {
+			changed = append(changed, e.translate(known.Service, observed)...)
 		}
 	}
 	return changed
 }
 
-// settleAddresses keeps newcomers from the addresses of a source's services, or of its group's, once all are known.
-func (b *Engine) settleAddresses(source string) {
+// freezeAddresses fixes the addresses of a source's services, or of its group's, once none of its sources is pending: new
+// services no longer evict them. The caller holds Engine.mu.
+func (e *Engine) freezeAddresses(source string) {
 	name := source
-	if group := b.merger.groups[source]; group != "" {
+	if group := e.merger.groups[source]; group != "" {
 		name = group
 	}
-	if len(b.waiting(name)) == 0 {
-		b.addresses.Freeze(name, b.now())
+	if len(e.pendingSources(name)) == 0 {
+		e.addresses.pool.Freeze(name, e.now())
 	}
 }
 
-// expireAddresses gives back the addresses of services that left long ago, and returns when more will be.
-func (b *Engine) expireAddresses(now time.Time) (next time.Time) {
-	gone := map[mesh.Name][]netip.Addr{}
-	for _, name := range b.addresses.Expire(now) {
-		gone[name] = nil
-	}
-	if len(gone) > 0 {
-		b.options.Memory.Save(contract.Change{Addresses: gone})
-		b.log.Debug("virtual addresses were given back", "services", len(gone))
-		b.freed = true
-	}
-	if b.freed {
-		b.freed = false
-		b.fill(now)
-	}
-	return b.addresses.Due()
-}
-
-// fill gives the services that have no address one that was given back.
-func (b *Engine) fill(now time.Time) {
-	lacks := func(f mesh.Finding) bool { return f.Reason == mesh.NoVirtualAddress }
-	for _, key := range slices.SortedFunc(maps.Keys(b.services), catalog.Key.Compare) {
-		if !slices.ContainsFunc(b.services[key].findings, lacks) {
-			continue
+// excludeForeign excludes the addresses of objects of others from the virtual addresses.
+func (e *Engine) excludeForeign(foreign []netip.Prefix) {
+	before := e.addresses.foreign
+	e.addresses.foreign = foreign
+	e.metrics.excluded.Set(float64(len(foreign)))
+	for _, covering := range e.addresses.pool.Exclude(foreign) {
+		if !slices.Contains(before, covering) {
+			e.log.Warn("foreign object uses a whole range of virtual addresses, it can't be excluded", "addresses", covering,
+				"hint", "choose another range in virtualAddresses")
 		}
-		b.mu.Lock()
-		changed := b.retranslate(b.services[key].Service, now)
-		b.mu.Unlock()
-		b.notify(changed)
+	}
+	switch {
+	case len(before) == 0 && len(foreign) > 0:
+		e.log.Warn("foreign objects use virtual addresses of the range, excluding them", "count", len(foreign), "address", foreign[0])
+	case len(foreign) == 0 && len(before) > 0:
+		e.log.Info("no foreign objects use the virtual address range anymore")
+	}
+	e.addresses.capacityFreed = e.addresses.capacityFreed || len(before) > 0
+}
+
+// adoptAddresses takes over the addresses that the leader assigned. An address that another service still has here is
+// deferred and tried again after each adoption. It returns the services whose addresses changed.
+func (e *Engine) adoptAddresses(assigned map[mesh.Name][]netip.Addr) (changed []mesh.Name) {
+	if len(assigned) == 0 {
+		return nil
+	}
+	deferred := e.addresses.deferred
+	maps.Copy(deferred, assigned)
+	for progress := true; progress; {
+		progress = false
+		for _, name := range slices.SortedFunc(maps.Keys(deferred), mesh.Name.Compare) {
+			addresses := deferred[name]
+			evicted, adopted := e.addresses.pool.Adopt(name, addresses)
+			if adopted {
+				delete(deferred, name)
+				progress = true
+			}
+			objects := e.Desired(name).Objects
+			if len(objects) == 0 { // not known here yet, or gone
+				e.addresses.pool.Release(name, e.now())
+			}
+			if changed = append(changed, evicted...); !slices.Equal(mesh.AddressesOf(objects), addresses) {
+				changed = append(changed, name)
+			}
+		}
+	}
+	return changed
+}
+
+// expireAddresses returns the addresses of services that left long ago to the pool, and assigns free addresses to services
+// without one. It returns the time of the next expiry.
+func (e *Engine) expireAddresses(now time.Time) (next time.Time) {
+	expired := map[mesh.Name][]netip.Addr{}
+	for _, name := range e.addresses.pool.Expire(now) {
+		expired[name] = nil
+	}
+	if len(expired) > 0 {
+		e.options.Store.Save(contract.Change{Addresses: expired})
+		e.log.Debug("virtual addresses returned to the pool", "services", len(expired))
+		e.addresses.capacityFreed = true
+	}
+	if e.addresses.capacityFreed {
+		e.addresses.capacityFreed = false
+		e.assignMissing(now)
+	}
+	return e.addresses.pool.Due()
+}
+
+// assignMissing assigns free addresses to the services that have none.
+func (e *Engine) assignMissing(now time.Time) {
+	lacksAddress := func(f mesh.Finding) bool { return f.Reason == mesh.NoVirtualAddress }
+	for _, key := range slices.SortedFunc(maps.Keys(e.services), catalog.Key.Compare) {
+		if slices.ContainsFunc(e.services[key].findings, lacksAddress) {
+			e.retranslate(key, now)
+		}
 	}
 }

@@ -21,16 +21,16 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // script is a source that does what a test tells it.
-type script struct {
+type fakeSource struct {
 	name  string
 	steps chan func(catalog.Sink)
 }
 
-func newScript(name string) *script { return &script{name: name, steps: make(chan func(catalog.Sink))} }
+func newFakeSource(name string) *fakeSource { return &fakeSource{name: name, steps: make(chan func(catalog.Sink))} }
 
-func (s *script) Name() string { return s.name }
+func (s *fakeSource) Name() string { return s.name }
 
-func (s *script) Run(ctx context.Context, sink catalog.Sink) error {
+func (s *fakeSource) Run(ctx context.Context, sink catalog.Sink) error {
 	for {
 		select {
 		case <-ctx.Done():
@@ -41,7 +41,7 @@ func (s *script) Run(ctx context.Context, sink catalog.Sink) error {
 	}
 }
 
-func (s *script) report(services ...catalog.Service) {
+func (s *fakeSource) report(services ...catalog.Service) {
 	s.steps <- func(sink catalog.Sink) {
 		for _, service := range services {
 			sink.Update(service, time.Now())
@@ -50,12 +50,12 @@ func (s *script) report(services ...catalog.Service) {
 }
 
 // completePartly is what a source says that was not shown all names.
-func (s *script) completePartly() { s.steps <- func(sink catalog.Sink) { sink.Synced(s.name, false) } }
+func (s *fakeSource) completePartly() { s.steps <- func(sink catalog.Sink) { sink.Synced(s.name, false) } }
 
-func (s *script) complete() { s.steps <- func(sink catalog.Sink) { sink.Synced(s.name, true) } }
+func (s *fakeSource) complete() { s.steps <- func(sink catalog.Sink) { sink.Synced(s.name, true) } }
 
 // mirror is an output that holds what it read; it notes each read that differed.
-type mirror struct {
+type fakeOutput struct {
 	names  chan mesh.Name
 	synced chan struct{}
 
@@ -65,20 +65,20 @@ type mirror struct {
 	err    error
 }
 
-func newMirror() *mirror {
-	return &mirror{names: make(chan mesh.Name, 1000), synced: make(chan struct{}, 10), held: map[mesh.Name][]string{}}
+func newFakeOutput() *fakeOutput {
+	return &fakeOutput{names: make(chan mesh.Name, 1000), synced: make(chan struct{}, 10), held: map[mesh.Name][]string{}}
 }
 
-func (m *mirror) Notify(name mesh.Name) { m.names <- name }
-func (m *mirror) Synced()               { m.synced <- struct{}{} }
+func (m *fakeOutput) Notify(name mesh.Name) { m.names <- name }
+func (m *fakeOutput) Synced()               { m.synced <- struct{}{} }
 
-func (m *mirror) Ready() error {
+func (m *fakeOutput) Ready() error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.err
 }
 
-func (m *mirror) Run(ctx context.Context, state contract.State) error {
+func (m *fakeOutput) Run(ctx context.Context, state contract.State) error {
 	for {
 		select {
 		case <-ctx.Done():
@@ -102,7 +102,7 @@ func (m *mirror) Run(ctx context.Context, state contract.State) error {
 }
 
 // hosts are the labels that the mirror holds, sorted.
-func (m *mirror) labels() []string {
+func (m *fakeOutput) labels() []string {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	labels := []string{}
@@ -113,7 +113,7 @@ func (m *mirror) labels() []string {
 	return labels
 }
 
-func (m *mirror) count() int {
+func (m *fakeOutput) count() int {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.writes
@@ -126,19 +126,19 @@ func meshOptions() mesh.Options {
 	}
 }
 
-func start(t *testing.T, out contract.Output, sources ...*script) *Engine {
+func start(t *testing.T, out contract.Output, sources ...*fakeSource) *Engine {
 	t.Helper()
 	return startWith(t, Options{Rules: Rules{Mesh: meshOptions()}}, out, sources...)
 }
 
-// startWith runs a bridge until the test ends.
-func startWith(t *testing.T, options Options, out contract.Output, sources ...*script) *Engine {
+// startWith runs a engine until the test ends.
+func startWith(t *testing.T, options Options, out contract.Output, sources ...*fakeSource) *Engine {
 	t.Helper()
-	b, _ := startStoppable(t, options, out, sources...)
-	return b
+	e, _ := startStoppable(t, options, out, sources...)
+	return e
 }
 
-func startStoppable(t *testing.T, options Options, out contract.Output, sources ...*script) (*Engine, func()) {
+func startStoppable(t *testing.T, options Options, out contract.Output, sources ...*fakeSource) (*Engine, func()) {
 	t.Helper()
 	var all []contract.Source
 	for _, source := range sources {
@@ -153,10 +153,10 @@ func startSources(t *testing.T, options Options, out contract.Output, all []cont
 		options.Log = slog.New(slog.DiscardHandler)
 	}
 	options.Metrics = NewMetrics(prometheus.NewRegistry())
-	b := New(options, all, []contract.Output{out})
+	e := New(options, all, []contract.Output{out})
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
-	go func() { done <- b.Run(ctx) }()
+	go func() { done <- e.Run(ctx) }()
 	stop := sync.OnceFunc(func() {
 		cancel()
 		if err := <-done; err != nil {
@@ -164,7 +164,7 @@ func startSources(t *testing.T, options Options, out contract.Output, all []cont
 		}
 	})
 	t.Cleanup(stop)
-	return b, stop
+	return e, stop
 }
 
 func reported(source, name string, ids ...string) catalog.Service {

@@ -7,11 +7,11 @@ import (
 	"github.com/isthmus-mesh/isthmus/internal/catalog"
 )
 
-// merger makes one service of those that the sources of a group report under one name.
+// merger combines the services that the sources of a group report under one name.
 type merger struct {
-	// groups holds the group's name of each merged source.
+	// groups maps each merged source to the name of its group.
 	groups map[string]string
-	// parts are what the sources report, by the merged service's key and by source.
+	// parts are the newest reports, by merged key and by source.
 	parts map[catalog.Key]map[string]catalog.Service
 }
 
@@ -19,10 +19,10 @@ func newMerger(groups map[string]string) merger {
 	return merger{groups: groups, parts: map[catalog.Key]map[string]catalog.Service{}}
 }
 
-// merges tells whether a source is one of a group.
+// merges reports whether a source is a member of a group.
 func (m *merger) merges(source string) bool { return m.groups[source] != "" }
 
-// members returns the sources of the group that a source is in, sorted; the source alone where it is in none.
+// members returns the members of a source's group, sorted. For a source without a group, it returns the source.
 func (m *merger) members(source string) []string {
 	if !m.merges(source) {
 		return []string{source}
@@ -37,8 +37,8 @@ func (m *merger) members(source string) []string {
 	return members
 }
 
-// merge takes a source's newest report of a service in. It returns the service as the mesh should see it: the
-// report itself, or the instances of all sources of the group.
+// merge records a report. It returns the service for the mesh: the report itself, or the instances of all members of the
+// group.
 func (m *merger) merge(report catalog.Service) catalog.Service {
 	group, ok := m.groups[report.Source]
 	if !ok {
@@ -58,8 +58,8 @@ func (m *merger) merge(report catalog.Service) catalog.Service {
 	return join(key, parts)
 }
 
-// join puts the instances of all parts together. Where two of them report the same instance, as two views of one
-// datacenter do, the source whose name comes first has it.
+// join combines the instances of all parts. If two sources report the same instance, for example as two views of one
+// datacenter, the first source by name provides it.
 func join(key catalog.Key, parts map[string]catalog.Service) catalog.Service {
 	merged := catalog.Service{Key: key}
 	seen := map[catalog.InstanceID]bool{}

@@ -13,11 +13,11 @@ import (
 // TestMerge holds that merged sources make one service of one name, that each takes only its own instances away, and
 // that it is said which of them have not reported yet.
 func TestMerge(t *testing.T) {
-	b := quietBridge(map[string]string{"west": "west", "east": "west"})
+	e := idleEngine(map[string]string{"west": "west", "east": "west"})
 	web := mesh.Name{Source: "west", Label: "web"}
 	expect := func(known bool, waiting []string, owners ...string) {
 		t.Helper()
-		desired := b.Desired(web)
+		desired := e.Desired(web)
 		var got []string
 		for _, object := range desired.Objects {
 			if object.Kind == mesh.WorkloadEntryKind {
@@ -33,43 +33,48 @@ func TestMerge(t *testing.T) {
 		}
 	}
 	expect(false, nil)
-	b.take(oneUpdate(reported("west", "web", "1")))
+	e.handle(oneUpdate(reported("west", "web", "1")))
 	expect(true, []string{"east", "west"}, "west")
-	b.takeSynced("west", true)
+	e.handleSynced("west", true)
 	expect(true, []string{"east"}, "west")
-	b.take(oneUpdate(reported("west", "web")))
+	e.handle(oneUpdate(reported("west", "web")))
 	expect(false, nil) // east may have some
-	b.take(oneUpdate(reported("east", "web", "1")))
-	b.take(oneUpdate(reported("west", "web", "1", "2")))
-	b.takeSynced("east", true)
+	e.handle(oneUpdate(reported("east", "web", "1")))
+	e.handle(oneUpdate(reported("west", "web", "1", "2")))
+	e.handleSynced("east", true)
 	// Both report the instance with the ID "1" of one datacenter: it is there once.
 	expect(true, []string{}, "east", "west")
-	b.take(oneUpdate(reported("east", "web")))
+	e.handle(oneUpdate(reported("east", "web")))
 	expect(true, []string{}, "west", "west")
-	b.take(oneUpdate(reported("west", "web")))
+	e.handle(oneUpdate(reported("west", "web")))
 	expect(true, nil)
-	if other := b.Desired(mesh.Name{Source: "alone", Label: "web"}); other.Authoritative {
+	if other := e.Desired(mesh.Name{Source: "alone", Label: "web"}); other.Authoritative {
 		t.Error("a source that has not reported is taken for empty")
 	}
-	if len(b.merger.parts) != 0 || len(b.reported) != 0 {
-		t.Errorf("left over: %v %v", b.merger.parts, b.reported)
+	if len(e.merger.parts) != 0 || len(e.services) != 0 || len(e.byName) != 0 {
+		t.Errorf("state of removed services is kept: %v %v %v", e.merger.parts, e.services, e.byName)
+	}
+	for _, s := range e.sources {
+		if len(s.instances) != 0 {
+			t.Errorf("instances of removed services of %s are counted: %v", s.name, s.instances)
+		}
 	}
 }
 
 // TestMergedMembers holds that what was written for a member of a group before it was merged is known to be gone only
 // when the whole group has reported.
 func TestMergedMembers(t *testing.T) {
-	b := quietBridge(map[string]string{"west": "west", "east": "west"})
-	b.synced = map[string]bool{"west": false, "east": true}
+	e := idleEngine(map[string]string{"west": "west", "east": "west"})
+	e.sourceOf("east").phase = complete
 	old := mesh.Name{Source: "east", Label: "web"}
-	if b.Desired(old).Authoritative {
+	if e.Desired(old).Authoritative {
 		t.Error("it is known to be gone before its group has reported")
 	}
-	b.takeSynced("west", true)
-	if !b.Desired(old).Authoritative {
+	e.handleSynced("west", true)
+	if !e.Desired(old).Authoritative {
 		t.Error("it is not known to be gone")
 	}
-	if b.Desired(mesh.Name{Source: "stranger", Label: "web"}).Authoritative {
+	if e.Desired(mesh.Name{Source: "stranger", Label: "web"}).Authoritative {
 		t.Error("a source that there isn't is known")
 	}
 }
@@ -77,24 +82,24 @@ func TestMergedMembers(t *testing.T) {
 // TestSettled holds that what a service is called is settled once the sources that it may be of are known, whatever isn't
 // known of others.
 func TestSettled(t *testing.T) {
-	b := quietBridge(map[string]string{"west": "west", "east": "west"})
+	e := idleEngine(map[string]string{"west": "west", "east": "west"})
 	web, other := mesh.Name{Source: "west", Label: "web"}, mesh.Name{Source: "alone", Label: "web"}
 	expect := func(settled, otherSettled bool) {
 		t.Helper()
-		if got, gotOther := b.Desired(web).Stable, b.Desired(other).Stable; got != settled || gotOther != otherSettled {
+		if got, gotOther := e.Desired(web).Stable, e.Desired(other).Stable; got != settled || gotOther != otherSettled {
 			t.Errorf("settled %v and %v, want %v and %v", got, gotOther, settled, otherSettled)
 		}
 	}
-	b.take(oneUpdate(reported("west", "web", "1")))
-	b.take(oneUpdate(reported("alone", "web", "1")))
+	e.handle(oneUpdate(reported("west", "web", "1")))
+	e.handle(oneUpdate(reported("alone", "web", "1")))
 	expect(false, false)
-	b.takeSynced("alone", true)
+	e.handleSynced("alone", true)
 	expect(false, true)
-	b.takeSynced("west", true)
+	e.handleSynced("west", true)
 	expect(false, true)
-	b.recalled["east"] = time.Unix(1, 0)
+	e.sourceOf("east").restore(time.Unix(1, 0))
 	expect(true, true)
-	delete(b.recalled, "east")
-	b.takeSynced("east", true)
+	e.sourceOf("east").phase = unknown
+	e.handleSynced("east", true)
 	expect(true, true)
 }

@@ -9,62 +9,64 @@ import (
 	"github.com/isthmus-mesh/isthmus/internal/mesh"
 )
 
-// Metrics are the figures of what goes over the bridge.
+// Metrics are the metrics of an engine. Create them with NewMetrics.
 type Metrics struct {
-	services   *prometheus.GaugeVec
-	instances  *prometheus.GaugeVec
-	changes    *prometheus.CounterVec
-	lastChange *prometheus.GaugeVec
-	findings   *prometheus.GaugeVec
-	avoided    prometheus.Gauge
-
-	heldInstances, heldServices, heldSince, recalled *prometheus.GaugeVec
+	services      *prometheus.GaugeVec
+	instances     *prometheus.GaugeVec
+	changes       *prometheus.CounterVec
+	lastChange    *prometheus.GaugeVec
+	findings      *prometheus.GaugeVec
+	excluded      prometheus.Gauge
+	heldInstances *prometheus.GaugeVec
+	heldServices  *prometheus.GaugeVec
+	heldSince     *prometheus.GaugeVec
+	restored      *prometheus.GaugeVec
 }
 
-// NewMetrics makes the metrics and registers them.
+// NewMetrics returns metrics that are registered with registerer.
 func NewMetrics(registerer prometheus.Registerer) *Metrics {
 	m := &Metrics{
 		services: prometheus.NewGaugeVec(prometheus.GaugeOpts{
-			Name: "isthmus_services", Help: "Services that the source reports.",
+			Name: "isthmus_services", Help: "Number of services that the source reports.",
 		}, []string{"source"}),
 		instances: prometheus.NewGaugeVec(prometheus.GaugeOpts{
-			Name: "isthmus_instances", Help: "Instances that the source reports, healthy or not.",
+			Name: "isthmus_instances", Help: "Number of instances that the source reports, healthy or not.",
 		}, []string{"source"}),
 		changes: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "isthmus_changes_total", Help: "Changes of a service that changed what the mesh should hold.",
+			Name: "isthmus_changes_total", Help: "Number of changes of a service that changed the desired state.",
 		}, []string{"source"}),
 		lastChange: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "isthmus_last_change_timestamp_seconds",
-			Help: "When the source reported the last change that changed what the mesh should hold, in Unix time.",
+			Help: "Time at which the source reported the last change of the desired state, in seconds since the epoch.",
 		}, []string{"source"}),
 		findings: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "isthmus_findings",
-			Help: "What is left out, or not taken over as registered, by reason. The log names each once.",
+			Help: "Number of registrations that are skipped or adjusted, by reason. The log names each one once.",
 		}, []string{"source", "reason"}),
-		avoided: prometheus.NewGauge(prometheus.GaugeOpts{
+		excluded: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "isthmus_virtual_addresses_excluded",
-			Help: "Addresses, and ranges of them, within those for virtual addresses that somebody else's objects have in the mesh. No service is given one.",
+			Help: "Number of addresses and blocks within the virtual address ranges that foreign objects use in the mesh. No service gets one.",
 		}),
 		heldInstances: prometheus.NewGaugeVec(prometheus.GaugeOpts{
-			Name: "isthmus_held_instances", Help: "Instances that the mesh keeps though the source doesn't report them as serving.",
+			Name: "isthmus_held_instances", Help: "Number of instances that the mesh keeps although the source doesn't report them as serving.",
 		}, []string{"source"}),
 		heldServices: prometheus.NewGaugeVec(prometheus.GaugeOpts{
-			Name: "isthmus_held_services", Help: "Services of which all instances are held.",
+			Name: "isthmus_held_services", Help: "Number of services whose instances are all held.",
 		}, []string{"source"}),
 		heldSince: prometheus.NewGaugeVec(prometheus.GaugeOpts{
-			Name: "isthmus_held_since_timestamp_seconds", Help: "Since when removals are held, in Unix time; 0 while none are.",
+			Name: "isthmus_held_since_timestamp_seconds", Help: "Time at which the active hold began, in seconds since the epoch. It is 0 without a hold.",
 		}, []string{"source"}),
-		recalled: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+		restored: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "isthmus_last_known_good_timestamp_seconds",
-			Help: "When the last known good last changed that stands for the source since the start, in Unix time; 0 once it has reported.",
+			Help: "Time of the newest change in the last known good that is used for the source, in seconds since the epoch. It is 0 once the source is complete.",
 		}, []string{"source"}),
 	}
-	registerer.MustRegister(m.services, m.instances, m.changes, m.lastChange, m.findings, m.avoided,
-		m.heldInstances, m.heldServices, m.heldSince, m.recalled)
+	registerer.MustRegister(m.services, m.instances, m.changes, m.lastChange, m.findings, m.excluded,
+		m.heldInstances, m.heldServices, m.heldSince, m.restored)
 	return m
 }
 
-// reported counts a report of a service that had so many instances before, and has so many now.
+// reported records that the instances of a service changed from before to now.
 func (m *Metrics) reported(source string, before, now int) {
 	switch {
 	case before == 0 && now > 0:
@@ -75,22 +77,25 @@ func (m *Metrics) reported(source string, before, now int) {
 	m.instances.WithLabelValues(source).Add(float64(now - before))
 }
 
+// changed records a change of the desired state.
 func (m *Metrics) changed(source string, observed time.Time) {
 	m.changes.WithLabelValues(source).Inc()
 	m.lastChange.WithLabelValues(source).Set(unix(observed))
 }
 
+// held records the hold of a source, or the zero Hold.
 func (m *Metrics) held(source string, hold guard.Hold) {
 	m.heldInstances.WithLabelValues(source).Set(float64(hold.Instances))
 	m.heldServices.WithLabelValues(source).Set(float64(hold.Services))
 	m.heldSince.WithLabelValues(source).Set(unix(hold.Since))
 }
 
+// lastKnownGood records the age of the last known good of a source. The zero time means that it isn't used.
 func (m *Metrics) lastKnownGood(source string, changed time.Time) {
-	m.recalled.WithLabelValues(source).Set(unix(changed))
+	m.restored.WithLabelValues(source).Set(unix(changed))
 }
 
-// unix is 0 for the zero time.
+// unix returns the seconds since the epoch, or 0 for the zero time.
 func unix(at time.Time) float64 {
 	if at.IsZero() {
 		return 0
@@ -98,6 +103,7 @@ func unix(at time.Time) float64 {
 	return float64(at.UnixMilli()) / 1000
 }
 
+// finding adds to the number of findings.
 func (m *Metrics) finding(source string, reason mesh.Reason, by float64) {
 	m.findings.WithLabelValues(source, string(reason)).Add(by)
 }

@@ -3,104 +3,125 @@ package engine
 import (
 	"context"
 	"log/slog"
+	"net/netip"
 	"slices"
 	"time"
-
-	"github.com/isthmus-mesh/isthmus/internal/contract"
 
 	"github.com/isthmus-mesh/isthmus/internal/catalog"
 	"github.com/isthmus-mesh/isthmus/internal/mesh"
 )
 
-// retranslate brings one service's resources up to date and returns the names that changed by that.
-func (b *Engine) retranslate(newest catalog.Service, observed time.Time) (changed []mesh.Name) {
-	known, wasKnown := b.services[newest.Key]
-	var (
-		resources mesh.Resources
-		made      = service{Service: newest}
-		displaced []mesh.Name
-	)
-	if len(newest.Instances) > 0 {
-		made.name = b.names.Of(newest.Key)
-		resources, made.findings = mesh.Translate(newest, made.name, b.options.Mesh)
+// translate brings the desired objects of a service up to date. It returns the names whose objects changed. The caller
+// holds Engine.mu.
+//
+// The order of the steps matters. Addresses of instances are excluded before virtual addresses are assigned. The earlier
+// name is released before the new name is set, so a service never owns two names. Evicted services come last, because
+// they need the addresses that the service doesn't take.
+func (e *Engine) translate(newest catalog.Service, observed time.Time) (changed []mesh.Name) {
+	known := e.services[newest.Key]
+	next := &serviceState{Service: newest}
+	var resources mesh.Resources
+	exists := len(newest.Instances) > 0
+	if exists {
+		next.name = e.names.Of(newest.Key)
+		resources, next.findings = mesh.Translate(newest, next.name, e.options.Mesh)
 	}
-	displaced = b.register(&made, known.clashes)
-	if len(newest.Instances) > 0 {
-		displaced = append(displaced, b.giveAddresses(&made, resources)...)
+	evicted := e.excludeInstances(next, known.knownClashes())
+	if exists {
+		evicted = append(evicted, e.assignAddresses(next, resources)...)
 	}
-	b.reportFindings(newest.Key, known.findings, made.findings)
-	if wasKnown && known.name != made.name && b.vacate(known.name, newest.Key, observed) {
+	e.reportFindings(newest.Key, known.knownFindings(), next.findings)
+	if known != nil && known.name != next.name && e.releaseName(known.name, newest.Key, observed) {
 		changed = append(changed, known.name)
 	}
-	if resources.Broken {
-		b.broken[made.name] = newest.Key
-	} else if b.mended(made.name, newest.Key) {
-		changed = append(changed, made.name) // its absence says something again
+	if e.setUntranslatable(next.name, newest.Key, resources.Broken) {
+		changed = append(changed, next.name)
 	}
-	if len(newest.Instances) == 0 {
-		if !wasKnown {
+	if !exists {
+		if known == nil {
 			return nil
 		}
-		delete(b.services, newest.Key)
-		if b.doubts[newest.Source] == nil {
-			b.log.Info("service left", "service", newest.Key)
-		}
+		e.removeService(newest)
 		return changed
 	}
-	b.services[newest.Key] = made
-	if !wasKnown {
-		b.log.Debug("service found", "service", newest.Key, "instances", len(newest.Instances))
+	if e.services[newest.Key] = next; known == nil {
+		e.log.Debug("service added", "service", newest.Key, "instances", len(newest.Instances))
 	}
-	if !resources.Broken && b.setDesired(made.name, newest.Key, resources, observed) {
-		changed = append(changed, made.name)
+	if !resources.Broken && e.setDesired(next.name, newest.Key, resources, observed) {
+		changed = append(changed, next.name)
 	}
-	return append(changed, b.moveAway(displaced, observed)...)
+	return append(changed, e.reassign(evicted, observed)...)
 }
 
-// mended forgets that a service's resources under a name are not known. It returns whether that was so.
-func (b *Engine) mended(name mesh.Name, owner catalog.Key) bool {
-	if b.broken[name] != owner {
+func (s *serviceState) knownClashes() map[netip.Addr]bool {
+	if s == nil {
+		return nil
+	}
+	return s.clashes
+}
+
+func (s *serviceState) knownFindings() []mesh.Finding {
+	if s == nil {
+		return nil
+	}
+	return s.findings
+}
+
+// removeService forgets a service without instances. The log doesn't report a service that is only quarantined.
+func (e *Engine) removeService(service catalog.Service) {
+	delete(e.services, service.Key)
+	if s := e.sourceOf(service.Source); s == nil || s.phase != quarantined {
+		e.log.Info("service removed", "service", service.Key)
+	}
+}
+
+// setUntranslatable records whether the translation of a service failed because of an internal error. It reports whether
+// an earlier failure has ended, so that the absence of the service is authoritative again.
+func (e *Engine) setUntranslatable(name mesh.Name, owner catalog.Key, failed bool) (ended bool) {
+	if failed {
+		e.update(name, func(s *nameState) { s.untranslatable = owner })
 		return false
 	}
-	delete(b.broken, name)
+	if e.byName[name].untranslatable != owner {
+		return false
+	}
+	e.update(name, func(s *nameState) { s.untranslatable = catalog.Key{} })
 	return true
 }
 
-// vacate takes the resources of a service away from a name that it no longer has, unless another service has the
-// name by now.
-func (b *Engine) vacate(name mesh.Name, owner catalog.Key, observed time.Time) bool {
-	mended := b.mended(name, owner)
-	return b.desired[name].owner == owner && b.setDesired(name, owner, mesh.Resources{}, observed) || mended
+// releaseName removes the objects of a service from a name that it no longer has. It reports whether the name changed. If
+// another service has the name by now, its objects stay.
+func (e *Engine) releaseName(name mesh.Name, owner catalog.Key, observed time.Time) bool {
+	ended := e.setUntranslatable(name, owner, false)
+	return e.byName[name].owner == owner && e.setDesired(name, owner, mesh.Resources{}, observed) || ended
 }
 
-// setDesired returns whether the resources differ from those that were desired before.
-func (b *Engine) setDesired(name mesh.Name, owner catalog.Key, resources mesh.Resources, observed time.Time) bool {
-	old := b.desired[name]
-	if old.Equal(resources) {
+// setDesired sets the desired objects of a name. It reports whether they differ from the earlier ones.
+func (e *Engine) setDesired(name mesh.Name, owner catalog.Key, resources mesh.Resources, observed time.Time) bool {
+	if e.byName[name].desired.Equal(resources) {
 		return false
 	}
-	b.metrics.changed(name.Source, observed)
-	b.revision++
+	e.metrics.changed(name.Source, observed)
+	e.revision++
 	if len(resources.Objects) == 0 {
-		delete(b.desired, name)
-		b.addresses.Release(name, b.now())
+		e.update(name, (*nameState).clearDesired)
+		e.addresses.pool.Release(name, e.now())
 		return true
 	}
-	if len(b.waiting(name.Source)) == 0 {
-		delete(b.standing, name)
-	}
-	since := old.since
-	if since.IsZero() {
-		since = observed
-	}
-	b.desired[name] = desiredState{contract.Desired{Resources: resources, Authoritative: true, Revision: b.revision}, owner, since}
+	pending := len(e.pendingSources(name.Source))
+	e.update(name, func(s *nameState) {
+		s.setDesired(resources, owner, e.revision, observed)
+		if pending == 0 {
+			s.live = nil
+		}
+	})
 	return true
 }
 
-// reportFindings logs each finding when it comes up, not each time it is seen again.
-func (b *Engine) reportFindings(key catalog.Key, before, after []mesh.Finding) {
+// reportFindings counts the findings of a service and logs the new ones.
+func (e *Engine) reportFindings(key catalog.Key, before, after []mesh.Finding) {
 	for _, finding := range after {
-		b.metrics.finding(key.Source, finding.Reason, float64(finding.Count))
+		e.metrics.finding(key.Source, finding.Reason, float64(finding.Count))
 		if slices.ContainsFunc(before, finding.Same) {
 			continue
 		}
@@ -108,13 +129,13 @@ func (b *Engine) reportFindings(key catalog.Key, before, after []mesh.Finding) {
 		if finding.Reason == mesh.ReservedLabel || finding.Reason == mesh.BadLabel {
 			level = slog.LevelInfo
 		}
-		attrs := []any{"service", key, "reason", finding.Reason, "subject", finding.Subject, "detail", finding.Detail}
+		attrs := []any{"service", key, "reason", finding.Reason, "object", finding.Subject, "error", finding.Detail}
 		if finding.Count > 1 {
 			attrs = append(attrs, "count", finding.Count)
 		}
-		b.log.Log(context.Background(), level, "not taken over as registered", attrs...)
+		e.log.Log(context.Background(), level, "registration skipped or adjusted", attrs...)
 	}
 	for _, finding := range before {
-		b.metrics.finding(key.Source, finding.Reason, -float64(finding.Count))
+		e.metrics.finding(key.Source, finding.Reason, -float64(finding.Count))
 	}
 }

@@ -13,51 +13,51 @@ import (
 	"github.com/isthmus-mesh/isthmus/internal/mesh"
 )
 
-// A walk is the memory of its bridge. Where that is to be read from the mesh, it gives what the mesh holds.
+// A walk is the store of its engine. Where that is to be read from the mesh, it gives what the mesh holds.
 
 func (w *walk) Load(ctx context.Context) (contract.Snapshot, error) {
-	r, err := w.memory.Load(ctx)
-	if w.memory.partly {
+	r, err := w.store.Load(ctx)
+	if w.store.partial {
 		r = w.standing()
 	}
 	return r, err
 }
 
-func (w *walk) Save(change contract.Change) { w.memory.Save(change) }
+func (w *walk) Save(change contract.Change) { w.store.Save(change) }
 
-func (w *walk) Run(ctx context.Context, listener contract.Feedback) error {
-	return w.memory.Run(ctx, listener)
+func (w *walk) Run(ctx context.Context, feedback contract.Feedback) error {
+	return w.store.Run(ctx, feedback)
 }
 
-// observer is the memory of who doesn't lead.
-type observer struct{ *walk }
+// readOnlyStore is the store of who doesn't lead.
+type readOnlyStore struct{ *walk }
 
-func (observer) Save(contract.Change) {}
+func (readOnlyStore) Save(contract.Change) {}
 
-// pen is the output of a walk's bridge, which writes when the walk has it do so.
-type pen struct {
+// pen is the output of a walk's engine, which writes when the walk has it do so.
+type walkOutput struct {
 	contract.WorkSet
 	// all says that there may be something to write of any service.
 	all bool
 }
 
-func (p *pen) Synced()                                   { p.all = true }
-func (p *pen) Run(context.Context, contract.State) error { return nil }
-func (p *pen) Ready() error                              { return nil }
+func (p *walkOutput) Synced()                                   { p.all = true }
+func (p *walkOutput) Run(context.Context, contract.State) error { return nil }
+func (p *walkOutput) Ready() error                              { return nil }
 
-// write has the mesh hold what the bridge wants.
+// write has the mesh hold what the engine wants.
 func (w *walk) write() {
-	pen := w.bridge.outputs[0].(*pen)
-	names := pen.Drain()
-	if pen.all {
+	output := w.engine.outputs[0].(*walkOutput)
+	names := output.Drain()
+	if output.all {
 		names = names[:0]
 		for name := range w.said {
 			names = append(names, mesh.Name{Source: "consul", Label: name})
 		}
 	}
-	pen.all = false
+	output.all = false
 	for _, name := range names {
-		if desired := w.bridge.Desired(name); desired.Authoritative {
+		if desired := w.engine.Desired(name); desired.Authoritative {
 			w.mesh[name] = desired.Objects
 		}
 	}
@@ -65,7 +65,7 @@ func (w *walk) write() {
 
 // standing is what the mesh holds, as who reads it finds it.
 func (w *walk) standing() contract.Snapshot {
-	r := contract.Snapshot{Holds: w.memory.holds, Live: map[mesh.Name][]mesh.Object{}}
+	r := contract.Snapshot{Holds: w.store.holds, Live: map[mesh.Name][]mesh.Object{}}
 	for name, objects := range w.mesh {
 		if len(objects) > 0 {
 			r.Live[name] = objects
@@ -82,13 +82,13 @@ func (w *walk) restart() {
 		step := time.Duration(w.random.IntN(2000)-1000) * time.Hour
 		w.now, w.failed = w.now.Add(step), w.failed.Add(step)
 	}
-	w.bridge = w.fresh(w)
+	w.engine = w.fresh(w)
 	w.write()
 	w.check()
 	w.unheard = map[string]bool{}
 	for _, name := range w.shuffled() {
 		if said := w.shown(name); len(said.Instances) > 0 {
-			w.bridge.take(oneUpdate(said))
+			w.engine.handle(oneUpdate(said))
 			w.write()
 			w.check()
 		}
@@ -96,40 +96,40 @@ func (w *walk) restart() {
 	for _, name := range w.all() {
 		w.unheard[name] = len(w.shown(name).Instances) == 0
 	}
-	w.bridge.takeSynced("consul", w.hidden == nil)
+	w.engine.handleSynced("consul", w.hidden == nil)
 	w.write()
 	w.follow()
 }
 
 // follow makes another standby, that knows all there is.
 func (w *walk) follow() {
-	w.cut, w.standby, w.followed = false, w.fresh(observer{w}), w.now
+	w.cut, w.standby, w.followed = false, w.fresh(readOnlyStore{w}), w.now
 	for _, name := range w.all() {
 		if said := w.shown(name); len(said.Instances) > 0 {
-			w.standby.take(oneUpdate(said))
+			w.standby.handle(oneUpdate(said))
 		}
 	}
-	w.standby.takeSynced("consul", w.hidden == nil)
+	w.standby.handleSynced("consul", w.hidden == nil)
 }
 
 // takeOver has the standby lead from now on. One that is cut off changes nothing before it isn't any more.
 func (w *walk) takeOver() {
-	if !w.memory.partly {
-		return // with a memory of its own nobody takes over
+	if !w.store.partial {
+		return // with a store of its own nobody takes over
 	}
-	w.bridge = w.standby
+	w.engine = w.standby
 	w.standby = nil
-	w.bridge.options.Memory = w
+	w.engine.options.Store = w
 	if w.failing && !w.followed.Before(w.failed) {
 		w.interrupted++ // it doesn't know what left before it came
 	}
-	t := takeover{Snapshot: w.standing(), taken: make(chan struct{})}
+	h := handover{Snapshot: w.standing(), done: make(chan struct{})}
 	if w.cut {
 		w.interrupted++
-		t.doubtful = []string{"consul"}
+		h.disconnected = []string{"consul"}
 	}
-	w.bridge.takeTakeover(t)
-	w.bridge.outputs[0].Synced() // a new term looks at everything
+	w.engine.handleHandover(h)
+	w.engine.outputs[0].Synced() // a new term looks at everything
 	before := maps.Clone(w.mesh)
 	w.write()
 	w.check()
@@ -138,10 +138,10 @@ func (w *walk) takeOver() {
 			w.t.Fatal("who is cut off changed the mesh")
 		}
 		for _, name := range w.all() {
-			w.bridge.take(oneUpdate(w.shown(name)))
+			w.engine.handle(oneUpdate(w.shown(name)))
 			w.write()
 		}
-		w.bridge.settle("consul")
+		w.engine.handleConnected("consul")
 		w.write()
 	}
 	w.follow()
@@ -152,9 +152,9 @@ func (w *walk) reconnect() {
 	if w.cut {
 		w.cut = false
 		for _, name := range w.all() {
-			w.standby.take(oneUpdate(w.shown(name)))
+			w.standby.handle(oneUpdate(w.shown(name)))
 		}
-		w.standby.takeSynced("consul", w.hidden == nil)
+		w.standby.handleSynced("consul", w.hidden == nil)
 	}
 }
 
@@ -164,8 +164,8 @@ func (w *walk) reload() {
 	w.rules.Guard.ReleaseAfter = time.Duration(w.random.IntN(2)) * 100 * time.Hour
 	w.rules.Guard.FewServices = 1 + w.random.IntN(2)
 	w.few = max(w.few, w.rules.Guard.FewServices)
-	for _, b := range []*Engine{w.bridge, w.standby} {
-		b.takeRules(w.rules)
+	for _, e := range []*Engine{w.engine, w.standby} {
+		e.handleRules(w.rules)
 	}
 	w.write()
 }
@@ -199,10 +199,10 @@ func (w *walk) show() {
 		}
 	}
 	w.unheard = nil
-	w.bridge.takeSynced("consul", true)
+	w.engine.handleSynced("consul", true)
 	w.write()
 	if !w.cut {
-		w.standby.takeSynced("consul", true)
+		w.standby.handleSynced("consul", true)
 	}
 }
 

@@ -19,15 +19,15 @@ import (
 	"github.com/isthmus-mesh/isthmus/internal/mesh"
 )
 
-// walk is a registry that changes, fails and recovers at random, and a bridge that follows it and is restarted, or
+// walk is a registry that changes, fails and recovers at random, and a engine that follows it and is restarted, or
 // followed by another one.
 type walk struct {
 	t      *testing.T
 	random *rand.Rand
 	now    time.Time
-	memory *diary
+	store *fakeStore
 	rules  Rules
-	bridge *Engine
+	engine *Engine
 	// mesh is what the output has written: what isn't known stays.
 	mesh map[mesh.Name][]mesh.Object
 	// standby follows, too, since followed and unless it is cut off, and writes nothing.
@@ -55,15 +55,15 @@ func FuzzWalk(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, seed uint64, steps uint8) {
 		w := &walk{
-			t: t, random: rand.New(rand.NewPCG(seed, 0)), now: time.Unix(1e9, 0), memory: newDiary(), rules: guarded(nil).Rules,
+			t: t, random: rand.New(rand.NewPCG(seed, 0)), now: time.Unix(1e9, 0), store: newFakeStore(), rules: guarded(nil).Rules,
 			mesh: map[mesh.Name][]mesh.Object{}, truth: map[string]catalog.Service{}, said: map[string]catalog.Service{},
 		}
-		w.memory.partly = seed%2 == 0
-		w.bridge = w.fresh(w)
+		w.store.partial = seed%2 == 0
+		w.engine = w.fresh(w)
 		for n := range 5 + w.random.IntN(30) {
 			w.set(onNodes(reported("consul", fmt.Sprint("s", n), "1", "2", "3"[:w.random.IntN(2)])))
 		}
-		w.bridge.takeSynced("consul", true)
+		w.engine.handleSynced("consul", true)
 		w.follow()
 		for range steps {
 			w.step()
@@ -73,16 +73,16 @@ func FuzzWalk(f *testing.F) {
 	})
 }
 
-// fresh makes a bridge that begins with what a memory has. It doesn't know yet what the registry says.
-func (w *walk) fresh(memory contract.Store) *Engine {
-	options := guarded(memory)
+// fresh makes a engine that begins with what a store has. It doesn't know yet what the registry says.
+func (w *walk) fresh(store contract.Store) *Engine {
+	options := guarded(store)
 	options.Rules = w.rules
-	b := New(options, []contract.Source{newScript("consul")}, []contract.Output{&pen{WorkSet: contract.NewWorkSet()}})
-	b.now = func() time.Time { return w.now }
-	if err := b.recall(context.Background()); err != nil {
+	e := New(options, []contract.Source{newFakeSource("consul")}, []contract.Output{&walkOutput{WorkSet: contract.NewWorkSet()}})
+	e.now = func() time.Time { return w.now }
+	if err := e.restore(context.Background()); err != nil {
 		w.t.Fatal(err)
 	}
-	return b
+	return e
 }
 
 func (w *walk) step() {
@@ -200,15 +200,15 @@ func (w *walk) set(service catalog.Service) {
 }
 
 func (w *walk) report(name string) {
-	w.bridge.take(oneUpdate(w.shown(name)))
+	w.engine.handle(oneUpdate(w.shown(name)))
 	w.write()
 	if w.standby != nil && !w.cut {
-		w.standby.take(oneUpdate(w.shown(name)))
+		w.standby.handle(oneUpdate(w.shown(name)))
 	}
 }
 
 func (w *walk) tick() {
-	w.bridge.tick()
+	w.engine.tick()
 	w.write()
 	if w.standby != nil {
 		w.standby.tick()
@@ -250,7 +250,7 @@ func (w *walk) check() {
 	if w.failing {
 		windows += w.interrupted + int(w.now.Sub(w.failed)/rules.Window)
 	}
-	hold, _ := w.bridge.guards["consul"].Hold()
+	hold, _ := w.engine.sourceOf("consul").guard.Hold()
 	if most := windows * max(rules.FewInstances, int(rules.Instances*float64(all+hold.Instances))); missing > most {
 		w.t.Fatalf("%d of %d instances are missing, though %d may be", missing, all, most)
 	}
@@ -265,14 +265,14 @@ func (w *walk) finish() {
 		w.recover()
 	}
 	w.reconnect()
-	w.bridge.takeRelease("consul")
+	w.engine.handleRelease("consul")
 	fresh := New(Options{
 		Rules: guarded(nil).Rules, Log: slog.New(slog.DiscardHandler), Metrics: NewMetrics(prometheus.NewRegistry()),
-	}, []contract.Source{newScript("consul")}, nil)
+	}, []contract.Source{newFakeSource("consul")}, nil)
 	for _, service := range w.truth {
-		fresh.take(oneUpdate(service))
+		fresh.handle(oneUpdate(service))
 	}
-	if diff := cmp.Diff(held(fresh), held(w.bridge), cmp.Comparer(mesh.Object.Equal)); diff != "" {
+	if diff := cmp.Diff(held(fresh), held(w.engine), cmp.Comparer(mesh.Object.Equal)); diff != "" {
 		w.t.Fatalf("differs from a fresh start (-fresh +walked):\n%s", diff)
 	}
 }

@@ -15,46 +15,46 @@ import (
 // TestWhatIsHiddenStays holds that what a registry hides at a start stays as it was remembered, whichever way that is, and
 // that what is really gone leaves once the registry shows everything.
 func TestWhatIsHiddenStays(t *testing.T) {
-	for _, partly := range []bool{false, true} {
-		t.Run(fmt.Sprintf("partly=%v", partly), func(t *testing.T) {
-			memory := newDiary()
-			first, out := newScript("consul"), newMirror()
-			_, stop := startStoppable(t, guarded(memory), out, first)
+	for _, partial := range []bool{false, true} {
+		t.Run(fmt.Sprintf("partial=%v", partial), func(t *testing.T) {
+			store := newFakeStore()
+			first, out := newFakeSource("consul"), newFakeOutput()
+			_, stop := startStoppable(t, guarded(store), out, first)
 			names := fleet(first)
 			eventually(t, names, out.labels)
 			stop()
 
-			memory.partly = partly
+			store.partial = partial
 			// An entry without endpoints stands too, though nothing can be recalled of it.
 			empty := mesh.Name{Source: "consul", Label: "empty"}
 			resources, _ := mesh.Translate(reported("consul", "empty", "1"), empty, meshOptions())
-			standing, entries := album{memory, map[mesh.Name][]mesh.Object{}}, []string{}
-			if partly {
+			standing, entries := liveStore{store, map[mesh.Name][]mesh.Object{}}, []string{}
+			if partial {
 				standing.standing[empty], entries = resources.Objects[:1], []string{"empty"}
 			}
-			source, out := newScript("consul"), newMirror()
-			b := startWith(t, guarded(standing), out, source)
+			source, out := newFakeSource("consul"), newFakeOutput()
+			e := startWith(t, guarded(standing), out, source)
 			hidden := reported("consul", "s1", "3")
 			hidden.Partial = true
 			source.report(reported("consul", "s0", "1"), hidden)
 			source.completePartly()
 			eventually(t, append(entries, names...), out.labels)
-			eventually(t, true, b.Complete)
+			eventually(t, true, e.Complete)
 			for label, want := range map[string]int{"s0": 1, "s1": 3, "s2": 2} {
-				desired := func() contract.Desired { return b.Desired(mesh.Name{Source: "consul", Label: label}) }
+				desired := func() contract.Desired { return e.Desired(mesh.Name{Source: "consul", Label: label}) }
 				eventually(t, want, func() int { return len(desired().Objects) - 1 })
 				eventually(t, true, func() bool { return desired().Authoritative })
 			}
-			if b.Desired(empty).Authoritative == partly {
+			if e.Desired(empty).Authoritative == partial {
 				t.Error("what stands and may be hidden counts as known")
 			}
 			want := []SourceStatus{{Name: "consul", LastKnownGood: true}}
-			if diff := cmp.Diff(want, b.Status(), cmpopts.IgnoreFields(SourceStatus{}, "LastChange", "Age")); diff != "" {
+			if diff := cmp.Diff(want, e.Status(), cmpopts.IgnoreFields(SourceStatus{}, "LastChange", "Age")); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)
 			}
 
 			source.report(reported("consul", "s1", "3")) // now all of it may be read
-			eventually(t, 2, func() int { return len(b.Desired(mesh.Name{Source: "consul", Label: "s1"}).Objects) })
+			eventually(t, 2, func() int { return len(e.Desired(mesh.Name{Source: "consul", Label: "s1"}).Objects) })
 			for _, name := range names[2:] {
 				if name != "s5" {
 					source.report(reported("consul", name, "1", "2"))
@@ -62,7 +62,7 @@ func TestWhatIsHiddenStays(t *testing.T) {
 			}
 			source.complete()
 			eventually(t, append([]string{"s0", "s1", "s2", "s3", "s4"}, names[6:]...), out.labels)
-			eventually(t, []SourceStatus{{Name: "consul", Complete: true}}, b.Status)
+			eventually(t, []SourceStatus{{Name: "consul", Complete: true}}, e.Status)
 		})
 	}
 }

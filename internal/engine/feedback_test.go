@@ -15,8 +15,8 @@ import (
 // TestAddressesOfInstancesAreNotGiven holds that no service is given an address that an instance is registered with, and
 // that one which has it keeps it.
 func TestAddressesOfInstancesAreNotGiven(t *testing.T) {
-	source := newScript("consul")
-	b := startWith(t, addressed(nil), newMirror(), source)
+	source := newFakeSource("consul")
+	e := startWith(t, addressed(nil), newFakeOutput(), source)
 	clashing := reported("consul", "clashing", "1", "2", "3", "4", "5")
 	for i := range clashing.Instances {
 		clashing.Instances[i].Address = fmt.Sprint("10.9.0.", i+1)
@@ -29,9 +29,9 @@ func TestAddressesOfInstancesAreNotGiven(t *testing.T) {
 		source.report(reported("consul", fmt.Sprint("t", i), "1"))
 	}
 	source.complete()
-	eventually(t, true, distinct(b, 9))
-	eventually(t, true, b.Complete)
-	before := addresses(b)
+	eventually(t, true, distinct(e, 9))
+	eventually(t, true, e.Complete)
+	before := addresses(e)
 	for name, address := range before {
 		for _, instance := range clashing.Instances {
 			if address == "["+instance.Address+"]" {
@@ -47,9 +47,9 @@ func TestAddressesOfInstancesAreNotGiven(t *testing.T) {
 	for i := range 4 { // 14 in all: they need what the instances had
 		source.report(reported("consul", fmt.Sprint("u", i), "1"))
 	}
-	eventually(t, true, distinct(b, 14))
+	eventually(t, true, distinct(e, 14))
 	for name, had := range before {
-		if now := addresses(b)[name]; now != had {
+		if now := addresses(e)[name]; now != had {
 			t.Errorf("%s has %s, had %s", name, now, had)
 		}
 	}
@@ -58,62 +58,64 @@ func TestAddressesOfInstancesAreNotGiven(t *testing.T) {
 // TestAddressesFollowTheMesh holds that services have the addresses that another replica gave them, in whatever order that
 // is heard of; and that one loses an address to somebody else only if it is somebody else's.
 func TestAddressesFollowTheMesh(t *testing.T) {
-	source := newScript("consul")
-	b := startWith(t, addressed(nil), newMirror(), source)
+	source := newFakeSource("consul")
+	e := startWith(t, addressed(nil), newFakeOutput(), source)
 	for i := range 10 {
 		source.report(reported("consul", fmt.Sprint("s", i), "1"))
 	}
 	source.complete()
-	eventually(t, true, distinct(b, 10))
-	eventually(t, true, b.Complete)
+	eventually(t, true, distinct(e, 10))
+	eventually(t, true, e.Complete)
 	given := map[string]string{}
-	own := slices.Sorted(maps.Values(addresses(b)))
+	own := slices.Sorted(maps.Values(addresses(e)))
 	for i := range 10 { // each has another's
 		given[fmt.Sprint("s", i)] = own[i]
 	}
 	for name, address := range given {
 		ip := netip.MustParseAddr(address[1 : len(address)-1])
-		<-b.ReportConflicts(contract.Conflicts{LeaderAddresses: map[mesh.Name][]netip.Addr{{Source: "consul", Label: name}: {ip}}})
+		<-e.ReportConflicts(contract.Conflicts{LeaderAddresses: map[mesh.Name][]netip.Addr{{Source: "consul", Label: name}: {ip}}})
 	}
-	eventually(t, given, func() map[string]string { return addresses(b) })
+	eventually(t, given, func() map[string]string { return addresses(e) })
 
 	s1, s2 := mesh.Name{Source: "consul", Label: "s1"}, mesh.Name{Source: "consul", Label: "s2"}
-	lost := mesh.AddressesOf(b.Desired(s1).Objects)
+	lost := mesh.AddressesOf(e.Desired(s1).Objects)
 	others := []netip.Prefix{netip.PrefixFrom(lost[0], 32)}
-	<-b.ReportConflicts(contract.Conflicts{ForeignAddresses: func() []netip.Prefix { return others }})
-	if got := addresses(b)["s1"]; got != given["s1"] {
+	<-e.ReportConflicts(contract.Conflicts{ForeignAddresses: func() []netip.Prefix { return others }})
+	if got := addresses(e)["s1"]; got != given["s1"] {
 		t.Errorf("s1 has %s, had %s", got, given["s1"])
 	}
-	<-b.ReportConflicts(contract.Conflicts{LostAddresses: map[mesh.Name][]netip.Addr{s1: lost, s2: mesh.AddressesOf(b.Desired(s2).Objects)}})
-	if got := addresses(b); got["s1"] == given["s1"] || got["s2"] != given["s2"] || !distinct(b, 10)() {
+	<-e.ReportConflicts(contract.Conflicts{LostAddresses: map[mesh.Name][]netip.Addr{s1: lost, s2: mesh.AddressesOf(e.Desired(s2).Objects)}})
+	if got := addresses(e); got["s1"] == given["s1"] || got["s2"] != given["s2"] || !distinct(e, 10)() {
 		t.Errorf("s1 lost %s; now they are %v, were %v", lost, got, given)
 	}
-	<-b.ReportConflicts(contract.Conflicts{ForeignAddresses: func() []netip.Prefix { return nil }})
+	<-e.ReportConflicts(contract.Conflicts{ForeignAddresses: func() []netip.Prefix { return nil }})
 	for i := range 4 {
 		source.report(reported("consul", fmt.Sprint("t", i), "1"))
 	}
-	eventually(t, true, distinct(b, 14)) // what is free again is given
+	eventually(t, true, distinct(e, 14)) // what is free again is given
 }
 
 // TestHostsThatAreLeft holds that outputs are told which hosts of a service are left to others, and when they no longer
 // are, and of nothing that they know.
 func TestHostsThatAreLeft(t *testing.T) {
-	source, out := newScript("consul"), newMirror()
-	b := start(t, out, source)
+	source, out := newFakeSource("consul"), newFakeOutput()
+	e := start(t, out, source)
 	source.report(reported("consul", "web", "1"))
 	web := mesh.Name{Source: "consul", Label: "web"}
 	eventually(t, []string{"web"}, out.labels)
 	reads := out.count()
 	for _, left := range [][]string{{"web", "web.service.consul"}, {"web"}, nil} {
-		<-b.ReportConflicts(contract.Conflicts{YieldedHosts: map[mesh.Name][]string{web: left}})
-		<-b.ReportConflicts(contract.Conflicts{YieldedHosts: map[mesh.Name][]string{web: left}})
-		if got := b.Desired(web); !slices.Equal(got.YieldedHosts, left) || len(got.Objects) == 0 {
+		<-e.ReportConflicts(contract.Conflicts{YieldedHosts: map[mesh.Name][]string{web: left}})
+		<-e.ReportConflicts(contract.Conflicts{YieldedHosts: map[mesh.Name][]string{web: left}})
+		if got := e.Desired(web); !slices.Equal(got.YieldedHosts, left) || len(got.Objects) == 0 {
 			t.Errorf("left are %q, want %q", got.YieldedHosts, left)
 		}
 		reads++
 		eventually(t, reads, out.count)
 	}
-	if len(b.left) > 0 {
-		t.Errorf("it is kept that nothing is left: %v", b.left)
+	e.mu.RLock()
+	defer e.mu.RUnlock()
+	if hosts := e.byName[web].yieldedHosts; hosts != nil {
+		t.Errorf("an empty list of yielded hosts is kept: %q", hosts)
 	}
 }

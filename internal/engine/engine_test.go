@@ -15,7 +15,7 @@ import (
 )
 
 func TestServicesComeChangeAndGo(t *testing.T) {
-	source, out := newScript("consul"), newMirror()
+	source, out := newFakeSource("consul"), newFakeOutput()
 	start(t, out, source)
 	source.report(reported("consul", "a", "1"), reported("consul", "b", "1"))
 	eventually(t, []string{"a", "b"}, out.labels)
@@ -24,7 +24,7 @@ func TestServicesComeChangeAndGo(t *testing.T) {
 }
 
 func TestWhatChangesNothingIsNotWritten(t *testing.T) {
-	source, out := newScript("consul"), newMirror()
+	source, out := newFakeSource("consul"), newFakeOutput()
 	start(t, out, source)
 	source.report(reported("consul", "a", "1"))
 	eventually(t, 1, out.count)
@@ -39,18 +39,18 @@ func TestWhatChangesNothingIsNotWritten(t *testing.T) {
 
 // TestBurst holds that reports which nobody read yet are one report: the newest, as old as the first.
 func TestBurst(t *testing.T) {
-	box := newInbox()
+	box := newMailbox()
 	first := time.Unix(1, 0)
 	for i := range 100 {
 		box.Update(reported("consul", "a", fmt.Sprint(i)), first.Add(time.Duration(i)))
 	}
-	want := letters{updates: map[catalog.Key]update{
+	want := batch{updates: map[catalog.Key]update{
 		{Source: "consul", Name: "a"}: {service: reported("consul", "a", "99"), observed: first},
 	}}
-	if diff := cmp.Diff(want, box.empty(), cmp.AllowUnexported(letters{}, update{})); diff != "" {
+	if diff := cmp.Diff(want, box.drain(), cmp.AllowUnexported(batch{}, update{})); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
-	if got := box.empty(); len(got.updates) != 0 {
+	if got := box.drain(); len(got.updates) != 0 {
 		t.Errorf("a second look finds %v", got)
 	}
 }
@@ -58,7 +58,7 @@ func TestBurst(t *testing.T) {
 // TestCollision holds that two services that want one name both get another, and that the one that is left gets
 // it back.
 func TestCollision(t *testing.T) {
-	source, out := newScript("consul"), newMirror()
+	source, out := newFakeSource("consul"), newFakeOutput()
 	start(t, out, source)
 	source.report(reported("consul", "A_b", "1"))
 	eventually(t, []string{"a-b"}, out.labels)
@@ -74,54 +74,54 @@ func TestCollision(t *testing.T) {
 // TestAbsenceIsKnownLate holds that a service that was not reported is unknown until its source is complete, and
 // that a name of no source of ours stays unknown for ever.
 func TestAbsenceIsKnownLate(t *testing.T) {
-	east, west, out := newScript("east"), newScript("west"), newMirror()
-	b := start(t, out, east, west)
+	east, west, out := newFakeSource("east"), newFakeSource("west"), newFakeOutput()
+	e := start(t, out, east, west)
 	known := func(source string) func() bool {
-		return func() bool { return b.Desired(mesh.Name{Source: source, Label: "x"}).Authoritative }
+		return func() bool { return e.Desired(mesh.Name{Source: source, Label: "x"}).Authoritative }
 	}
 	east.complete()
 	eventually(t, true, known("east"))
-	if known("west")() || known("other")() || b.Complete() || b.Ready() == nil {
+	if known("west")() || known("other")() || e.Complete() || e.Ready() == nil {
 		t.Error("something is taken for known that isn't")
 	}
 	west.complete()
-	eventually(t, true, b.Complete)
+	eventually(t, true, e.Complete)
 	if known("other")() {
 		t.Error("a source that isn't ours is taken for known")
 	}
 }
 
 func TestReadyWaitsForTheOutput(t *testing.T) {
-	source, out := newScript("consul"), newMirror()
+	source, out := newFakeSource("consul"), newFakeOutput()
 	out.err = errors.New("not yet")
-	b := start(t, out, source)
+	e := start(t, out, source)
 	source.complete()
-	eventually(t, "not yet", func() string { return fmt.Sprint(b.Ready()) })
+	eventually(t, "not yet", func() string { return fmt.Sprint(e.Ready()) })
 	out.mu.Lock()
 	out.err = nil
 	out.mu.Unlock()
-	if err := b.Ready(); err != nil {
+	if err := e.Ready(); err != nil {
 		t.Error(err)
 	}
 }
 
 // TestSinceWhen holds that the time of a change is that of the first one that isn't written, and is told once.
 func TestSinceWhen(t *testing.T) {
-	b := New(Options{
+	e := New(Options{
 		Rules: Rules{Mesh: meshOptions()}, Log: slog.New(slog.DiscardHandler), Metrics: NewMetrics(prometheus.NewRegistry()),
 	}, nil, nil)
 	name, first := mesh.Name{Source: "consul", Label: "a"}, time.Unix(100, 0)
 	for i, ids := range [][]string{{"1"}, {"1", "2"}} {
-		b.takeService(reported("consul", "a", ids...), first.Add(time.Duration(i)*time.Second))
+		e.applyService(reported("consul", "a", ids...), first.Add(time.Duration(i)*time.Second))
 	}
-	revision := b.Desired(name).Revision
-	if got := b.Written(name, revision-1); !got.IsZero() {
+	revision := e.Desired(name).Revision
+	if got := e.Written(name, revision-1); !got.IsZero() {
 		t.Errorf("an old revision was behind since %v", got)
 	}
-	if got := b.Written(name, revision); !got.Equal(first) {
+	if got := e.Written(name, revision); !got.Equal(first) {
 		t.Errorf("behind since %v, want %v", got, first)
 	}
-	if got := b.Written(name, revision); !got.IsZero() {
+	if got := e.Written(name, revision); !got.IsZero() {
 		t.Errorf("told twice: %v", got)
 	}
 }

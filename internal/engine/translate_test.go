@@ -9,8 +9,8 @@ import (
 // TestPoison holds that a service which the translation panics at delays no other, that what stands of it in the mesh
 // stays, and that what isn't known of it isn't taken for gone.
 func TestPoison(t *testing.T) {
-	good, poison, out := newScript("consul"), newScript("poison"), newMirror()
-	b := start(t, out, good, poison)
+	good, poison, out := newFakeSource("consul"), newFakeSource("poison"), newFakeOutput()
+	e := start(t, out, good, poison)
 	right := meshOptions()
 	wrong := right
 	wrong.Registries = []mesh.Registry{{Source: "consul", Domain: "consul"}} // a source that isn't there is a mistake of ours
@@ -20,15 +20,15 @@ func TestPoison(t *testing.T) {
 	good.complete()
 	poison.complete()
 	eventually(t, []string{"old", "web"}, out.labels)
-	b.SetRules(Rules{Mesh: wrong})
+	e.SetRules(Rules{Mesh: wrong})
 	poison.report(reported("poison", "new", "1"), reported("poison", "old", "1", "2"))
 	good.report(reported("consul", "api", "1"))
 	eventually(t, []string{"api", "old", "web"}, out.labels)
 	known := func(label string) func() bool {
-		return func() bool { return b.Desired(mesh.Name{Source: "poison", Label: label}).Authoritative }
+		return func() bool { return e.Desired(mesh.Name{Source: "poison", Label: label}).Authoritative }
 	}
 	eventually(t, false, known("new"))
-	eventually(t, 1, func() int { return len(b.Desired(mesh.Name{Source: "poison", Label: "old"}).Objects) - 1 })
+	eventually(t, 1, func() int { return len(e.Desired(mesh.Name{Source: "poison", Label: "old"}).Objects) - 1 })
 
 	poison.report(reported("poison", "new"), reported("poison", "old"))
 	eventually(t, true, known("new"))
@@ -36,6 +36,6 @@ func TestPoison(t *testing.T) {
 
 	poison.report(reported("poison", "late", "1"))
 	eventually(t, false, known("late"))
-	b.SetRules(Rules{Mesh: right})
+	e.SetRules(Rules{Mesh: right})
 	eventually(t, []string{"api", "late", "web"}, out.labels)
 }

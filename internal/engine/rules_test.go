@@ -10,19 +10,19 @@ import (
 // TestNewOptions holds that new rules reach every service, that only those which come out different are written, and
 // that what comes later is translated by them.
 func TestNewOptions(t *testing.T) {
-	source, out := newScript("consul"), newMirror()
-	b := start(t, out, source)
+	source, out := newFakeSource("consul"), newFakeOutput()
+	e := start(t, out, source)
 	for i := range 5 {
 		source.report(reported("consul", fmt.Sprint("s", i), "1"))
 	}
 	eventually(t, 5, out.count)
 	options := meshOptions()
-	b.SetRules(Rules{Mesh: options})
+	e.SetRules(Rules{Mesh: options})
 	options.Placement.Rules = []mesh.Rule{{Services: []string{"s1", "new"}, Namespace: "other"}}
-	b.SetRules(Rules{Mesh: options})
+	e.SetRules(Rules{Mesh: options})
 	namespace := func(label string) func() string {
 		return func() string {
-			if desired := b.Desired(mesh.Name{Source: "consul", Label: label}); len(desired.Objects) > 0 {
+			if desired := e.Desired(mesh.Name{Source: "consul", Label: label}); len(desired.Objects) > 0 {
 				return desired.Objects[0].Namespace
 			}
 			return ""

@@ -26,9 +26,9 @@ func TestOutcomeIsOfTheContentAlone(t *testing.T) {
 		if seed%2 == 0 {
 			groups = map[string]string{"consul": "consul", "east": "consul"}
 		}
-		walked, told, newest := quietBridge(groups), &teller{}, map[catalog.Key]catalog.Service{}
+		walked, told, newest := idleEngine(groups), &immediateOutput{}, map[catalog.Key]catalog.Service{}
 		walked.outputs = []contract.Output{told}
-		told.bridge = walked
+		told.engine = walked
 		for range 40 {
 			source := []string{"consul", "east"}[random.IntN(2)]
 			service := reported(source, names[random.IntN(len(names))], []string{"1", source}[:random.IntN(3)]...)
@@ -36,11 +36,11 @@ func TestOutcomeIsOfTheContentAlone(t *testing.T) {
 				service.Instances[i].Port = random.IntN(2) * 8080 // port 0 can't be an endpoint
 			}
 			newest[service.Key] = service
-			walked.take(oneUpdate(service))
+			walked.handle(oneUpdate(service))
 		}
-		fresh := quietBridge(groups)
+		fresh := idleEngine(groups)
 		for _, service := range newest {
-			fresh.take(oneUpdate(service))
+			fresh.handle(oneUpdate(service))
 		}
 		want := map[mesh.Name][]mesh.Object{}
 		for _, name := range fresh.Names() {
@@ -54,37 +54,37 @@ func TestOutcomeIsOfTheContentAlone(t *testing.T) {
 	}
 }
 
-func quietBridge(groups map[string]string) *Engine {
+func idleEngine(groups map[string]string) *Engine {
 	return New(Options{
 		Rules: Rules{Mesh: meshOptions()}, Groups: groups,
 		Log: slog.New(slog.DiscardHandler), Metrics: NewMetrics(prometheus.NewRegistry()),
-	}, []contract.Source{newScript("consul"), newScript("east"), newScript("west"), newScript("alone")}, nil)
+	}, []contract.Source{newFakeSource("consul"), newFakeSource("east"), newFakeSource("west"), newFakeSource("alone")}, nil)
 }
 
-func oneUpdate(service catalog.Service) letters {
-	return letters{updates: map[catalog.Key]update{service.Key: {service: service, observed: time.Now()}}}
+func oneUpdate(service catalog.Service) batch {
+	return batch{updates: map[catalog.Key]update{service.Key: {service: service, observed: time.Now()}}}
 }
 
-func held(b *Engine) map[mesh.Name][]mesh.Object {
+func held(e *Engine) map[mesh.Name][]mesh.Object {
 	all := map[mesh.Name][]mesh.Object{}
-	for _, name := range b.Names() {
-		all[name] = b.Desired(name).Objects
+	for _, name := range e.Names() {
+		all[name] = e.Desired(name).Objects
 	}
 	return all
 }
 
-// teller is an output that reads what it is told of, at once.
-type teller struct {
+// immediateOutput is an output that reads what it is told of, at once.
+type immediateOutput struct {
 	contract.Output
-	bridge *Engine
+	engine *Engine
 	held   map[mesh.Name][]mesh.Object
 }
 
-func (o *teller) Notify(name mesh.Name) {
+func (o *immediateOutput) Notify(name mesh.Name) {
 	if o.held == nil {
 		o.held = map[mesh.Name][]mesh.Object{}
 	}
-	o.held[name] = o.bridge.Desired(name).Objects
+	o.held[name] = o.engine.Desired(name).Objects
 	if len(o.held[name]) == 0 {
 		delete(o.held, name)
 	}

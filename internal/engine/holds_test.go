@@ -21,33 +21,33 @@ import (
 	"github.com/isthmus-mesh/isthmus/internal/mesh"
 )
 
-// diary is a memory that lives as long as a test.
-type diary struct {
+// diary is a store that lives as long as a test.
+type fakeStore struct {
 	mu        sync.Mutex
 	services  map[catalog.Key]catalog.Service
 	synced    map[string]bool
 	holds     map[string]guard.Hold
 	addresses map[mesh.Name][]netip.Addr
-	// partly says that what is recalled is only to compare with.
-	partly   bool
+	// partial says that what is recalled is only to compare with.
+	partial   bool
 	released chan string
 }
 
-func newDiary() *diary {
-	return &diary{services: map[catalog.Key]catalog.Service{}, synced: map[string]bool{}, addresses: map[mesh.Name][]netip.Addr{}, released: make(chan string, 1)}
+func newFakeStore() *fakeStore {
+	return &fakeStore{services: map[catalog.Key]catalog.Service{}, synced: map[string]bool{}, addresses: map[mesh.Name][]netip.Addr{}, released: make(chan string, 1)}
 }
 
-func (d *diary) Load(context.Context) (contract.Snapshot, error) {
+func (d *fakeStore) Load(context.Context) (contract.Snapshot, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	r := contract.Snapshot{Services: slices.Collect(maps.Values(d.services)), Holds: d.holds, Addresses: maps.Clone(d.addresses), Changed: time.Unix(1, 0)}
-	if !d.partly {
+	if !d.partial {
 		r.CompleteSources = slices.Sorted(maps.Keys(d.synced))
 	}
 	return r, nil
 }
 
-func (d *diary) Save(change contract.Change) {
+func (d *fakeStore) Save(change contract.Change) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for _, service := range change.Services {
@@ -74,25 +74,25 @@ func (d *diary) Save(change contract.Change) {
 	}
 }
 
-func (d *diary) Run(ctx context.Context, listener contract.Feedback) error {
+func (d *fakeStore) Run(ctx context.Context, feedback contract.Feedback) error {
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
 		case source := <-d.released:
-			listener.Release(source)
+			feedback.Release(source)
 		}
 	}
 }
 
-func guarded(memory contract.Store) Options {
-	return Options{Memory: memory, Log: slog.New(slog.DiscardHandler), Metrics: NewMetrics(prometheus.NewRegistry()), Rules: Rules{Mesh: meshOptions(), Guard: guard.Options{
+func guarded(store contract.Store) Options {
+	return Options{Store: store, Log: slog.New(slog.DiscardHandler), Metrics: NewMetrics(prometheus.NewRegistry()), Rules: Rules{Mesh: meshOptions(), Guard: guard.Options{
 		Window: time.Minute, Instances: 0.5, Services: 0.1, FewInstances: 3, FewServices: 1,
 	}}}
 }
 
 // fleet reports services s0 to s9.
-func fleet(source *script) []string {
+func fleet(source *fakeSource) []string {
 	var names []string
 	for i := range 10 {
 		names = append(names, fmt.Sprint("s", i))
@@ -102,10 +102,10 @@ func fleet(source *script) []string {
 	return names
 }
 
-func holds(b *Engine) func() []string {
+func holds(e *Engine) func() []string {
 	return func() []string {
 		held := []string{}
-		for _, status := range b.Status() {
+		for _, status := range e.Status() {
 			if status.Hold != nil {
 				held = append(held, fmt.Sprintf("%s: %d instances of %d services", status.Name, status.Hold.Instances, status.Hold.Services))
 			}
@@ -117,52 +117,52 @@ func holds(b *Engine) func() []string {
 // TestFloodIsHeld holds that a registry that loses its services takes nothing from the mesh, before a restart and after,
 // until somebody says that it is meant.
 func TestFloodIsHeld(t *testing.T) {
-	for _, partly := range []bool{false, true} {
-		t.Run(fmt.Sprintf("partly=%v", partly), func(t *testing.T) {
-			memory, source, out := newDiary(), newScript("consul"), newMirror()
-			memory.partly = partly
-			b, stop := startStoppable(t, guarded(memory), out, source)
+	for _, partial := range []bool{false, true} {
+		t.Run(fmt.Sprintf("partial=%v", partial), func(t *testing.T) {
+			store, source, out := newFakeStore(), newFakeSource("consul"), newFakeOutput()
+			store.partial = partial
+			e, stop := startStoppable(t, guarded(store), out, source)
 			names := fleet(source)
 			eventually(t, names, out.labels)
-			eventually(t, true, b.Complete)
+			eventually(t, true, e.Complete)
 			for _, name := range names {
 				source.report(reported("consul", name))
 			}
-			eventually(t, []string{"consul: 20 instances of 10 services"}, holds(b))
+			eventually(t, []string{"consul: 20 instances of 10 services"}, holds(e))
 			eventually(t, names, out.labels)
 			stop()
 
-			source, out = newScript("consul"), newMirror()
-			b = startWith(t, guarded(memory), out, source)
-			if !partly {
+			source, out = newFakeSource("consul"), newFakeOutput()
+			e = startWith(t, guarded(store), out, source)
+			if !partial {
 				eventually(t, names, out.labels)
 			}
 			source.report(reported("consul", "new", "1"))
 			source.complete()
 			eventually(t, append([]string{"new"}, names...), out.labels)
-			eventually(t, []string{"consul: 20 instances of 10 services"}, holds(b))
+			eventually(t, []string{"consul: 20 instances of 10 services"}, holds(e))
 
-			memory.released <- "consul"
+			store.released <- "consul"
 			eventually(t, []string{"new"}, out.labels)
-			eventually(t, []string{}, holds(b))
+			eventually(t, []string{}, holds(e))
 		})
 	}
 }
 
 // TestRegistryComesBack holds that a hold ends by itself when the registry has everything again.
 func TestRegistryComesBack(t *testing.T) {
-	source, out := newScript("consul"), newMirror()
-	b := startWith(t, guarded(nil), out, source)
+	source, out := newFakeSource("consul"), newFakeOutput()
+	e := startWith(t, guarded(nil), out, source)
 	names := fleet(source)
-	eventually(t, true, b.Complete)
+	eventually(t, true, e.Complete)
 	for _, name := range names {
 		source.report(reported("consul", name))
 	}
-	eventually(t, []string{"consul: 20 instances of 10 services"}, holds(b))
+	eventually(t, []string{"consul: 20 instances of 10 services"}, holds(e))
 	for _, name := range names {
 		source.report(reported("consul", name, "1", "2"))
 	}
-	eventually(t, []string{}, holds(b))
+	eventually(t, []string{}, holds(e))
 	eventually(t, names, out.labels)
 	source.report(reported("consul", "s3"))
 	eventually(t, slices.Delete(names, 3, 4), out.labels)
@@ -171,24 +171,24 @@ func TestRegistryComesBack(t *testing.T) {
 // TestLastKnownGoodIsServed holds that a whole recollection is served, and ready, while the registry is away, and that a
 // part of one isn't taken for the whole.
 func TestLastKnownGoodIsServed(t *testing.T) {
-	memory := newDiary()
-	memory.Save(contract.Change{Services: []catalog.Service{reported("consul", "web", "1"), reported("gone", "x", "1")}})
-	b, stop := startStoppable(t, guarded(memory), newMirror(), newScript("consul"))
-	eventually(t, nil, b.Ready) // its objects may stand in the mesh
-	if b.Complete() {
+	store := newFakeStore()
+	store.Save(contract.Change{Services: []catalog.Service{reported("consul", "web", "1"), reported("gone", "x", "1")}})
+	e, stop := startStoppable(t, guarded(store), newFakeOutput(), newFakeSource("consul"))
+	eventually(t, nil, e.Ready) // its objects may stand in the mesh
+	if e.Complete() {
 		t.Error("a part is taken for the whole")
 	}
 	stop()
 
-	memory.Save(contract.Change{Synced: "consul"})
-	memory.Save(contract.Change{Synced: "gone"})
-	out := newMirror()
-	b = startWith(t, guarded(memory), out, newScript("consul"))
+	store.Save(contract.Change{Synced: "consul"})
+	store.Save(contract.Change{Synced: "gone"})
+	out := newFakeOutput()
+	e = startWith(t, guarded(store), out, newFakeSource("consul"))
 	eventually(t, []string{"web"}, out.labels)
-	eventually(t, true, b.Complete)
-	eventually(t, nil, b.Ready)
+	eventually(t, true, e.Complete)
+	eventually(t, nil, e.Ready)
 	want := []SourceStatus{{Name: "consul", LastKnownGood: true, LastChange: time.Unix(1, 0)}}
-	got := b.Status()
+	got := e.Status()
 	if age, err := time.ParseDuration(got[0].Age); err != nil || (time.Since(time.Unix(1, 0))-age).Abs() > time.Minute {
 		t.Errorf("its age is said to be %s, %v", got[0].Age, err)
 	}
@@ -196,24 +196,24 @@ func TestLastKnownGoodIsServed(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
-	if len(memory.services) != 1 || len(memory.synced) != 1 {
-		t.Errorf("of a source that is gone it remembers %v, %v", memory.services, memory.synced)
+	if len(store.services) != 1 || len(store.synced) != 1 {
+		t.Errorf("of a source that is gone it remembers %v, %v", store.services, store.synced)
 	}
 }
 
 // TestOneSourceIsHeld holds that the flood of one source holds back nothing of another.
 func TestOneSourceIsHeld(t *testing.T) {
-	east, consul, out := newScript("east"), newScript("consul"), newMirror()
-	b := startWith(t, guarded(nil), out, east, consul)
+	east, consul, out := newFakeSource("east"), newFakeSource("consul"), newFakeOutput()
+	e := startWith(t, guarded(nil), out, east, consul)
 	names := fleet(consul)
 	east.report(reported("east", "web", "1"))
 	east.complete()
 	eventually(t, append(names, "web"), out.labels)
-	eventually(t, true, b.Complete)
+	eventually(t, true, e.Complete)
 	for _, name := range names {
 		consul.report(reported("consul", name))
 	}
-	eventually(t, []string{"consul: 20 instances of 10 services"}, holds(b))
+	eventually(t, []string{"consul: 20 instances of 10 services"}, holds(e))
 	east.report(reported("east", "web"))
 	eventually(t, names, out.labels)
 }
@@ -221,30 +221,30 @@ func TestOneSourceIsHeld(t *testing.T) {
 // TestReleaseBeforeTheRegistryIsRead holds that what somebody lets go while the registry can't be read goes once it is,
 // also after another restart; and that it stays until then.
 func TestReleaseBeforeTheRegistryIsRead(t *testing.T) {
-	memory, source, out := newDiary(), newScript("consul"), newMirror()
-	b, stop := startStoppable(t, guarded(memory), out, source)
+	store, source, out := newFakeStore(), newFakeSource("consul"), newFakeOutput()
+	e, stop := startStoppable(t, guarded(store), out, source)
 	names := fleet(source)
-	eventually(t, true, b.Complete)
+	eventually(t, true, e.Complete)
 	for _, name := range names[:3] {
 		source.report(reported("consul", name))
 	}
-	eventually(t, []string{"consul: 6 instances of 3 services"}, holds(b))
+	eventually(t, []string{"consul: 6 instances of 3 services"}, holds(e))
 	stop()
 
-	b, stop = startStoppable(t, guarded(memory), newMirror(), newScript("consul"))
-	memory.released <- "consul"
-	eventually(t, true, func() bool { return b.Status()[0].Hold != nil && b.Status()[0].Hold.Released })
+	e, stop = startStoppable(t, guarded(store), newFakeOutput(), newFakeSource("consul"))
+	store.released <- "consul"
+	eventually(t, true, func() bool { return e.Status()[0].Hold != nil && e.Status()[0].Hold.Released })
 	stop()
 
-	source, out = newScript("consul"), newMirror()
-	b = startWith(t, guarded(memory), out, source)
+	source, out = newFakeSource("consul"), newFakeOutput()
+	e = startWith(t, guarded(store), out, source)
 	eventually(t, names, out.labels)
 	for _, name := range names[3:] {
 		source.report(reported("consul", name, "1", "2"))
 	}
 	source.complete()
 	eventually(t, names[3:], out.labels)
-	eventually(t, []string{}, holds(b))
+	eventually(t, []string{}, holds(e))
 }
 
 // TestUselessInstancesAreHeld holds that a fleet that registers itself anew with addresses or ports that nobody can call
@@ -257,12 +257,12 @@ func TestUselessInstancesAreHeld(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			options := guarded(nil)
-			source, out := newScript("consul"), newMirror()
-			b := startWith(t, options, out, source)
+			source, out := newFakeSource("consul"), newFakeOutput()
+			e := startWith(t, options, out, source)
 			names := fleet(source)
-			eventually(t, true, b.Complete)
+			eventually(t, true, e.Complete)
 			eventually(t, names, out.labels)
-			written := b.Desired(mesh.Name{Source: "consul", Label: "s9"})
+			written := e.Desired(mesh.Name{Source: "consul", Label: "s9"})
 			for _, name := range names {
 				service := reported("consul", name, "1", "2")
 				for i := range service.Instances {
@@ -270,9 +270,9 @@ func TestUselessInstancesAreHeld(t *testing.T) {
 				}
 				source.report(service)
 			}
-			eventually(t, []string{"consul: 20 instances of 10 services"}, holds(b))
+			eventually(t, []string{"consul: 20 instances of 10 services"}, holds(e))
 			eventually(t, names, out.labels)
-			if now := b.Desired(mesh.Name{Source: "consul", Label: "s9"}); !now.Equal(written.Resources) {
+			if now := e.Desired(mesh.Name{Source: "consul", Label: "s9"}); !now.Equal(written.Resources) {
 				t.Errorf("the mesh holds %v, not %v", now.Objects, written.Objects)
 			}
 		})

@@ -1,0 +1,111 @@
+package engine
+
+import (
+	"time"
+
+	"github.com/isthmus-mesh/isthmus/internal/catalog"
+	"github.com/isthmus-mesh/isthmus/internal/contract"
+	"github.com/isthmus-mesh/isthmus/internal/guard"
+)
+
+// Reasons for the end of a hold, as the log reports them.
+const (
+	endRecovered       = "the registry reports everything again"
+	endReleased        = "released"
+	endReleasedEarlier = "released before the initial sync"
+	endExpired         = "few removals remain, or guard.releaseAfter has passed"
+	endGuardDisabled   = "the guard was disabled"
+	endNewLeader       = "the previous leader held nothing"
+)
+
+// Release implements contract.Releaser.
+func (e *Engine) Release(source string) { e.mailbox.release(source) }
+
+// accept applies the services that the guard of a source returned. If the hold of the source has ended with them, why is
+// the reason.
+func (e *Engine) accept(s *sourceState, services []catalog.Service, observed time.Time, why string) {
+	for _, service := range services {
+		e.notify(e.applyService(service, observed))
+	}
+	e.options.Store.Save(contract.Change{Services: services})
+	e.publishHold(s, why)
+}
+
+// handleRelease releases the held removals of a source.
+func (e *Engine) handleRelease(source string) {
+	s := e.sourceOf(source)
+	if s == nil {
+		return
+	}
+	if _, held := s.guard.Hold(); held {
+		e.accept(s, s.guard.Release(), e.now(), endReleased)
+	}
+}
+
+// tick releases removals that are due and virtual addresses that have expired. It returns the time of the next call, or
+// the zero time if only a report can cause a change.
+func (e *Engine) tick() (next time.Time) {
+	now := e.now()
+	next = e.expireAddresses(now)
+	for _, s := range e.sources {
+		released, again := s.guard.Tick(now)
+		if len(released) > 0 {
+			e.accept(s, released, now, endExpired)
+		}
+		if !again.IsZero() && (next.IsZero() || again.Before(next)) {
+			next = again
+		}
+	}
+	return next
+}
+
+// publishHold passes the hold of a source to the status, the metrics, the store and the log, if it has changed. If the
+// hold has ended, why is the reason.
+func (e *Engine) publishHold(s *sourceState, why string) {
+	var before guard.Hold
+	if s.hold != nil {
+		before = *s.hold
+	}
+	hold, held := s.guard.Hold()
+	if hold == before {
+		return
+	}
+	began := held && (s.hold == nil || !hold.Since.Equal(before.Since))
+	e.mu.Lock()
+	if s.hold = nil; held {
+		s.hold = &hold
+	}
+	e.mu.Unlock()
+	e.metrics.held(s.name, hold)
+	e.options.Store.Save(contract.Change{Holds: e.holds()})
+	switch {
+	case began:
+		e.log.Error("mass removal detected, holding removals (additions and updates continue)", "source", s.name,
+			"instances", hold.Instances, "services", hold.Services, "reason", hold.Reason, "hint", e.releaseHint(s.name))
+	case held && hold.Released && !before.Released:
+		e.log.Info("hold released, removals apply after the initial sync", "source", s.name)
+	case !held:
+		e.log.Info("hold ended, removals apply", "source", s.name, "reason", why,
+			"duration", max(0, e.now().Sub(before.Since)).Round(time.Second))
+	}
+}
+
+// holds returns all active holds, by source.
+func (e *Engine) holds() map[string]guard.Hold {
+	holds := map[string]guard.Hold{}
+	for _, s := range e.sources {
+		if s.hold != nil {
+			holds[s.name] = *s.hold
+		}
+	}
+	return holds
+}
+
+// releaseHint returns how an operator confirms removals. Without a store there is no path for a release request, and a
+// restart forgets the hold.
+func (e *Engine) releaseHint(source string) string {
+	if _, ok := e.options.Store.(nopStore); ok {
+		return "if the removal is intended, restart isthmus; with state.file set, isthmus release " + source + " works without a restart"
+	}
+	return "if the removal is intended, run isthmus release " + source
+}
