@@ -106,7 +106,7 @@ func newDaemon(c config.Config, output string, stdout, stderr io.Writer) (*daemo
 		return nil, err
 	}
 	b := engine.New(engine.Options{
-		Rules: rules, Groups: c.Groups(), Addresses: addresses, Memory: memory, Log: log, Metrics: engine.NewMetrics(registry),
+		Rules: rules, Groups: c.Groups(), Addresses: addresses, Store: memory, Log: log, Metrics: engine.NewMetrics(registry),
 	}, read, outputs)
 	server, err := admin.Listen(admin.Options{
 		Address: c.Admin.Address, Metrics: registry, Ready: b.Ready, Profiles: c.Admin.Profiles,

@@ -107,7 +107,7 @@ func (e *Engine) quarantine(s *sourceState, changed time.Time) {
 	e.mu.Lock()
 	s.quarantineWith(q, changed)
 	e.mu.Unlock()
-	e.log.Warn("source not connected during takeover, keeping its live objects until it is", "source", s.name)
+	e.log.Warn(MessageQuarantined, "source", s.name)
 }
 
 // revertReports removes the reports of a quarantined source from the desired state. The live objects of its services take

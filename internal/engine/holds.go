@@ -80,12 +80,12 @@ func (e *Engine) publishHold(s *sourceState, why string) {
 	e.options.Store.Save(contract.Change{Holds: e.holds()})
 	switch {
 	case began:
-		e.log.Error("mass removal detected, holding removals (additions and updates continue)", "source", s.name,
+		e.log.Error(MessageMassRemoval, "source", s.name,
 			"instances", hold.Instances, "services", hold.Services, "reason", hold.Reason, "hint", e.releaseHint(s.name))
 	case held && hold.Released && !before.Released:
 		e.log.Info("hold released, removals apply after the initial sync", "source", s.name)
 	case !held:
-		e.log.Info("hold ended, removals apply", "source", s.name, "reason", why,
+		e.log.Info(MessageHoldEnded, "source", s.name, "reason", why,
 			"duration", max(0, e.now().Sub(before.Since)).Round(time.Second))
 	}
 }

@@ -29,7 +29,7 @@ type fakeStore struct {
 	holds     map[string]guard.Hold
 	addresses map[mesh.Name][]netip.Addr
 	// partial says that what is recalled is only to compare with.
-	partial   bool
+	partial  bool
 	released chan string
 }
 

@@ -26,7 +26,9 @@ type fakeSource struct {
 	steps chan func(catalog.Sink)
 }
 
-func newFakeSource(name string) *fakeSource { return &fakeSource{name: name, steps: make(chan func(catalog.Sink))} }
+func newFakeSource(name string) *fakeSource {
+	return &fakeSource{name: name, steps: make(chan func(catalog.Sink))}
+}
 
 func (s *fakeSource) Name() string { return s.name }
 
@@ -50,7 +52,9 @@ func (s *fakeSource) report(services ...catalog.Service) {
 }
 
 // completePartly is what a source says that was not shown all names.
-func (s *fakeSource) completePartly() { s.steps <- func(sink catalog.Sink) { sink.Synced(s.name, false) } }
+func (s *fakeSource) completePartly() {
+	s.steps <- func(sink catalog.Sink) { sink.Synced(s.name, false) }
+}
 
 func (s *fakeSource) complete() { s.steps <- func(sink catalog.Sink) { sink.Synced(s.name, true) } }
 

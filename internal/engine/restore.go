@@ -65,7 +65,7 @@ func (e *Engine) restoreSource(s *sourceState, services []catalog.Service, snaps
 	if changed := snapshot.Changed; !changed.IsZero() {
 		attrs = append(attrs, "since", changed.UTC().Format(time.RFC3339), "duration", time.Since(changed).Round(time.Second))
 	}
-	e.log.Info("last known good restored, keeping it until the source is complete", attrs...)
+	e.log.Info(MessageRestored, attrs...)
 	if !hold.Since.IsZero() {
 		e.log.Warn("hold restored from the previous run", "source", s.name, "since", hold.Since,
 			"instances", hold.Instances, "services", hold.Services, "reason", hold.Reason)

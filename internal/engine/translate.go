@@ -133,7 +133,7 @@ func (e *Engine) reportFindings(key catalog.Key, before, after []mesh.Finding) {
 		if finding.Count > 1 {
 			attrs = append(attrs, "count", finding.Count)
 		}
-		e.log.Log(context.Background(), level, "registration skipped or adjusted", attrs...)
+		e.log.Log(context.Background(), level, MessageFinding, attrs...)
 	}
 	for _, finding := range before {
 		e.metrics.finding(key.Source, finding.Reason, -float64(finding.Count))

@@ -25,7 +25,7 @@ type walk struct {
 	t      *testing.T
 	random *rand.Rand
 	now    time.Time
-	store *fakeStore
+	store  *fakeStore
 	rules  Rules
 	engine *Engine
 	// mesh is what the output has written: what isn't known stays.

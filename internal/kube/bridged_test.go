@@ -63,7 +63,7 @@ func startBridged(t *testing.T, namespace, prefix string, change func(*Options))
 	}
 	source := registry{make(chan catalog.Sink, 1)}
 	b := engine.New(engine.Options{
-		Rules: engine.Rules{Mesh: newBoard(namespace).options}, Addresses: ranges, Memory: output.Memory(),
+		Rules: engine.Rules{Mesh: newBoard(namespace).options}, Addresses: ranges, Store: output.Memory(),
 		Log: logger, Metrics: engine.NewMetrics(figures),
 	}, []contract.Source{source}, []contract.Output{output})
 	ctx, cancel := context.WithCancel(context.Background())

@@ -10,6 +10,7 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/isthmus-mesh/isthmus/internal/engine"
 	"github.com/isthmus-mesh/isthmus/test/testbed"
 )
 
@@ -37,7 +38,7 @@ func TestLostCatalog(t *testing.T) {
 	awaitMetric(t, daemon, "isthmus_held_instances", 2*fleetSize)
 	awaitMetric(t, daemon, "isthmus_held_services", fleetSize)
 	w.awaitWorkloads(t, 2*fleetSize)
-	awaitText(t, daemon.Log, "a disappearance isn't believed", "run isthmus release consul")
+	awaitText(t, daemon.Log, engine.MessageMassRemoval, "run isthmus release consul")
 
 	daemon.Kill()
 	daemon = w.startReplica(t)

@@ -43,7 +43,7 @@ func TestHostileRegistrations(t *testing.T) {
 	}
 	log := w.isthmus.Log()
 	for i := range forbidden {
-		if lines := strings.Count(log, fmt.Sprint("subject=dc1/vm-1/forbidden-", i, " ")); lines != 1 {
+		if lines := strings.Count(log, fmt.Sprint("object=dc1/vm-1/forbidden-", i, " ")); lines != 1 {
 			t.Errorf("%d lines in the log about %s", lines, forbidden[i])
 		}
 	}

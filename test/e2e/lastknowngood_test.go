@@ -9,6 +9,7 @@ import (
 
 	"github.com/miekg/dns"
 
+	"github.com/isthmus-mesh/isthmus/internal/engine"
 	"github.com/isthmus-mesh/isthmus/test/testbed"
 )
 
@@ -25,7 +26,7 @@ func TestStartWithoutConsul(t *testing.T) {
 	if err := daemon.Wait(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	awaitText(t, daemon.Log, "the last known good stands", "services=12")
+	awaitText(t, daemon.Log, engine.MessageRestored, "services=12")
 	w.awaitWorkloads(t, 2*fleetSize)
 	if writes := w.applied(t) - before; writes != 0 {
 		t.Errorf("%d writes", writes)
@@ -54,7 +55,7 @@ func TestStartWithoutConsulAndKubernetes(t *testing.T) {
 	if err := daemon.Wait(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	awaitText(t, daemon.Log, "the last known good stands")
+	awaitText(t, daemon.Log, engine.MessageRestored)
 	awaitFiles(t, daemon, fleetSize)
 	if err := w.consul.Restart(t.Context()); err != nil {
 		t.Fatal(err)

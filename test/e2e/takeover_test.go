@@ -7,6 +7,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/isthmus-mesh/isthmus/internal/engine"
 	"github.com/isthmus-mesh/isthmus/test/testbed/faults"
 )
 
@@ -59,7 +60,7 @@ func TestTakeoverWithoutConsul(t *testing.T) {
 			}
 			before := w.applied(t)
 			awaitMetric(t, standby, "isthmus_leader", 1)
-			awaitText(t, standby.Log, "takes over without being in touch")
+			awaitText(t, standby.Log, engine.MessageQuarantined)
 			if err := standby.Wait(t.Context()); err != nil {
 				t.Fatal(err)
 			}
