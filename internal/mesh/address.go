@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// parseAddress returns the address as Istio takes it: an IP address in its usual form, without brackets, or a host name
-// in lower case. An IPv4 address that is written as one of IPv6 (RFC 4291, 2.5.5.2) becomes the IPv4 address.
+// parseAddress returns an address in the form that Istio accepts: a host name in lower case, or an IP address in its
+// canonical form without brackets. An IPv4-mapped IPv6 address (RFC 4291, 2.5.5.2) becomes the IPv4 address.
 func parseAddress(address string) (name string, ip netip.Addr, err error) {
 	bare := address
 	if strings.HasPrefix(bare, "[") && strings.HasSuffix(bare, "]") {
@@ -16,7 +16,7 @@ func parseAddress(address string) (name string, ip netip.Addr, err error) {
 	}
 	if ip, err := netip.ParseAddr(bare); err == nil {
 		if ip = ip.Unmap(); ip.Zone() != "" || ip.IsUnspecified() || ip.IsMulticast() || ip == broadcast {
-			return "", netip.Addr{}, fmt.Errorf("address %q is no address of one host", clip(address))
+			return "", netip.Addr{}, fmt.Errorf("address %q is not a unicast address", clip(address))
 		}
 		return "", ip, nil
 	}
@@ -27,7 +27,7 @@ func parseAddress(address string) (name string, ip netip.Addr, err error) {
 	return name, netip.Addr{}, nil
 }
 
-// endsInNumber tells whether a resolver may take a name for an IPv4 address, in its usual form or an older one: 127.1,
+// endsInNumber reports whether a resolver may take a name for an IPv4 address, in its usual form or an older one: 127.1,
 // 2130706433, 0x7f000001 (https://url.spec.whatwg.org/#ends-in-a-number-checker).
 func endsInNumber(name string) bool {
 	last := name[strings.LastIndexByte(name, '.')+1:]
@@ -38,8 +38,8 @@ var hexNumber = regexp.MustCompile(`^0x[0-9a-f]*$`)
 
 var broadcast = netip.AddrFrom4([4]byte{255, 255, 255, 255})
 
-// Prefixes of IPv6 addresses that hold an IPv4 address, and the byte at which it begins: who connects to one may reach
-// the other.
+// embedding lists the IPv6 prefixes whose addresses contain an IPv4 address, and the offset of that address in bytes. A
+// connection to the IPv6 address may reach the IPv4 address.
 var embedding = []struct {
 	prefix netip.Prefix
 	at     int
@@ -49,7 +49,7 @@ var embedding = []struct {
 	{netip.MustParsePrefix("2002::/16"), 2},     // 6to4, RFC 3056
 }
 
-// embedded returns the IPv4 address that an IPv6 address holds.
+// embedded returns the IPv4 address that an IPv6 address contains.
 func embedded(ip netip.Addr) (netip.Addr, bool) {
 	for _, form := range embedding {
 		if !ip.IsLoopback() && form.prefix.Contains(ip) {

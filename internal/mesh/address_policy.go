@@ -10,14 +10,23 @@ import (
 	"github.com/isthmus-mesh/isthmus/internal/catalog"
 )
 
-// Addresses says which addresses instances may have. Without it, all but those that are forbidden by themselves: what
-// they mean depends on who connects, or they are the doors to a cloud's secrets.
+// Addresses restricts the addresses of instances. The first match decides:
+//
+//	Allow              accepted
+//	Deny               rejected
+//	built-in list      rejected: loopback, link-local, metadata services of clouds
+//	cluster's names    rejected
+//	any other          accepted
+//
+// An IPv6 address that contains an IPv4 address must pass with both.
 type Addresses struct {
-	// Allow goes before Deny, and before what is forbidden by itself.
-	Allow, Deny []AddressRange
+	// Allow lists accepted addresses.
+	Allow []AddressRange
+	// Deny lists rejected addresses.
+	Deny []AddressRange
 }
 
-// AddressRange is a range of IP addresses, or a glob of host names.
+// AddressRange is a range of IP addresses or a glob of host names.
 type AddressRange struct {
 	prefix netip.Prefix
 	glob   string
@@ -25,7 +34,8 @@ type AddressRange struct {
 
 var globPattern = regexp.MustCompile(`^[-a-z0-9.*?]+$`)
 
-// ParseAddressRange reads a range of IP addresses ("10.0.0.0/8"), one of them, or a glob of host names ("*.example.com").
+// ParseAddressRange parses a range of IP addresses ("10.0.0.0/8"), a single IP address, or a glob of host names
+// ("*.example.com").
 func ParseAddressRange(text string) (AddressRange, error) {
 	if ip, err := netip.ParseAddr(text); err == nil && ip.Zone() == "" {
 		ip = ip.Unmap()
@@ -34,20 +44,20 @@ func ParseAddressRange(text string) (AddressRange, error) {
 	if prefix, err := netip.ParsePrefix(text); err == nil {
 		switch {
 		case prefix.Addr().Is4In6():
-			return AddressRange{}, fmt.Errorf("%q: write a range of IPv4 addresses as such, like 10.0.0.0/8", text)
+			return AddressRange{}, fmt.Errorf("%q: write IPv4 ranges in IPv4 notation, for example 10.0.0.0/8", text)
 		case prefix != prefix.Masked():
-			return AddressRange{}, fmt.Errorf("%q is not where a range begins; %s is", text, prefix.Masked())
+			return AddressRange{}, fmt.Errorf("%q is not the first address of a range; use %s", text, prefix.Masked())
 		}
 		return AddressRange{prefix: prefix}, nil
 	}
 	glob := strings.ToLower(strings.TrimSuffix(text, "."))
 	if !globPattern.MatchString(glob) || strings.ContainsAny(glob, "0123456789") && !strings.ContainsAny(glob, "abcdefghijklmnopqrstuvwxyz") {
-		return AddressRange{}, fmt.Errorf("%q is no IP address, no range like 10.0.0.0/8 and no glob of host names like *.example.com", text)
+		return AddressRange{}, fmt.Errorf("%q is neither an IP address, nor a range such as 10.0.0.0/8, nor a glob of host names such as *.example.com", text)
 	}
 	return AddressRange{glob: glob}, nil
 }
 
-// String returns the range as it is written.
+// String returns the range in the notation of ParseAddressRange.
 func (r AddressRange) String() string {
 	if r.glob != "" {
 		return r.glob
@@ -58,7 +68,7 @@ func (r AddressRange) String() string {
 	return r.prefix.String()
 }
 
-// holds tells whether the range has a host name or, where that is empty, an IP address.
+// contains reports whether the range contains a host name or, if the name is empty, an IP address.
 func (r AddressRange) contains(name string, ip netip.Addr) bool {
 	if name != "" {
 		return r.glob != "" && catalog.Match(r.glob, name)
@@ -66,14 +76,14 @@ func (r AddressRange) contains(name string, ip netip.Addr) bool {
 	return r.prefix.IsValid() && r.prefix.Contains(ip)
 }
 
-// check tells why an instance can't have an address, and what admits it; nil where it can.
+// check returns an error if an instance cannot have an address. The error names the configuration that would accept it.
 func (a Addresses) check(name string, ip netip.Addr, clusterDomain string) error {
 	if err := a.checkOne(name, ip, clusterDomain); err != nil {
 		return err
 	}
 	if inner, ok := embedded(ip); ok && name == "" {
 		if err := a.checkOne("", inner, clusterDomain); err != nil {
-			return fmt.Errorf("address %s stands for another one: %w", ip, err)
+			return fmt.Errorf("address %s contains an IPv4 address: %w", ip, err)
 		}
 	}
 	return nil
@@ -89,53 +99,55 @@ func (a Addresses) checkOne(name string, ip netip.Addr, clusterDomain string) er
 		return nil
 	}
 	if at := slices.IndexFunc(a.Deny, has); at >= 0 {
-		return fmt.Errorf("address %s is denied by %q of mesh.addresses.deny; mesh.addresses.allow goes before it", text, a.Deny[at])
+		return fmt.Errorf("address %s is denied by %q in mesh.addresses.deny; mesh.addresses.allow has precedence", text, a.Deny[at])
 	}
 	for _, f := range forbidden {
 		if f.contains(name, ip) {
-			return fmt.Errorf("address %s is %s; mesh.addresses.allow: [%q] admits it", text, f.meaning, f.AddressRange)
+			return fmt.Errorf("address %s is %s; to accept it, set mesh.addresses.allow: [%q]", text, f.meaning, f.AddressRange)
 		}
 	}
 	if name != "" && ofCluster(name, clusterDomain) {
-		return fmt.Errorf("address %s is a name of the Kubernetes cluster; mesh.addresses.allow: [%q] admits it", text, name)
+		return fmt.Errorf("address %s is a name of the Kubernetes cluster; to accept it, set mesh.addresses.allow: [%q]", text, name)
 	}
 	return nil
 }
 
-// ofCluster tells whether a name is one of the Kubernetes cluster itself. So may be others of one or two labels, by a
-// pod's search list; they look like any name of a machine.
+// ofCluster reports whether a name belongs to the Kubernetes cluster. A pod's search list also completes names of one or
+// two labels; these cannot be distinguished from names of machines.
 func ofCluster(name, clusterDomain string) bool {
 	return UnderDomain(name, clusterDomain) || UnderDomain(name, "svc") || name == "kubernetes" || name == "kubernetes.default"
 }
 
+// forbiddenRange is an entry of the built-in list of rejected addresses.
 type forbiddenRange struct {
 	AddressRange
 	meaning string
 }
 
-// forbidden are the addresses that no instance has unless the configuration says so.
+// forbidden lists the addresses that are rejected unless the configuration allows them.
 var forbidden = forbid(
-	"the caller's own machine (loopback)",
+	"loopback",
 	"127.0.0.0/8", "0.0.0.0/8", "::1", "localhost", "*.localhost", "localhost.localdomain", "localhost4", "localhost6",
 	"localhost4.localdomain4", "localhost6.localdomain6", "ip6-localhost", "ip6-loopback",
 ).and(
-	// Of AWS fd00:ec2::254 and others, of Google fd20:ce::254, of Alibaba 100.100.100.200, of Azure 168.63.129.16, of
-	// Oracle 192.0.0.192; all others are link-local.
-	"of a cloud's metadata service, which gives credentials away",
+	// AWS: fd00:ec2::254 and others, Google: fd20:ce::254, Alibaba: 100.100.100.200, Azure: 168.63.129.16, Oracle:
+	// 192.0.0.192. The addresses of other clouds are link-local.
+	"the metadata service of a cloud, which hands out credentials",
 	"169.254.169.254", "fd00:ec2::/32", "fd20:ce::254", "100.100.100.200", "168.63.129.16", "192.0.0.192",
 	"metadata", "metadata.google.internal", "metadata.goog", "metadata.azure.internal", "metadata.tencentyun.com",
 	"instance-data", "instance-data.ec2.internal",
 ).and(
-	"link-local, so it depends on the caller's own network and may be a metadata service", "169.254.0.0/16", "fe80::/10",
+	"link-local: it depends on the caller's network and may be a metadata service", "169.254.0.0/16", "fe80::/10",
 )
 
 type forbiddenRanges []forbiddenRange
 
+// forbid returns a list of ranges with the same meaning.
 func forbid(meaning string, ranges ...string) forbiddenRanges {
 	return forbiddenRanges{}.and(meaning, ranges...)
 }
 
-// and panics on a range that is none: it is a mistake in the list above.
+// and appends ranges with the same meaning. It panics on an invalid range, because the list above is constant.
 func (f forbiddenRanges) and(meaning string, ranges ...string) forbiddenRanges {
 	for _, text := range ranges {
 		r, err := ParseAddressRange(text)
@@ -147,7 +159,7 @@ func (f forbiddenRanges) and(meaning string, ranges ...string) forbiddenRanges {
 	return f
 }
 
-// meansNoService tells whether a host is a name that means something else to a caller than a service.
+// meansNoService reports whether a host has a special meaning to callers, such as localhost, and so cannot be a service.
 func meansNoService(host string) bool {
 	return slices.ContainsFunc(forbidden, func(f forbiddenRange) bool { return f.contains(host, netip.Addr{}) })
 }

@@ -21,7 +21,7 @@ func rangesOf(t *testing.T, texts ...string) []mesh.AddressRange {
 	return all
 }
 
-// forbiddenFor returns the finding that an instance with an address makes; empty where it is in the mesh.
+// forbiddenFor returns the finding for an instance with an address; empty if the instance is in the mesh.
 func forbiddenFor(t *testing.T, address string, rules mesh.Addresses) string {
 	t.Helper()
 	c := meshtest.Cases()[0]
@@ -40,8 +40,9 @@ func forbiddenFor(t *testing.T, address string, rules mesh.Addresses) string {
 	}
 }
 
+// TestForbiddenAddresses verifies the built-in list, and that the configuration of the finding accepts the address.
 func TestForbiddenAddresses(t *testing.T) {
-	for address, admits := range map[string]string{ // what the finding says to allow; empty where it is in the mesh
+	for address, admits := range map[string]string{ // the entry that the finding names; empty if the instance is in the mesh
 		"127.0.0.1": "127.0.0.0/8", "127.255.255.254": "127.0.0.0/8", "0.1.2.3": "0.0.0.0/8",
 		"::1": "::1", "[::1]": "::1", "::ffff:127.0.0.1": "127.0.0.0/8", "::127.0.0.1": "127.0.0.0/8",
 		"64:ff9b::127.0.0.1": "127.0.0.0/8", "2002:7f00:1::1": "127.0.0.0/8", "2002:a9fe:a9fe::": "169.254.169.254",
@@ -66,16 +67,17 @@ func TestForbiddenAddresses(t *testing.T) {
 			}
 			continue
 		}
-		if !strings.HasSuffix(got, `; mesh.addresses.allow: ["`+admits+`"] admits it`) {
-			t.Errorf("%q: %q, want one that says to allow %s", address, got, admits)
+		if !strings.HasSuffix(got, `; to accept it, set mesh.addresses.allow: ["`+admits+`"]`) {
+			t.Errorf("%q: %q, want a finding that names %s", address, got, admits)
 		}
-		// What the finding says to do does it.
+		// The configuration of the finding accepts the address.
 		if left := forbiddenFor(t, address, mesh.Addresses{Allow: rangesOf(t, admits, "2000::/3", "::/8", "64:ff9b::/96")}); left != "" {
 			t.Errorf("%q with %s allowed: %s", address, admits, left)
 		}
 	}
 }
 
+// TestAddressRules verifies the precedence of the address rules.
 func TestAddressRules(t *testing.T) {
 	for _, test := range []struct {
 		address     string
@@ -90,7 +92,7 @@ func TestAddressRules(t *testing.T) {
 		{"10.2.2.3", []string{"10.1.0.0/16"}, []string{"10.0.0.0/8"}, false},
 		{"10.1.2.3", nil, []string{"10.1.2.3"}, false},
 		{"10.1.2.4", nil, []string{"10.1.2.3"}, true},
-		{"10.1.2.3", nil, []string{"*"}, true}, // a glob is of host names
+		{"10.1.2.3", nil, []string{"*"}, true}, // globs match host names only
 		{"vm-1", nil, []string{"*"}, false},
 		{"VM-1.Corp.example.", []string{"*.Corp.example"}, []string{"*"}, true},
 		{"vm-1", nil, []string{"0.0.0.0/0", "::/0"}, true},
@@ -107,9 +109,9 @@ func TestAddressRules(t *testing.T) {
 	}
 }
 
-// TestForbiddenAddressLeavesTheOthers holds that one address takes nothing but its own instance away, though it would
-// have changed the service's ports and resolution.
-func TestForbiddenAddressLeavesTheOthers(t *testing.T) {
+// TestForbiddenAddressKeepsOthers verifies that a forbidden address removes its own instance only, although it would have
+// changed the ports and the resolution of the service.
+func TestForbiddenAddressKeepsOthers(t *testing.T) {
 	c := meshtest.Cases()[1]
 	want, _ := mesh.Translate(c.Service, c.MeshName(), c.Options)
 	c.Service.Instances = append(c.Service.Instances, catalog.Instance{
@@ -117,6 +119,6 @@ func TestForbiddenAddressLeavesTheOthers(t *testing.T) {
 		Address: "localhost", Port: 22, Health: catalog.Passing,
 	})
 	if got, findings := mesh.Translate(c.Service, c.MeshName(), c.Options); !got.Equal(want) || len(findings) != 1 {
-		t.Errorf("the service is another one; %v", findings)
+		t.Errorf("the service differs; %v", findings)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"testing"
 )
 
+// TestParseAddress verifies the accepted addresses and their canonical forms.
 func TestParseAddress(t *testing.T) {
 	longest := strings.Repeat(strings.Repeat("x", 62)+".", 4) // 252 characters
 	for address, want := range map[string]struct {
@@ -36,7 +37,8 @@ func TestParseAddress(t *testing.T) {
 	}
 }
 
-func TestParseAddressRefuses(t *testing.T) {
+// TestParseAddressRejects verifies the rejected addresses.
+func TestParseAddressRejects(t *testing.T) {
 	for _, address := range []string{
 		"", " ", " 10.0.0.1", "0.0.0.0", "::", "::ffff:0.0.0.0", "224.0.0.1", "ff02::1", "fe80::1%eth0", "10.0.0.256", "10.0.0",
 		"010.0.0.1", "1", "0x7f000001", "0x7f.0x1", "127.0X1", "a.1-2", "255.255.255.255", "::ffff:255.255.255.255", "10.0.0.1:80", "[::1]:80", "[web]", "[]", "10.0.0.1/32", "unix:///run/web.sock", "http://web",

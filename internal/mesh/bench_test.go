@@ -10,7 +10,7 @@ import (
 	"github.com/isthmus-mesh/isthmus/test/testbed/bench"
 )
 
-// A translation is a service to translate, again and again.
+// translation is a benchmark of one service.
 type translation struct {
 	meshtest.Case
 	name      string
@@ -24,7 +24,7 @@ func (c translation) run(b *testing.B) {
 	}
 }
 
-// usual are services of both forms.
+// usual returns services in both forms.
 func usual() (all []translation) {
 	for _, c := range meshtest.Cases()[:2] { // both forms
 		for _, instances := range []int{1, 10, 100} {
@@ -44,34 +44,34 @@ func usual() (all []translation) {
 	return all
 }
 
-// BenchmarkTranslate measures what one change of a service costs.
+// BenchmarkTranslate measures the cost of one change of a service.
 func BenchmarkTranslate(b *testing.B) {
 	for _, c := range usual() {
 		b.Run(fmt.Sprintf("%s/%d", c.name, c.instances), c.run)
 	}
 }
 
-// hostile are the largest services that one may register.
+// hostile returns the largest services that can be registered.
 func hostile() (all []translation) {
 	for _, form := range []mesh.Form{mesh.WorkloadEntryForm, mesh.InlineForm} {
-		c := crowd(10_000, 300)
+		c := largeService(10_000, 300)
 		c.Options.Form = form
 		all = append(all, translation{c, "hostile, " + string(form), 10_000})
 	}
 	return all
 }
 
-// BenchmarkHostile measures what the largest service that one may register costs those that wait behind it.
+// BenchmarkHostile measures the delay that the largest possible service causes to the next ones.
 func BenchmarkHostile(b *testing.B) {
 	for _, c := range hostile() {
 		b.Run(string(c.Options.Form), c.run)
 	}
 }
 
-// TestBench puts the same figures into the report of all benchmarks; "make bench" runs it.
+// TestBench adds the same figures to the report of all benchmarks; "make bench" runs it.
 func TestBench(t *testing.T) {
 	if os.Getenv("BENCH") == "" {
-		t.Skip(`it measures and asserts nothing: run "make bench"`)
+		t.Skip(`this test only measures: run "make bench"`)
 	}
 	cases := usual()
 	if os.Getenv("BENCH") != "quick" {
@@ -87,7 +87,7 @@ func TestBench(t *testing.T) {
 			unit  string
 		}{
 			{"time", float64(r.NsPerOp()) / 1000, "µs"},
-			{"of it for an instance", float64(r.NsPerOp()) / 1000 / float64(c.instances), "µs"},
+			{"time for each instance", float64(r.NsPerOp()) / 1000 / float64(c.instances), "µs"},
 			{"allocations", float64(r.AllocsPerOp()), ""},
 			{"allocated", float64(r.AllocedBytesPerOp()) / 1000, "kB"},
 		} {

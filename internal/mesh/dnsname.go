@@ -8,7 +8,7 @@ import (
 
 var dnsLabelPattern = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`)
 
-// isHost tells whether a name is a host name of lower-case DNS labels (RFC 1123).
+// isHost reports whether a name is a host name of lower-case DNS labels (RFC 1123).
 func isHost(name string) bool {
 	if name == "" || len(name) > 253 {
 		return false
@@ -21,12 +21,13 @@ func isHost(name string) bool {
 	return true
 }
 
+// isDNSLabel reports whether a text is a lower-case DNS label.
 func isDNSLabel(text string) bool { return len(text) <= maxLabel && dnsLabelPattern.MatchString(text) }
 
-// validText returns the text with everything that is not UTF-8 replaced, as JSON needs it.
+// validText replaces invalid UTF-8, which JSON cannot represent.
 func validText(text string) string { return strings.ToValidUTF8(text, string(utf8.RuneError)) }
 
-// clip shortens what a registry holds to what a log line can bear.
+// clip shortens a text of a registry to a length that fits into a log line.
 func clip(text string) string {
 	const most = 100
 	if len(text) <= most {

@@ -8,24 +8,25 @@ import (
 	"github.com/isthmus-mesh/isthmus/internal/catalog"
 )
 
-// endpoint is an instance that Istio can hold.
+// endpoint is an instance that Istio can represent.
 type endpoint struct {
 	instance *catalog.Instance
 	entry    *networking.WorkloadEntry
-	// port is the instance's own port, and protocol what it speaks there.
-	port     uint32
+	// port is the instance's own port.
+	port uint32
+	// protocol is the protocol of the own port.
 	protocol Protocol
-	// named are the ports that it has besides, by their names.
+	// named holds the named ports.
 	named map[string]namedPort
-	// byName says that the address is a host name, not an IP address.
+	// byName is true if the address is a host name.
 	byName bool
-	// takesTraffic is false for instances that are registered but must not be called. They still count for
-	// what should stay the same while health comes and goes: ports, protocol and resolution.
+	// takesTraffic is false for instances that must not be called. They still determine the ports, the protocol and the
+	// resolution, so that these do not change with health.
 	takesTraffic bool
 }
 
-// usableEndpoints are all instances with an address and a port, healthy or not, in the order of the catalog; they have
-// no labels yet.
+// usableEndpoints returns all instances with a usable address and port, healthy or not, in the order of the catalog. Their
+// labels are not set yet.
 func usableEndpoints(service catalog.Service, options Options, report *report) []endpoint {
 	endpoints := make([]endpoint, 0, len(service.Instances))
 	for i := range service.Instances {
@@ -36,13 +37,14 @@ func usableEndpoints(service catalog.Service, options Options, report *report) [
 	return endpoints
 }
 
+// usableEndpoint returns the endpoint of an instance; false if its address or port cannot be used.
 func usableEndpoint(instance *catalog.Instance, options Options, report *report) (endpoint, bool) {
 	address, byName, ok := usableAddress(*instance, options, report)
 	switch {
 	case !ok:
 		return endpoint{}, false
 	case !isPort(instance.Port):
-		report.instance(BadPort, *instance, fmt.Sprintf("port %d is not within 1 and 65535; it is left out", instance.Port))
+		report.instance(BadPort, *instance, fmt.Sprintf("port %d is not in the range 1-65535; the instance is skipped", instance.Port))
 		return endpoint{}, false
 	}
 	weight, takesTraffic := trafficShare(*instance, options.PassingOnly)
@@ -66,19 +68,19 @@ func usableEndpoint(instance *catalog.Instance, options Options, report *report)
 
 func isPort(number int) bool { return 1 <= number && number <= 65535 }
 
-// usableAddress returns an instance's address, and whether it is a host name.
+// usableAddress returns the address of an instance, and whether it is a host name.
 func usableAddress(instance catalog.Instance, options Options, report *report) (address string, byName, ok bool) {
 	if instance.Address == "" {
-		report.instance(NoAddress, instance, "neither the instance nor its node has an address; it is left out")
+		report.instance(NoAddress, instance, "neither the instance nor its node has an address; the instance is skipped")
 		return "", false, false
 	}
 	host, ip, err := parseAddress(instance.Address)
 	if err != nil {
-		report.instance(BadAddress, instance, fmt.Sprintf("%v; it is left out", err))
+		report.instance(BadAddress, instance, fmt.Sprintf("%v; the instance is skipped", err))
 		return "", false, false
 	}
 	if err := options.Addresses.check(host, ip, options.ClusterDomain); err != nil {
-		report.instance(ForbiddenAddress, instance, fmt.Sprintf("it is left out: %v", err))
+		report.instance(ForbiddenAddress, instance, fmt.Sprintf("the instance is skipped: %v", err))
 		return "", false, false
 	}
 	if host != "" {
@@ -87,8 +89,8 @@ func usableAddress(instance catalog.Instance, options Options, report *report) (
 	return ip.String(), false, true
 }
 
-// trafficShare returns the weight that an instance has by its health, and whether it takes traffic at all.
-// Consul allows a warning weight of 0: no traffic while warning.
+// trafficShare returns the weight of an instance for its health, and whether it takes traffic. Consul allows a warning
+// weight of 0, which means no traffic while warning.
 func trafficShare(instance catalog.Instance, passingOnly bool) (uint32, bool) {
 	weight := 0
 	switch instance.Health {
@@ -103,11 +105,11 @@ func trafficShare(instance catalog.Instance, passingOnly bool) (uint32, bool) {
 	return uint32(min(max(weight, 0), maxWeight)), weight > 0
 }
 
-// maxWeight is the largest weight that Consul gives an instance (a DNS SRV weight, RFC 2782).
+// maxWeight is Consul's maximum weight of an instance (a DNS SRV weight, RFC 2782).
 const maxWeight = 65535
 
-// resolution is STATIC as long as all addresses are IP addresses. One host name among them makes Envoy resolve
-// the names itself, which takes IP addresses as they are.
+// resolution returns STATIC if all addresses are IP addresses, and DNS if at least one is a host name. With DNS, Envoy
+// resolves host names itself and uses IP addresses as they are.
 func resolution(endpoints []endpoint) networking.ServiceEntry_Resolution {
 	for _, e := range endpoints {
 		if e.byName {

@@ -6,6 +6,7 @@ import (
 	"github.com/isthmus-mesh/isthmus/internal/catalog"
 )
 
+// TestTrafficShare verifies the weights for each health.
 func TestTrafficShare(t *testing.T) {
 	for _, test := range []struct {
 		health      catalog.Health

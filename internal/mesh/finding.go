@@ -6,87 +6,90 @@ import (
 	"github.com/isthmus-mesh/isthmus/internal/catalog"
 )
 
-// Reason classes findings; it is the value of a metric's label.
+// Reason classifies findings. It is the value of a metric label.
 type Reason string
 
 const (
-	// NoAddress: neither the instance nor its node has an address; the instance is left out.
+	// NoAddress: neither the instance nor its node has an address. The instance is skipped.
 	NoAddress Reason = "no_address"
-	// BadAddress: the address is neither an IP address nor a host name; the instance is left out.
+	// BadAddress: the address is neither an IP address nor a host name. The instance is skipped.
 	BadAddress Reason = "bad_address"
-	// ForbiddenAddress: the address is one that instances can't have, by itself or by the configuration; the instance
-	// is left out.
+	// ForbiddenAddress: the address is rejected by the built-in list or by the configuration. The instance is skipped.
 	ForbiddenAddress Reason = "forbidden_address"
-	// BadPort: the port is not within 1 and 65535; the instance is left out, or that port where it has a name.
+	// BadPort: the port is not in the range 1-65535. The instance is skipped, or only the port if it is a named one.
 	BadPort Reason = "bad_port"
-	// SkippedPort: a port with a name that not all instances have, or that can't stand beside the others; it is left out.
+	// SkippedPort: a named port is missing on some instances or conflicts with another port. The port is skipped.
 	SkippedPort Reason = "skipped_port"
-	// BadLabel: a meta entry or tag that can't be made a label; it is left out.
+	// BadLabel: a meta entry or tag cannot be converted to a label. It is skipped.
 	BadLabel Reason = "bad_label"
-	// ReservedLabel: a meta entry or tag with a name that Istio, Kubernetes or isthmus gives a meaning to, or that the
-	// configuration denies; it is left out.
+	// ReservedLabel: the key of a meta entry or tag is reserved for Istio, Kubernetes or isthmus, or is denied by the
+	// configuration. The entry is skipped.
 	ReservedLabel Reason = "reserved_label"
-	// BadHost: a host that is no host name, or is not the service's to take; it is left out.
+	// BadHost: a host is not a valid host name or belongs to another service. The host is skipped.
 	BadHost Reason = "bad_host"
-	// UnknownProtocol: the meta names a protocol that Istio doesn't have; it is passed over.
+	// UnknownProtocol: the meta names a protocol that Istio does not have. The entry is ignored.
 	UnknownProtocol Reason = "unknown_protocol"
-	// MixedProtocols: the instances disagree about the protocol; the most careful one is taken.
+	// MixedProtocols: the instances disagree about the protocol. The service gets the protocol that all have in common.
 	MixedProtocols Reason = "mixed_protocols"
-	// BadNamespace: the meta chooses a namespace that the service can't have; the entry is passed over.
+	// BadNamespace: the meta chooses a namespace that the service cannot have. The entry is ignored.
 	BadNamespace Reason = "bad_namespace"
-	// MixedNamespaces: the instances disagree about the namespace; the first in the alphabet is taken.
+	// MixedNamespaces: the instances disagree about the namespace. The first in alphabetical order applies.
 	MixedNamespaces Reason = "mixed_namespaces"
-	// Renamed: the service's name is no DNS label, or looks like a hashed one; the mesh has it by another name.
+	// Renamed: the service's name is not a DNS label or looks like a hashed name. The mesh uses another name.
 	Renamed Reason = "renamed"
-	// TooManyInstances: an instance beyond those that a service may have; it is left out.
+	// TooManyInstances: the service has more instances than allowed. Further instances are skipped.
 	TooManyInstances Reason = "too_many_instances"
-	// TooManyLabels: an instance has more meta entries and tags than are looked at, or than an endpoint may have
-	// labels; the others are left out.
+	// TooManyLabels: an instance has more meta entries, tags or labels than allowed. Further ones are skipped.
 	TooManyLabels Reason = "too_many_labels"
-	// LongName: the service's name is longer than any that can be called; the service is left out.
+	// LongName: the service's name is too long for any caller. The service is skipped.
 	LongName Reason = "long_name"
-	// NoVirtualAddress: the range of virtual addresses is full; the service has none.
+	// NoVirtualAddress: the range of virtual addresses is full. The service has no virtual address.
 	NoVirtualAddress Reason = "no_virtual_address"
-	// AddressClash: an instance is registered with an address of the range of virtual addresses; it is taken as it is.
+	// AddressClash: an instance is registered with an address of the virtual range. No service gets that address.
 	AddressClash Reason = "address_clash"
-	// Untranslatable: a mistake of isthmus; what stands of the service in the mesh stays.
+	// Untranslatable: the translation failed because of a bug. The live objects of the service are kept.
 	Untranslatable Reason = "untranslatable"
 )
 
-// Finding is one thing that the mesh could not take over as the registry says it.
+// Finding is an input that was skipped or adjusted.
 type Finding struct {
 	Reason Reason
-	// Subject is what it is about: an instance's ID, a host, or empty for the service.
+	// Subject is the instance's ID, host, port or entry; it is empty if the finding concerns the service itself.
 	Subject string
-	// Detail says what was found and what became of it.
+	// Detail describes the input and the effect.
 	Detail string
-	// Count is how many things it stands for, at least 1.
+	// Count is the number of cases that the finding represents, at least 1.
 	Count int
 }
 
-// Same tells whether two findings say the same, of as many things or not.
+// Same reports whether two findings differ at most in their counts.
 func (f Finding) Same(other Finding) bool {
 	return f.Reason == other.Reason && f.Subject == other.Subject && f.Detail == other.Detail
 }
 
-// maxReported is how many findings of one reason are named for one service. Who registers thousands of broken instances
-// fills neither the log nor our memory.
+// maxReported is the number of findings that are listed for each service and reason. It bounds the log and the memory that
+// thousands of broken instances can take.
 const maxReported = 16
 
-// report collects the findings of one translation in the order in which they were made: of each reason the first
-// ones, each once, and how many more there are.
+// report collects the findings of one translation in their order. It lists the first findings of each reason without
+// duplicates, and counts the rest.
 type report struct {
 	findings []Finding
 	reported map[Reason]int
-	// more are those of a reason that are not named, in the order of their reasons' first.
+	// overflow holds one finding for each reason with more than maxReported findings, in the order of their occurrence.
 	overflow []Finding
 }
 
-// service adds what is about the service itself, host about one of its hosts, instance about one of its instances.
+// service adds a finding about the service itself.
 func (r *report) service(reason Reason, detail string) { r.add(reason, "", detail) }
 
-func (r *report) port(name, detail string)                { r.add(SkippedPort, "port "+name, detail) }
+// port adds a finding about a named port.
+func (r *report) port(name, detail string) { r.add(SkippedPort, "port "+name, detail) }
+
+// host adds a finding about a host.
 func (r *report) host(reason Reason, host, detail string) { r.add(reason, clip(host), detail) }
+
+// instance adds a finding about an instance.
 func (r *report) instance(reason Reason, instance catalog.Instance, detail string) {
 	if r.reported[reason] < maxReported {
 		r.add(reason, instanceSubject(instance.ID), detail)
@@ -95,11 +98,12 @@ func (r *report) instance(reason Reason, instance catalog.Instance, detail strin
 	}
 }
 
-// instanceSubject names an instance as its ID does, in bounds: a service's ID may have 10 kB.
+// instanceSubject returns the ID of an instance with a bounded length: a service ID may have 10 kB.
 func instanceSubject(id catalog.InstanceID) string {
 	return clip(id.Datacenter) + "/" + clip(id.Node) + "/" + clip(id.ServiceID)
 }
 
+// add adds a finding unless it is a duplicate, or counts it if there are too many of its reason.
 func (r *report) add(reason Reason, subject, detail string) {
 	finding := Finding{Reason: reason, Subject: subject, Detail: detail, Count: 1}
 	switch {
@@ -116,14 +120,15 @@ func (r *report) add(reason Reason, subject, detail string) {
 	r.findings = append(r.findings, finding)
 }
 
+// count counts a finding that is not listed.
 func (r *report) count(reason Reason) {
 	at := slices.IndexFunc(r.overflow, func(f Finding) bool { return f.Reason == reason })
 	if at < 0 {
 		at = len(r.overflow)
-		r.overflow = append(r.overflow, Finding{Reason: reason, Detail: "there are more of this; they are counted, not named"})
+		r.overflow = append(r.overflow, Finding{Reason: reason, Detail: "further findings of this reason are counted but not listed"})
 	}
 	r.overflow[at].Count++
 }
 
-// all returns the findings, those that count others last.
+// all returns the findings; those that count others come last.
 func (r *report) all() []Finding { return slices.Concat(r.findings, r.overflow) }

@@ -11,8 +11,7 @@ import (
 	"github.com/isthmus-mesh/isthmus/internal/mesh/meshtest"
 )
 
-// FuzzTranslate holds what is promised for every service, whatever a registry says: no panic, equal outcome for
-// equal input, and nothing that Kubernetes or Istio would refuse.
+// FuzzTranslate verifies for arbitrary services: no panic, equal results for equal input, and valid objects.
 func FuzzTranslate(f *testing.F) {
 	f.Add("student-service", "10.0.0.1", 9098, "version=v1", "secure", "false", int(catalog.Passing), 1, 1)
 	f.Add("Foo_Bar", "VM-17.example.com.", 80, "team|blue", "protocol", "grpc", int(catalog.Warning), 10, 0)
@@ -33,7 +32,7 @@ func FuzzTranslate(f *testing.F) {
 				Health:  catalog.Health(health),
 				Checks:  []string{tag},
 			},
-			{ // one that is always there, so that there is always something to check
+			{ // a valid instance, so that the service always has objects
 				ID:       catalog.InstanceID{Datacenter: "dc1", Node: key, ServiceID: "2" + value},
 				Address:  "10.0.0.2",
 				Port:     8080,
@@ -49,11 +48,12 @@ func FuzzTranslate(f *testing.F) {
 	})
 }
 
+// checkTranslation verifies the result for one case.
 func checkTranslation(t *testing.T, c meshtest.Case) {
 	t.Helper()
 	resources, findings := mesh.Translate(c.Service, c.MeshName(), c.Options)
 	if len(resources.Objects) == 0 {
-		t.Error("a service with an instance has no objects")
+		t.Error("a service with a valid instance has no objects")
 	}
 	checkResources(t, resources)
 	again, findingsAgain := mesh.Translate(c.Service, c.MeshName(), c.Options)

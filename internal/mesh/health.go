@@ -2,13 +2,13 @@ package mesh
 
 import "github.com/isthmus-mesh/isthmus/internal/catalog"
 
-// TakesTraffic tells whether an instance is called, by its health and weights.
+// TakesTraffic reports whether an instance is called, by its health and weights.
 func (o Options) TakesTraffic(instance catalog.Instance) bool {
 	_, takesTraffic := trafficShare(instance, o.PassingOnly)
 	return takesTraffic
 }
 
-// Serves tells whether an instance is called: it takes traffic, and has an address and a port that it can have.
+// Serves reports whether an instance is called: it takes traffic, and its address and port can be used.
 func (o Options) Serves(instance catalog.Instance) bool {
 	var unread report
 	_, _, usable := usableAddress(instance, o, &unread)

@@ -7,12 +7,12 @@ import (
 	"github.com/isthmus-mesh/isthmus/internal/catalog"
 )
 
-// key is what sayings calls an entry about a port.
+// hintKey returns the normalized key of a hint about a port, for example grpc_port.
 func hintKey(name, kind string) string { return hintSeparators.Replace(name) + "_" + kind }
 
-// sayings are the meta entries and tags of the form key=value that may say something of a port, or that the instance
-// speaks TLS, by their keys in small letters with underscores. Meta goes before tags; of several that are the same by
-// that, the first in the alphabet goes before the others, and a tag before those behind it.
+// hintsOf returns the meta entries and the tags of the form key=value that may declare a port, a protocol or TLS, by their
+// normalized keys: lower case with underscores. If several entries have the same normalized key, meta has precedence over
+// tags; among meta the first in alphabetical order applies, among tags the first.
 func hintsOf(instance catalog.Instance) map[string]string {
 	var keys []string
 	for key := range instance.Meta {
@@ -35,7 +35,7 @@ func hintsOf(instance catalog.Instance) map[string]string {
 	for _, key := range keys {
 		note(key, instance.Meta[key])
 	}
-	for _, tag := range instance.Tags[:min(len(instance.Tags), maxLooked)] {
+	for _, tag := range instance.Tags[:min(len(instance.Tags), maxInspected)] {
 		if at := strings.IndexAny(tag, "=|"); at > 0 {
 			note(tag[:at], tag[at+1:])
 		}
@@ -43,7 +43,7 @@ func hintsOf(instance catalog.Instance) map[string]string {
 	return hints
 }
 
-// saying returns what sayings calls an entry; false for entries that say nothing of a port.
+// normalizeHint returns the normalized key of an entry; false if the entry is not a hint.
 func normalizeHint(key string) (string, bool) {
 	last := key[strings.LastIndexAny(key, "._-")+1:]
 	if len(key) > maxRaw || !slices.ContainsFunc([]string{portKey, protocolMeta, secureKey}, func(k string) bool { return strings.EqualFold(last, k) }) {
@@ -54,7 +54,7 @@ func normalizeHint(key string) (string, bool) {
 
 const (
 	portKey = "port"
-	// secureKey is the entry by which Spring Cloud says that an instance speaks HTTPS.
+	// secureKey is the key by which Spring Cloud declares that an instance speaks HTTPS.
 	secureKey = "secure"
 )
 

@@ -13,7 +13,7 @@ import (
 	"github.com/isthmus-mesh/isthmus/internal/mesh/meshtest"
 )
 
-// TestHostsAreOwn holds, for names that would make another service's host, that each has its own host and no other.
+// TestHostsAreOwn verifies that services with confusing names get their own hosts and no others.
 func TestHostsAreOwn(t *testing.T) {
 	for name, want := range map[string][]string{
 		"web":                       {"web.service.consul", "web.service.dc1.consul", "web"},
@@ -21,7 +21,7 @@ func TestHostsAreOwn(t *testing.T) {
 		"web.service.consul":        {"web-service-consul--", ".service.consul"},
 		"web.default.svc":           {"web-default-svc--", ".service.consul"},
 		"*":                         {"unnamed--", ".service.consul"},
-		"*.web":                     {"web--", ".service.consul"}, // web has its name
+		"*.web":                     {"web--", ".service.consul"}, // the service web has the name
 		"WEB":                       {"web--", ".service.consul"},
 		"web\x00":                   {"web--", ".service.consul"},
 		"web.":                      {"web--", ".service.consul"},
@@ -48,10 +48,10 @@ func TestHostsAreOwn(t *testing.T) {
 	}
 }
 
-// typical is made once: a fuzzer has no time to lose.
+// typical is created once to keep the fuzz test fast.
 var typical = meshtest.Cases()[0]
 
-// world is a whole mesh, as far as hosts are concerned.
+// world is a mesh, reduced to the properties that determine hosts.
 type world struct {
 	services      []catalog.Key
 	templates     []string
@@ -59,7 +59,7 @@ type world struct {
 	clusterDomain string
 }
 
-// hostsOf translates all services, and fails where two of them have one name, object or host.
+// hostsOf translates all services, and fails the test if two of them have the same name, object or host.
 func hostsOf(t *testing.T, w world) map[catalog.Key][]string {
 	t.Helper()
 	options := typical.Options
@@ -104,28 +104,28 @@ func hostsOf(t *testing.T, w world) map[catalog.Key][]string {
 			owners[host] = k
 			refused(t, host, validation.IsDNS1123Subdomain(host))
 			if mesh.UnderDomain(host, w.clusterDomain) || mesh.UnderDomain(host, "svc") {
-				t.Errorf("%q has %q", k, host)
+				t.Errorf("%q has the reserved host %q", k, host)
 			}
 		}
 	}
 	return all
 }
 
-// FuzzOwn holds that no two services of any catalog, under any rules, have one name, object or host; that none is the
-// cluster's, and none a wildcard. Names and templates are lines.
+// FuzzOwn verifies for arbitrary catalogs and rules: no two services have the same name, object or host, and no host is a
+// wildcard or the cluster's. Names and templates are lines.
 func FuzzOwn(f *testing.F) {
 	f.Add("web\nweb-x\nWeb\na.service.dc2", "{{ .Name }}\n{{ .Name }}-x", "consul", "dc2.consul", "dc1", "dc2", "cluster.local")
 	f.Add("a-b\na\nb\nb-c", "{{ .Name }}-{{ .Datacenter }}\n{{ .Datacenter }}-{{ .Name }}", "consul", "consul", "b-c", "c", "consul")
 	f.Add("web\n*\n\n中文\nweb--0123456789abcdef0123", "{{ .Name }}.{{ .Domain }}\n{{ .Name }}.service.{{ .Datacenter }}.{{ .Domain }}", "x", "dc1.x", "dc_1", "dc-1", "dc1.x")
 	f.Add("service\nconsul\nx.service", "x.{{ .Name }}\n{{ .Name }}.x\n{{ .Name }}{{ .Domain }}", "a", "a", "", "a", "a")
 	f.Fuzz(func(t *testing.T, names, templates, domain, otherDomain, datacenter, otherDatacenter, clusterDomain string) {
-		for _, d := range []string{domain, otherDomain, clusterDomain} { // the configuration refuses others
+		for _, d := range []string{domain, otherDomain, clusterDomain} { // the configuration rejects others
 			if len(validation.IsDNS1123Subdomain(d)) > 0 {
 				t.Skip()
 			}
 		}
 		if datacenter == "" || otherDatacenter == "" {
-			t.Skip("what isn't said can't be compared")
+			t.Skip("unknown datacenters cannot be compared")
 		}
 		w := world{templates: strings.Split(templates, "\n"), clusterDomain: clusterDomain, registries: []mesh.Registry{
 			{Source: "consul", Domain: domain, Datacenter: datacenter}, {Source: "east", Domain: otherDomain, Datacenter: otherDatacenter},

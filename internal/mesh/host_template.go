@@ -8,14 +8,14 @@ import (
 	"text/template/parse"
 )
 
-// HostTemplate makes a host of a service: text with {{ .Name }}, once, and with {{ .Datacenter }} and {{ .Domain }}. It
-// can do no more, so that one can tell which service a host belongs to.
+// HostTemplate generates a host of a service. It is text with {{ .Name }}, once, {{ .Datacenter }} and {{ .Domain }}. It
+// supports nothing else, so the service of a host can be derived from the host.
 type HostTemplate struct {
 	text  string
 	parts []templatePart
 }
 
-// HostData is what a HostTemplate may use.
+// HostData holds the values of a HostTemplate.
 type HostData struct {
 	// Name is the service's name in the mesh, a DNS label.
 	Name string
@@ -25,12 +25,12 @@ type HostData struct {
 	Domain string
 }
 
-// templatePart is a text or, where that is empty, a field.
+// templatePart is text or, if the text is empty, a field.
 type templatePart struct{ text, field string }
 
 const nameField, datacenterField, domainField = "Name", "Datacenter", "Domain"
 
-// ParseHostTemplate checks a template on an example, so that a mistake shows before the first service comes.
+// ParseHostTemplate parses a template and validates it with an example, so mistakes are found at the start.
 func ParseHostTemplate(text string) (HostTemplate, error) {
 	parsed, err := template.New("host").Option("missingkey=error").Parse(text)
 	if err != nil {
@@ -44,22 +44,23 @@ func ParseHostTemplate(text string) (HostTemplate, error) {
 	for _, node := range parsed.Root.Nodes {
 		part, ok := partOf(node)
 		if !ok {
-			return HostTemplate{}, fmt.Errorf("host template %q: %s can't stand in it, only text, {{ .Name }}, {{ .Datacenter }} and {{ .Domain }}", text, node)
+			return HostTemplate{}, fmt.Errorf("host template %q: %s is not supported; use text, {{ .Name }}, {{ .Datacenter }} and {{ .Domain }}", text, node)
 		}
 		t.parts = append(t.parts, part)
 	}
 	example := t.form(data).host("web")
 	switch count := t.count(nameField); {
 	case count == 1 && (!isHost(example) || endsInNumber(example)), count == 0 && !isHost(t.form(data).prefix):
-		return HostTemplate{}, fmt.Errorf(`host template %q makes %q of the service "web", which is no host name`, text, example)
+		return HostTemplate{}, fmt.Errorf(`host template %q gives the service "web" the invalid host %q`, text, example)
 	case count == 0:
-		return HostTemplate{}, fmt.Errorf("host template %q gives every service the same host %q; use {{ .Name }} in it", text, t.form(data).prefix)
+		return HostTemplate{}, fmt.Errorf("host template %q gives all services the same host %q; add {{ .Name }}", text, t.form(data).prefix)
 	case count > 1:
-		return HostTemplate{}, fmt.Errorf("host template %q holds {{ .Name }} twice; once is enough", text)
+		return HostTemplate{}, fmt.Errorf("host template %q contains {{ .Name }} twice; use it once", text)
 	}
 	return t, nil
 }
 
+// partOf returns the part of a template node; false if the node is not supported.
 func partOf(node parse.Node) (templatePart, bool) {
 	switch node := node.(type) {
 	case *parse.TextNode:
@@ -74,11 +75,12 @@ func partOf(node parse.Node) (templatePart, bool) {
 	return templatePart{}, false
 }
 
+// count returns how often the template uses a field.
 func (t HostTemplate) count(field string) int {
 	return len(slices.DeleteFunc(slices.Clone(t.parts), func(p templatePart) bool { return p.field != field }))
 }
 
-// form returns the template's hosts for all names at once.
+// form returns the template with all values but the name filled in.
 func (t HostTemplate) form(data HostData) hostForm {
 	var form hostForm
 	at := &form.prefix
@@ -97,12 +99,13 @@ func (t HostTemplate) form(data HostData) hostForm {
 	return form
 }
 
-// hostForm is what the hosts of several services have in common: the text before and behind the name.
+// hostForm is the common form of several services' hosts: the text before and after the name.
 type hostForm struct{ prefix, suffix string }
 
+// host returns the host of a service.
 func (f hostForm) host(label string) string { return f.prefix + label + f.suffix }
 
-// label returns the name of the service that a host of this form belongs to; false where it belongs to none.
+// label returns the name of the service that owns a host of this form; false if the host has another form.
 func (f hostForm) label(host string) (string, bool) {
 	rest, ok := strings.CutPrefix(host, f.prefix)
 	if !ok {

@@ -7,8 +7,9 @@ import (
 	"github.com/isthmus-mesh/isthmus/internal/mesh"
 )
 
+// TestParseHostTemplate verifies the accepted and rejected templates.
 func TestParseHostTemplate(t *testing.T) {
-	for text, want := range map[string]string{ // empty where it is right, else part of the error
+	for text, want := range map[string]string{ // part of the error; empty if the template is valid
 		"{{ .Name }}": "",
 		"{{ .Name }}.service.{{ .Datacenter }}.{{ .Domain }}": "",
 		"{{ .Name }}.Example.COM":                             "",
@@ -17,23 +18,23 @@ func TestParseHostTemplate(t *testing.T) {
 		"{{ .Name":                               "unclosed action",
 		"{{ .Nmae }}":                            "can't evaluate field Nmae",
 		"{{ shout .Name }}":                      "not defined",
-		"":                                       "no host name",
-		`{{ printf "%.1s" .Name }}`:              "can't stand in it",
-		"{{ if .Name }}a{{ end }}":               "can't stand in it",
-		"{{ $x := .Name }}{{ $x }}":              "can't stand in it",
-		`{{ .Name }}{{ "x" }}`:                   "can't stand in it",
+		"":                                       "invalid host",
+		`{{ printf "%.1s" .Name }}`:              "is not supported",
+		"{{ if .Name }}a{{ end }}":               "is not supported",
+		"{{ $x := .Name }}{{ $x }}":              "is not supported",
+		`{{ .Name }}{{ "x" }}`:                   "is not supported",
 		"{{ .Name }}.{{ .Name }}":                "twice",
-		"{{ .Name }}.1":                          "no host name",
-		"{{ .Name }}.0x7f":                       "no host name",
-		"{{ .Name }}.":                           "no host name",
-		"{{ .Name }}..x":                         "no host name",
-		"*.{{ .Name }}":                          "no host name",
-		"{{ .Name }}_x":                          "no host name",
-		" {{ .Name }}":                           "no host name",
-		"{{ .Name }}:80":                         "no host name",
-		"all.{{ .Domain }}":                      "every service the same host",
-		"webshop.{{ .Datacenter }}":              "every service the same host",
-		"{{ .Name }}." + strings.Repeat("x", 64): "no host name",
+		"{{ .Name }}.1":                          "invalid host",
+		"{{ .Name }}.0x7f":                       "invalid host",
+		"{{ .Name }}.":                           "invalid host",
+		"{{ .Name }}..x":                         "invalid host",
+		"*.{{ .Name }}":                          "invalid host",
+		"{{ .Name }}_x":                          "invalid host",
+		" {{ .Name }}":                           "invalid host",
+		"{{ .Name }}:80":                         "invalid host",
+		"all.{{ .Domain }}":                      "all services the same host",
+		"webshop.{{ .Datacenter }}":              "all services the same host",
+		"{{ .Name }}." + strings.Repeat("x", 64): "invalid host",
 	} {
 		_, err := mesh.ParseHostTemplate(text)
 		switch {

@@ -12,8 +12,8 @@ import (
 	"github.com/isthmus-mesh/isthmus/internal/mesh/meshtest"
 )
 
-// FuzzHostile holds that whatever is registered, and whatever the rules are, a service gets nothing that isn't its own,
-// that Kubernetes would take it, and that there is no panic.
+// FuzzHostile verifies for arbitrary registrations and rules: a service gets only hosts, labels and addresses that are its
+// own, the objects are valid, and there is no panic.
 func FuzzHostile(f *testing.F) {
 	for seed := range 64 {
 		var bytes []byte
@@ -25,7 +25,7 @@ func FuzzHostile(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data []byte) { checkHostile(t, meshtest.Hostile(data)) })
 }
 
-// TestHostileCases holds the same of the cases.
+// TestHostileCases verifies the same for the cases.
 func TestHostileCases(t *testing.T) {
 	for _, c := range meshtest.Cases() {
 		t.Run(c.Name, func(t *testing.T) { checkHostile(t, c) })
@@ -42,10 +42,10 @@ func checkHostile(t *testing.T, c meshtest.Case) {
 	endpoints := 0
 	for i, object := range resources.Objects {
 		if name, ok := mesh.ParseObjectName(object.Kind, object.Name); !ok || name != c.MeshName() {
-			t.Errorf("%s %s is of %v", object.Kind, object.Name, name)
+			t.Errorf("%s %s belongs to %v", object.Kind, object.Name, name)
 		}
 		if i > 0 && object.SameAs(resources.Objects[i-1]) {
-			t.Errorf("%s %s is there twice", object.Kind, object.Name)
+			t.Errorf("%s %s is a duplicate", object.Kind, object.Name)
 		}
 		switch spec := object.Spec.(type) {
 		case *networking.ServiceEntry:
@@ -60,10 +60,11 @@ func checkHostile(t *testing.T, c meshtest.Case) {
 		}
 	}
 	if most := c.Options.MaxInstances; most > 0 && endpoints > most {
-		t.Errorf("%d endpoints, and %d are allowed", endpoints, most)
+		t.Errorf("%d endpoints, the limit is %d", endpoints, most)
 	}
 }
 
+// checkOwn fails the test if a ServiceEntry has fields that a registry must not set.
 func checkOwn(t *testing.T, c meshtest.Case, entry *networking.ServiceEntry) {
 	t.Helper()
 	if len(entry.Hosts) == 0 || len(entry.SubjectAltNames) != 0 || len(entry.Addresses) != 0 {
@@ -77,11 +78,12 @@ func checkOwn(t *testing.T, c meshtest.Case, entry *networking.ServiceEntry) {
 	}
 }
 
-// ours are the labels that isthmus sets, whatever is registered.
+// ours are the labels that isthmus sets.
 var ours = []string{
 	"app", "service.istio.io/canonical-name", "service.istio.io/canonical-revision", mesh.SourceLabel, mesh.ServiceLabel,
 }
 
+// checkEndpoint fails the test if an endpoint has a label or address that a registry must not set.
 func checkEndpoint(t *testing.T, c meshtest.Case, entry *networking.WorkloadEntry) {
 	t.Helper()
 	if entry.ServiceAccount != "" || entry.Network != "" {
@@ -108,7 +110,7 @@ func checkEndpoint(t *testing.T, c meshtest.Case, entry *networking.WorkloadEntr
 	}
 }
 
-// checkAddress judges by the standard library, which knows nothing of our lists.
+// checkAddress uses the standard library, which is independent of the lists in the code.
 func checkAddress(t *testing.T, address, clusterDomain string) {
 	t.Helper()
 	ip, err := netip.ParseAddr(address)

@@ -9,11 +9,11 @@ import (
 	"github.com/isthmus-mesh/isthmus/internal/catalog"
 )
 
-// hosts are the names that a caller may use: first those that Consul's DNS has, then those of the templates. None is
-// one that another service has, or would have if it were there.
+// hosts returns the hosts of a service: first those of Consul's DNS, then those of the templates. No host belongs to
+// another service, whether that service exists or not.
 func hosts(service catalog.Service, name Name, protocol Protocol, options Options, report *report) []string {
 	if name.Label != service.Name {
-		report.service(Renamed, fmt.Sprintf("the name can't be had as it is; in the mesh it is %q", name.Label))
+		report.service(Renamed, fmt.Sprintf("the name is not available in the mesh; the service is named %q", name.Label))
 	}
 	var all []string
 	patterns := options.hostPatterns(name.Source, service.Datacenter)
@@ -26,16 +26,16 @@ func hosts(service catalog.Service, name Name, protocol Protocol, options Option
 		switch {
 		case slices.Contains(all, host):
 		case !isHost(host) || endsInNumber(host):
-			report.host(BadHost, host, "it is no host name; the host is left out")
+			report.host(BadHost, host, "not a valid host name; the host is skipped")
 		case ofCluster(host, options.ClusterDomain):
-			report.host(BadHost, host, "the host belongs to the Kubernetes cluster; it is left out")
+			report.host(BadHost, host, "the host belongs to the Kubernetes cluster; the host is skipped")
 		case meansNoService(host):
-			report.host(BadHost, host, "the host means something else to a caller than a service; it is left out")
+			report.host(BadHost, host, "the host has a special meaning to callers; the host is skipped")
 		case taken:
-			report.host(BadHost, host, fmt.Sprintf("the host belongs to service %q of source %s, which goes before by the configuration; it is left out", other.Label, other.Source))
+			report.host(BadHost, host, fmt.Sprintf("the host belongs to service %q of source %s, which has precedence in the configuration; the host is skipped", other.Label, other.Source))
 		case len(all) > 0 && !protocol.sharesHosts():
 			if !c.builtin {
-				report.host(BadHost, host, fmt.Sprintf("Istio allows one host for a service that speaks %s; it is left out", protocol))
+				report.host(BadHost, host, fmt.Sprintf("Istio allows one host for a service with protocol %s; the host is skipped", protocol))
 			}
 		default:
 			all = append(all, host)
@@ -44,16 +44,16 @@ func hosts(service catalog.Service, name Name, protocol Protocol, options Option
 	return all
 }
 
-// hostPattern is a form of hosts that a source's services have, whether there is such a service or not: who has a host is
-// settled by the configuration, and changes with no service that comes or goes.
+// hostPattern is a form of hosts that all services of a source have, whether they exist or not. The owner of a host follows
+// from the configuration alone, so it does not change when services are added or removed.
 type hostPattern struct {
 	hostForm
 	source string
-	// builtin says that it is one of Consul's DNS, and not of a template.
+	// builtin is true for the hosts of Consul's DNS, and false for templates.
 	builtin bool
 }
 
-// ownerOf returns the service that has a host by a hostPattern that goes before.
+// ownerOf returns the service that owns a host by one of the patterns with precedence.
 func ownerOf(before []hostPattern, host string, name Name) (Name, bool) {
 	for _, c := range before {
 		other := Name{Source: c.source}
@@ -65,8 +65,19 @@ func ownerOf(before []hostPattern, host string, name Name) (Name, bool) {
 	return Name{}, false
 }
 
-// patterns are those of all sources as far as they are known, as seen from one of them: first the names of Consul's own
-// DNS, then the templates, each in the order of the sources.
+// hostPatterns returns the patterns of all sources, as known to one of them, in the order of precedence:
+//
+//  1. hosts of Consul's DNS, in the order of the sources
+//  2. templates, in the order of the sources, then of the templates
+//
+// The columns show the hosts of a source by its position (see precedence):
+//
+//	source                              NAME.service.DOMAIN   NAME.service.DC.DOMAIN   templates without DC    with DC
+//	alone                               yes                   no                       yes                     yes
+//	merged                              yes                   no                       as below                no
+//	first of all                        yes                   yes                      yes                     yes
+//	first with its domain               yes                   yes                      those with the domain   yes
+//	any other                           no                    yes                      no                      yes
 func (o Options) hostPatterns(source, datacenter string) []hostPattern {
 	registries := o.Registries
 	if len(registries) == 0 {
@@ -81,7 +92,7 @@ func (o Options) hostPatterns(source, datacenter string) []hostPattern {
 		if i == at {
 			data.Datacenter = dnsLabel(cmp.Or(own.Datacenter, datacenter))
 		}
-		// A datacenter that isn't known, or has no letter that DNS knows, is in no host.
+		// A host cannot contain a datacenter that is unknown or has no valid character.
 		known := func(t HostTemplate) bool { return data.Datacenter != "" || t.count(datacenterField) == 0 }
 		for _, t := range p.templates() {
 			if known(t) {
@@ -97,15 +108,19 @@ func (o Options) hostPatterns(source, datacenter string) []hostPattern {
 	return slices.Concat(ofConsul, ofTemplates)
 }
 
-// precedence is how a source stands among all: no two of them may make the same host.
+// precedence is the position of a source among all sources. It ensures that no two sources have the same host.
 type precedence struct {
-	// first is the first source of all. firstOfDomain is the first with its domain: hosts without a datacenter are
-	// its own.
-	first, firstOfDomain bool
-	// alone says that there is no other source, merged that it stands for several datacenters.
-	alone, merged bool
+	// first is true for the first source.
+	first bool
+	// firstOfDomain is true for the first source with its domain, which owns the hosts without a datacenter.
+	firstOfDomain bool
+	// alone is true if there is no other source.
+	alone bool
+	// merged is true if the source merges several datacenters.
+	merged bool
 }
 
+// precedenceOf returns the precedence of the source at an index.
 func precedenceOf(registries []Registry, at int) precedence {
 	same := func(r Registry) bool { return r.Domain == registries[at].Domain }
 	return precedence{
@@ -114,8 +129,8 @@ func precedenceOf(registries []Registry, at int) precedence {
 	}
 }
 
-// mayUse tells whether a template's host is the source's own: another one makes the same unless it says the
-// datacenter or the domain.
+// mayUse reports whether a source may use a template. Without the datacenter or the domain in it, several sources would
+// give the same host.
 func (p precedence) mayUse(t HostTemplate) bool {
 	if t.count(datacenterField) > 0 {
 		return !p.merged
@@ -123,12 +138,13 @@ func (p precedence) mayUse(t HostTemplate) bool {
 	return p.first || t.count(domainField) > 0 && p.firstOfDomain
 }
 
-// The names that Consul's DNS has for a service.
+// The hosts of Consul's DNS.
 var (
 	shortHost = consulHost("{{ .Name }}.service.{{ .Domain }}")
 	longHost  = consulHost("{{ .Name }}.service.{{ .Datacenter }}.{{ .Domain }}")
 )
 
+// consulHost parses a template that is known to be valid.
 func consulHost(text string) HostTemplate {
 	t, err := ParseHostTemplate(text)
 	if err != nil {
@@ -137,8 +153,8 @@ func consulHost(text string) HostTemplate {
 	return t
 }
 
-// templates make the names that Consul's DNS has for a service: NAME.service.DOMAIN and, where there are several
-// sources, NAME.service.DATACENTER.DOMAIN.
+// templates returns the templates of the hosts in Consul's DNS: NAME.service.DOMAIN and, with several sources,
+// NAME.service.DATACENTER.DOMAIN.
 func (p precedence) templates() []HostTemplate {
 	switch {
 	case p.alone, p.merged:
@@ -150,7 +166,7 @@ func (p precedence) templates() []HostTemplate {
 	}
 }
 
-// UnderDomain tells whether a host is a domain or under it.
+// UnderDomain reports whether a host is a domain or a subdomain of it.
 func UnderDomain(host, domain string) bool {
 	return domain != "" && (host == domain || strings.HasSuffix(host, "."+domain))
 }

@@ -6,6 +6,7 @@ import (
 	"github.com/isthmus-mesh/isthmus/internal/mesh"
 )
 
+// TestUnderDomain verifies that only whole labels match.
 func TestUnderDomain(t *testing.T) {
 	for _, test := range []struct {
 		host, domain string

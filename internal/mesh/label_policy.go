@@ -9,50 +9,59 @@ import (
 	"github.com/isthmus-mesh/isthmus/internal/catalog"
 )
 
-// Labels says which meta entries and tags become labels, by globs of the labels' keys. Without it, all but the reserved.
+// Labels restricts the meta entries and tags that become labels, by globs of the labels' keys. The first match decides:
+//
+//	labels of isthmus   rejected
+//	Allow               accepted
+//	Deny                rejected
+//	reserved labels     rejected
+//	any other           accepted
 type Labels struct {
-	// Allow goes before Deny, and before what is reserved.
-	Allow, Deny []string
+	// Allow lists accepted labels.
+	Allow []string
+	// Deny lists rejected labels.
+	Deny []string
 }
 
-// reservedDomains are the domains of label prefixes that give a workload identity, traffic or a meaning. Who
-// may write to the registry must not be able to give these.
+// reservedDomains are the prefixes of labels that determine identity, traffic or configuration. Teams that write to the
+// registry must not be able to set them.
 var reservedDomains = []string{"istio.io", "kubernetes.io", "k8s.io", "x-k8s.io", ownDomain}
 
-// reservedKeys are globs of labels without a prefix that do the same: Istio's gateways and its locality, and what the
-// Services of Kubernetes's own parts select by.
+// reservedKeys are globs of labels without a prefix that have such a meaning: Istio's gateways and its locality, and the
+// labels by which Services of Kubernetes' own components select.
 var reservedKeys = []string{appLabel, "istio", "istio-*", "k8s-app"}
 
-// CheckLabelGlob tells what is wrong with an entry of Labels.
+// CheckLabelGlob returns an error if a glob cannot be an entry of Labels.
 func CheckLabelGlob(glob string) error {
 	domain, _, prefixed := strings.Cut(glob, "/")
 	switch {
 	case glob == "":
-		return errors.New("it is empty; * stands for any label")
+		return errors.New("the glob is empty; use * for any label")
 	case prefixed && strings.ToLower(domain) != domain:
-		return fmt.Errorf("%q fits no label: prefixes are in lower case", glob)
+		return fmt.Errorf("%q matches no label: write the prefix in lower case", glob)
 	case own(glob):
-		return fmt.Errorf("%q is a label that isthmus sets itself", glob)
+		return fmt.Errorf("%q is a label that isthmus sets; remove it", glob)
 	}
 	return nil
 }
 
-// refuse tells why a label can't be had; empty where it can.
+// refuse returns the reason for which a label is rejected; empty if it is accepted.
 func (l Labels) refuse(key string) string {
 	switch {
 	case own(key):
-		return "is a label that isthmus sets itself; it is left out"
+		return "is a label that isthmus sets; it is skipped"
 	case catalog.MatchAny(l.Allow, key):
 		return ""
 	case catalog.MatchAny(l.Deny, key):
-		return "is denied by mesh.labels.deny; it is left out (mesh.labels.allow goes before it)"
+		return "is denied by mesh.labels.deny; it is skipped (mesh.labels.allow has precedence)"
 	case reserved(key):
-		return fmt.Sprintf("is reserved; it is left out (mesh.labels.allow: [%q] admits it)", key)
+		return fmt.Sprintf("is reserved; it is skipped (to accept it, set mesh.labels.allow: [%q])", key)
 	default:
 		return ""
 	}
 }
 
+// reserved reports whether a label is reserved.
 func reserved(key string) bool {
 	domain, _, prefixed := strings.Cut(key, "/")
 	if !prefixed {
@@ -61,7 +70,7 @@ func reserved(key string) bool {
 	return slices.ContainsFunc(reservedDomains, func(own string) bool { return UnderDomain(domain, own) })
 }
 
-// own tells whether a label is one that isthmus sets itself, and nobody else.
+// own reports whether a label is one that only isthmus sets.
 func own(key string) bool {
 	domain, _, _ := strings.Cut(key, "/")
 	return key == appLabel || key == canonicalNameLabel || key == canonicalRevisionLabel || UnderDomain(domain, ownDomain)

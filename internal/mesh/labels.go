@@ -20,29 +20,32 @@ const (
 )
 
 const (
-	// maxLabels is how many labels an endpoint may have from the registry, as many as Consul allows a service's meta.
-	// Istio's schema allows 256 with its own and ours.
+	// maxLabels is the maximum number of labels from the registry on an endpoint, which is the maximum number of meta entries
+	// in Consul. Istio's schema allows 256, including its own labels and those of isthmus.
 	maxLabels = 64
-	// maxLooked is how many meta entries, and how many tags, of an instance are looked at.
-	maxLooked = 256
-	// maxRaw bounds what is made a label, in bytes: longer ones would hardly become the 63 characters that fit.
+	// maxInspected is the maximum number of meta entries, and of tags, of an instance that are inspected.
+	maxInspected = 256
+	// maxRaw is the maximum length of a key or a value in bytes. Longer ones would hardly fit into 63 characters.
 	maxRaw = 1024
 )
 
-// instanceLabels are the labels of an endpoint: meta entries, then tags of the form key=value or key|value. The
-// first of several equal keys is kept. Istio's own labels and ours go before all.
+// instanceLabels returns the labels of an endpoint. If several entries have the same key, the first applies:
+//
+//  1. labels of Istio and isthmus
+//  2. meta entries, first those with a valid key, in alphabetical order
+//  3. tags of the form key=value or key|value, in the order of their registration
 func instanceLabels(instance catalog.Instance, name Name, rules Labels, report *report) map[string]string {
 	labels := map[string]string{}
 	for c := range labelCandidates(instance, report) {
 		clean, ok := label(c.key, c.value)
 		_, taken := labels[clean.key]
 		if !ok {
-			report.instance(BadLabel, instance, fmt.Sprintf("%s %q can't be made a label; it is left out", c.kind, clip(c.key)))
+			report.instance(BadLabel, instance, fmt.Sprintf("%s %q cannot be converted to a label; it is skipped", c.kind, clip(c.key)))
 		} else if refusal := rules.refuse(clean.key); refusal != "" {
 			report.instance(ReservedLabel, instance, fmt.Sprintf("%s %q %s", c.kind, clip(c.key), refusal))
 		} else if !taken && len(labels) == maxLabels {
 			report.instance(TooManyLabels, instance, fmt.Sprintf(
-				"an instance may have %d labels; %s %q and those behind it are left out", maxLabels, c.kind, clip(c.key),
+				"the limit is %d labels for each instance; %s %q and the following ones are skipped", maxLabels, c.kind, clip(c.key),
 			))
 			break
 		} else if !taken {
@@ -59,11 +62,11 @@ func instanceLabels(instance catalog.Instance, name Name, rules Labels, report *
 	return labels
 }
 
-// candidate is a label as the registry has it. Its kind is "meta" or "tag".
+// candidate is a label in the form of the registry. Its kind is "meta" or "tag".
 type candidate struct{ kind, key, value string }
 
-// material yields what may become labels: the meta entries that have a value, then the tags of the form key=value or
-// key|value, each with its kind.
+// labelCandidates yields the entries that may become labels: meta entries with a value, then tags of the form key=value or
+// key|value.
 func labelCandidates(instance catalog.Instance, report *report) iter.Seq[candidate] {
 	return func(yield func(candidate) bool) {
 		for _, key := range metaKeys(instance, report) {
@@ -72,8 +75,8 @@ func labelCandidates(instance catalog.Instance, report *report) iter.Seq[candida
 			}
 		}
 		for i, tag := range instance.Tags {
-			if i == maxLooked {
-				report.instance(TooManyLabels, instance, fmt.Sprintf("of its %d tags the first %d are looked at; the others are left out", len(instance.Tags), maxLooked))
+			if i == maxInspected {
+				report.instance(TooManyLabels, instance, fmt.Sprintf("the instance has %d tags, the limit is %d; the following ones are skipped", len(instance.Tags), maxInspected))
 				return
 			}
 			if at := strings.IndexAny(tag, "=|"); at > 0 && !yield(candidate{"tag", tag[:at], tag[at+1:]}) {
@@ -83,8 +86,8 @@ func labelCandidates(instance catalog.Instance, report *report) iter.Seq[candida
 	}
 }
 
-// metaKeys returns the keys of an instance's meta, those first that are valid as they stand: they go before those that
-// become the same.
+// metaKeys returns the keys of an instance's meta. Keys that are valid labels come first and so have precedence over keys
+// that become equal to them.
 func metaKeys(instance catalog.Instance, report *report) []string {
 	var valid, others []string
 	for key := range instance.Meta {
@@ -97,17 +100,18 @@ func metaKeys(instance catalog.Instance, report *report) []string {
 	slices.Sort(valid)
 	slices.Sort(others)
 	keys := append(valid, others...)
-	if len(keys) > maxLooked {
-		report.instance(TooManyLabels, instance, fmt.Sprintf("of its %d meta entries the first %d are looked at; the others are left out", len(keys), maxLooked))
-		keys = keys[:maxLooked]
+	if len(keys) > maxInspected {
+		report.instance(TooManyLabels, instance, fmt.Sprintf("the instance has %d meta entries, the limit is %d; the following ones are skipped", len(keys), maxInspected))
+		keys = keys[:maxInspected]
 	}
 	return keys
 }
 
+// pair is a label.
 type pair struct{ key, value string }
 
-// label makes a label of a key and a value: what Kubernetes doesn't allow becomes a dash. It fails where nothing
-// is left, or where more would be left than the 63 characters that a label may have: half a value is a wrong one.
+// label converts a key and a value to a label. It replaces invalid characters by dashes. It fails if nothing is left, or if
+// more than 63 characters are left: a truncated value would be wrong.
 func label(key, value string) (pair, bool) {
 	if len(key) > maxRaw || len(value) > maxRaw {
 		return pair{}, false
@@ -116,15 +120,16 @@ func label(key, value string) (pair, bool) {
 	return clean, fitsName(clean.value) && fitsKey(clean.key)
 }
 
-// fitsKey and fitsName tell whether what was cleaned is as Kubernetes has it (validation.IsQualifiedName,
-// IsValidLabelValue), which takes ten times as long to say so.
+// fitsKey reports whether a cleaned key is valid. Kubernetes' IsQualifiedName takes ten times as long.
 func fitsKey(clean string) bool {
 	domain, name, prefixed := strings.Cut(clean, "/")
 	return prefixed && isHost(domain) && fitsName(name) || !prefixed && fitsName(clean)
 }
 
+// fitsName reports whether a cleaned name or value is valid. Kubernetes' IsValidLabelValue takes ten times as long.
 func fitsName(clean string) bool { return clean != "" && len(clean) <= maxLabel }
 
+// cleanKey replaces the characters of a key that Kubernetes does not allow.
 func cleanKey(key string) string {
 	domain, name, prefixed := strings.Cut(key, "/")
 	if !prefixed {
@@ -133,7 +138,7 @@ func cleanKey(key string) string {
 	return strings.ToLower(domain) + "/" + cleanName(name)
 }
 
-// cleanName replaces what neither a label's name nor its value may hold, and cuts it off at the ends.
+// cleanName replaces characters that a label's name and value cannot have by dashes, and trims them at both ends.
 func cleanName(text string) string {
 	return strings.Trim(strings.Map(func(r rune) rune {
 		switch {

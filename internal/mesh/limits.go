@@ -10,34 +10,35 @@ import (
 )
 
 const (
-	// MaxInstances is how many instances of a service take traffic at most: as many endpoints as the schema of Istio's
-	// ServiceEntry allows. It is the same for both forms, so that a change of the form takes nothing away.
+	// MaxInstances is the default limit of instances of a service that take traffic. The schema of Istio's ServiceEntry allows
+	// as many endpoints. It applies to both forms, so that a change of the form removes no instance.
 	MaxInstances = 4096
-	// maxInline is when a ServiceEntry takes no further endpoint, in bytes of their JSON: etcd refuses requests of more
-	// than 1.5 MiB (--max-request-bytes). What is left is for one more, and for all that stands beside the endpoints.
+	// maxInline is the size of the endpoints of a ServiceEntry in bytes of JSON from which no further endpoint is added. etcd
+	// refuses requests of more than 1.5 MiB (--max-request-bytes). The difference leaves room for one more endpoint and for
+	// the other fields.
 	maxInline = 1434 << 10
-	// maxName is how long a service's name may be, in bytes. DNS ends at 253.
+	// maxName is the maximum length of a service's name in bytes. Names in DNS have at most 253.
 	maxName = 1024
 )
 
-// labelled returns the endpoints that take traffic, with their labels, and no more than a service may have: the first
-// ones in the order of their IDs, so that one that comes or goes changes one other at most. Those without traffic don't
-// count: registrations that nobody took back must not keep the living out.
+// selectEndpoints sets the labels of the endpoints and returns those that take traffic, up to the limits. It takes them in
+// the order of their IDs, so one instance more or less changes at most one other. Instances without traffic do not count,
+// so dead registrations do not displace healthy ones.
 func selectEndpoints(endpoints []endpoint, name Name, options Options, report *report) []endpoint {
 	most, size := cmp.Or(options.MaxInstances, MaxInstances), 0
 	kept := make([]endpoint, 0, min(len(endpoints), most))
 	for i, e := range endpoints {
 		switch {
 		case !e.takesTraffic:
-			if i < most { // what is wrong with its labels is told while it comes and goes
+			if i < most { // report label findings independent of health
 				instanceLabels(*e.instance, name, options.Labels, report)
 			}
 			continue
 		case len(kept) == most:
-			report.instance(TooManyInstances, *e.instance, fmt.Sprintf("a service may have %d instances (mesh.maxInstances); it is left out", most))
+			report.instance(TooManyInstances, *e.instance, fmt.Sprintf("the limit is %d instances for each service (mesh.maxInstances); the instance is skipped", most))
 			continue
 		case size > maxInline:
-			report.instance(TooManyInstances, *e.instance, "labels: those of the instances before it fill an object; it is left out "+
+			report.instance(TooManyInstances, *e.instance, "labels: the object is full; the instance is skipped "+
 				"(register fewer meta entries and tags, or set mesh.endpoints to workloadEntry)")
 			continue
 		}
@@ -50,21 +51,21 @@ func selectEndpoints(endpoints []endpoint, name Name, options Options, report *r
 	return kept
 }
 
-// jsonSize is what an endpoint takes as JSON, or a little more. A label takes as many bytes as in protobuf.
+// jsonSize returns an upper bound of the JSON size of an endpoint. A label takes as many bytes as in protobuf.
 func jsonSize(e endpoint) int {
-	const frame = 64 // the fields' names
+	const frame = 64 // field names
 	return proto.Size(e.entry) + frame
 }
 
-// broken are the resources and the finding of a translation that panicked.
+// broken returns the resources and the finding of a translation that panicked.
 func broken(failure any) (Resources, []Finding) {
 	return Resources{Broken: true}, []Finding{{
 		Reason: Untranslatable, Count: 1,
-		Detail: fmt.Sprintf("isthmus made a mistake, please report it; what stands of the service stays as it is: %s, in %s", clip(fmt.Sprint(failure)), panicked()),
+		Detail: fmt.Sprintf("internal error, please report it; the live objects of the service are kept: %s, in %s", clip(fmt.Sprint(failure)), panicked()),
 	}}
 }
 
-// panicked returns where the panic that is being recovered from was, the same for the same mistake.
+// panicked returns the position of the panic that is being recovered. It is the same for the same bug.
 func panicked() string {
 	counters := make([]uintptr, 64)
 	frames := runtime.CallersFrames(counters[:runtime.Callers(0, counters)])
@@ -75,5 +76,5 @@ func panicked() string {
 			return fmt.Sprintf("%s:%d", frame.Function, frame.Line)
 		}
 	}
-	return "an unknown place"
+	return "an unknown position"
 }

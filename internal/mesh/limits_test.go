@@ -14,8 +14,8 @@ import (
 	"github.com/isthmus-mesh/isthmus/internal/mesh/meshtest"
 )
 
-// crowd is a service of many instances, each with so many tags that make labels as long as labels may be.
-func crowd(instances, tags int) meshtest.Case {
+// largeService returns a service of many instances, each with some tags that become labels of maximum length.
+func largeService(instances, tags int) meshtest.Case {
 	c := meshtest.Cases()[1]
 	c.Service.Instances = make([]catalog.Instance, instances)
 	var long []string
@@ -32,7 +32,7 @@ func crowd(instances, tags int) meshtest.Case {
 	return c
 }
 
-// addresses are those of the endpoints, in their order or sorted.
+// addresses returns the sorted addresses of the endpoints.
 func addresses(resources mesh.Resources) []string {
 	var all []string
 	for _, object := range resources.Objects {
@@ -49,13 +49,13 @@ func addresses(resources mesh.Resources) []string {
 	return all
 }
 
-// TestCrowdIsBounded holds that nobody makes an object that the API server or istiod can't hold, and that all that is
-// left out is counted.
-func TestCrowdIsBounded(t *testing.T) {
+// TestLargeServiceIsBounded verifies that no object exceeds the limits of the API server or istiod, and that all skipped
+// instances are counted.
+func TestLargeServiceIsBounded(t *testing.T) {
 	for _, form := range []mesh.Form{mesh.WorkloadEntryForm, mesh.InlineForm} {
 		for _, size := range []struct{ instances, tags, most int }{{5000, 0, mesh.MaxInstances}, {500, 64, 400}, {500, 300, 400}} {
 			t.Run(fmt.Sprint(form, " ", size), func(t *testing.T) {
-				c := crowd(size.instances, size.tags)
+				c := largeService(size.instances, size.tags)
 				c.Options.Form = form
 				c.Options.MaxInstances = size.most
 				resources, findings := mesh.Translate(c.Service, c.MeshName(), c.Options)
@@ -64,7 +64,7 @@ func TestCrowdIsBounded(t *testing.T) {
 					t.Errorf("%d instances are left", kept)
 				}
 				if left := countOf(findings, mesh.TooManyInstances); kept+left != size.instances {
-					t.Errorf("%d instances are left, and %d said to be left out", kept, left)
+					t.Errorf("%d instances are left, %d are reported as skipped", kept, left)
 				}
 				if len(findings) > 100 {
 					t.Errorf("%d findings", len(findings))
@@ -84,6 +84,7 @@ func TestCrowdIsBounded(t *testing.T) {
 	}
 }
 
+// countOf returns the number of cases of a reason.
 func countOf(findings []mesh.Finding, reason mesh.Reason) int {
 	count := 0
 	for _, finding := range findings {
@@ -94,11 +95,11 @@ func countOf(findings []mesh.Finding, reason mesh.Reason) int {
 	return count
 }
 
-// TestCrowdIsStable holds that an instance which comes or goes changes one other at the bound, that health moves the
-// bound by one, and that dead registrations keep no living instance out.
-func TestCrowdIsStable(t *testing.T) {
-	for _, tags := range []int{0, 64} { // bounded by number, and by size
-		c := crowd(200, tags)
+// TestLimitIsStable verifies that an added or removed instance changes at most one other at the limit, that health moves
+// the limit by one, and that dead registrations do not displace healthy instances.
+func TestLimitIsStable(t *testing.T) {
+	for _, tags := range []int{0, 64} { // limited by number, and by size
+		c := largeService(200, tags)
 		c.Options.MaxInstances = 100
 		before := endpointsOf(c)
 		if len(before) == 0 || len(before) > 100 {
@@ -114,7 +115,7 @@ func TestCrowdIsStable(t *testing.T) {
 				s.Instances = append(s.Instances, last)
 			},
 		} {
-			changed := crowd(200, tags)
+			changed := largeService(200, tags)
 			changed.Options.MaxInstances = 100
 			change(&changed.Service)
 			after := endpointsOf(changed)
@@ -123,13 +124,13 @@ func TestCrowdIsStable(t *testing.T) {
 			}
 		}
 	}
-	c := crowd(500, 0)
+	c := largeService(500, 0)
 	c.Options.MaxInstances = 100
 	for i := range c.Service.Instances[:450] {
 		c.Service.Instances[i].Health = catalog.Critical
 	}
 	if left := endpointsOf(c); len(left) != 50 {
-		t.Errorf("%d of 50 living instances are left", len(left))
+		t.Errorf("%d of 50 healthy instances are left", len(left))
 	}
 }
 
@@ -153,9 +154,9 @@ func missing(of, in []string) int {
 	return count
 }
 
-// TestHugeRegistration holds that what one registration may hold at most makes labels and findings in bounds.
+// TestHugeRegistration verifies that a registration of maximum size gives bounded labels and findings.
 func TestHugeRegistration(t *testing.T) {
-	c := crowd(1, 0)
+	c := largeService(1, 0)
 	huge := &c.Service.Instances[0]
 	huge.Meta = map[string]string{}
 	for i := range 5000 {
@@ -175,8 +176,7 @@ func TestHugeRegistration(t *testing.T) {
 	}
 }
 
-// TestPanicIsAFinding holds that a mistake of ours is told, the same each time, and that it doesn't look like a service
-// without instances.
+// TestPanicIsAFinding verifies that a panic gives a constant finding and Broken resources.
 func TestPanicIsAFinding(t *testing.T) {
 	c := meshtest.Cases()[0]
 	c.Options.Registries = []mesh.Registry{{Source: "another"}}
@@ -185,7 +185,7 @@ func TestPanicIsAFinding(t *testing.T) {
 		t.Fatalf("%+v, %+v", resources, findings)
 	}
 	if !strings.Contains(findings[0].Detail, "index out of range [-1], in github.com/isthmus-mesh/isthmus/internal/mesh.Options.hostPatterns:") {
-		t.Errorf("it doesn't say where: %s", findings[0].Detail)
+		t.Errorf("the position is missing: %s", findings[0].Detail)
 	}
 	if _, again := mesh.Translate(c.Service, c.MeshName(), c.Options); !slices.Equal(findings, again) {
 		t.Errorf("%+v, then %+v", findings, again)

@@ -6,15 +6,19 @@ import (
 	"github.com/isthmus-mesh/isthmus/internal/catalog"
 )
 
-// The entries of a node's or an instance's meta that say where it runs, the first one found counts. Spring Cloud
-// Consul writes "zone" (spring.cloud.consul.discovery.instance-zone).
+// The keys of node meta and instance meta that hold the location; the first one applies. Spring Cloud Consul writes "zone"
+// (spring.cloud.consul.discovery.instance-zone).
 var (
 	regionMeta = []string{"region", "topology-region"}
 	zoneMeta   = []string{"zone", "topology-zone", "availability-zone"}
 )
 
-// locality is where an instance runs, as Istio writes it: region/zone. Consul's own Locality goes first, then
-// the node's meta and the instance's; the datacenter is the region where nothing else is known.
+// locality returns the location of an instance in Istio's notation: region/zone. The first source of each part applies:
+//
+//  1. Consul's Locality
+//  2. node meta
+//  3. instance meta
+//  4. the datacenter, for the region only
 func locality(instance catalog.Instance) string {
 	region := firstOf(instance.Locality.Region, instance.NodeMeta, instance.Meta, regionMeta)
 	zone := firstOf(instance.Locality.Zone, instance.NodeMeta, instance.Meta, zoneMeta)
@@ -27,6 +31,7 @@ func locality(instance catalog.Instance) string {
 	return region + "/" + zone
 }
 
+// firstOf returns the first location that is set.
 func firstOf(own string, nodeMeta, meta map[string]string, keys []string) string {
 	if own = cleanLocality(own); own != "" {
 		return own
@@ -41,8 +46,8 @@ func firstOf(own string, nodeMeta, meta map[string]string, keys []string) string
 	return ""
 }
 
-// cleanLocality makes a region or zone one part of a locality: a slash would part it in two, and Istio sets
-// the locality as a label too.
+// cleanLocality converts a region or zone to one part of a locality. It replaces slashes, which separate the parts, and
+// other characters that labels cannot have, because Istio also sets the locality as a label.
 func cleanLocality(text string) string {
 	clean := cleanName(text)
 	if len(clean) > maxLabel {

@@ -10,44 +10,44 @@ import (
 	"github.com/isthmus-mesh/isthmus/internal/catalog"
 )
 
-// NamedPort is a port that instances have beside their own by their meta or tags: gRPC_port, grpc-port or gRPC.port for
-// the name "grpc". Libraries write it in all of these ways, and Consul's meta takes no dots.
+// NamedPort is a port that instances declare by meta or tags in addition to their own port: gRPC_port, grpc-port or
+// gRPC.port for the name "grpc". Libraries use all of these spellings, and keys of Consul's meta cannot contain dots.
 type NamedPort struct {
 	// Name is a DNS label.
 	Name string
-	// Protocol is what the port speaks where the instance doesn't say it.
+	// Protocol applies if the instance does not declare one.
 	Protocol Protocol
-	// Number is the port for callers; 0 for the instances' own.
+	// Number is the port for callers; 0 means the number at the instances.
 	Number uint32
 }
 
-// DefaultPorts are the ports that widespread libraries register: those of gRPC servers in Spring Boot (grpc-spring:
-// meta gRPC_port, in 2.4 the tag gRPC.port), and Spring Boot's management (Spring Boot Admin reads management.port).
+// DefaultPorts returns the ports that widespread libraries register: those of gRPC servers in Spring Boot (grpc-spring:
+// meta gRPC_port, from 2.4 the tag gRPC.port), and of Spring Boot's management (Spring Boot Admin reads management.port).
 func DefaultPorts() []NamedPort {
 	return []NamedPort{{Name: "grpc", Protocol: GRPC}, {Name: "management", Protocol: HTTP}}
 }
 
-// maxPorts is how many named ports an instance may have.
+// maxPorts is the maximum number of named ports of an instance.
 const maxPorts = 16
 
-// CheckPortName tells what is wrong with the name of a NamedPort.
+// CheckPortName returns an error if a NamedPort cannot have a name.
 func CheckPortName(name string) error {
 	switch {
 	case !isDNSLabel(name), cleanPortName(name) != name:
-		return fmt.Errorf("%q is no name of a port: small letters, digits and single dashes, %d at most", name, maxPortName)
+		return fmt.Errorf("%q is not a valid port name: use at most %[2]d lower-case letters, digits and single dashes", name, maxPortName)
 	case name == defaultPort, name == nativePort:
-		return fmt.Errorf("%q is a port that isthmus makes itself", name)
+		return fmt.Errorf("%q is reserved for a port of isthmus; use another name", name)
 	}
 	return nil
 }
 
-// namedPort is a port as an instance has it.
+// namedPort is a named port of an instance.
 type namedPort struct {
 	number   int
 	protocol Protocol
 }
 
-// namedPorts are the ports of an instance that have a name: Consul's own, and those of its meta and tags.
+// namedPorts returns the named ports of an instance: Consul's own, and those that its meta and tags declare.
 func namedPorts(instance catalog.Instance, hints map[string]string, options Options, report *report) map[string]namedPort {
 	if len(instance.Ports) == 0 && len(hints) == 0 {
 		return nil
@@ -58,14 +58,14 @@ func namedPorts(instance catalog.Instance, hints map[string]string, options Opti
 		switch {
 		case port.Default:
 		case CheckPortName(name) != nil:
-			report.instance(BadPort, instance, fmt.Sprintf("port %q can't have that name; it is left out", clip(port.Name)))
+			report.instance(BadPort, instance, fmt.Sprintf("port %q has an invalid or reserved name; the port is skipped", clip(port.Name)))
 		default:
 			addPort(ports, name, namedPort{port.Number, options.protocolOf(name)}, instance, report)
 		}
 	}
 	for _, port := range options.Ports {
 		if text := hints[hintKey(port.Name, portKey)]; text != "" {
-			number, _ := strconv.Atoi(text) // 0, which is no port, where it is no number
+			number, _ := strconv.Atoi(text) // 0 if the text is not a number
 			addPort(ports, port.Name, namedPort{number, port.Protocol}, instance, report)
 		}
 	}
@@ -76,7 +76,7 @@ func namedPorts(instance catalog.Instance, hints map[string]string, options Opti
 		}
 		protocol, err := ParseProtocol(text)
 		if err != nil {
-			report.instance(UnknownProtocol, instance, fmt.Sprintf("port %q: %v; the entry is passed over", name, err))
+			report.instance(UnknownProtocol, instance, fmt.Sprintf("port %q: %v; the entry is ignored", name, err))
 			continue
 		}
 		ports[name] = namedPort{ports[name].number, protocol}
@@ -84,26 +84,26 @@ func namedPorts(instance catalog.Instance, hints map[string]string, options Opti
 	return ports
 }
 
-// addPort adds a port unless there is one of its name.
+// addPort adds a port unless one with the same name exists.
 func addPort(ports map[string]namedPort, name string, port namedPort, instance catalog.Instance, report *report) {
 	_, known := ports[name]
 	switch {
 	case known:
 	case !isPort(port.number):
-		report.instance(BadPort, instance, fmt.Sprintf("port %q is not within 1 and 65535; it is left out", name))
+		report.instance(BadPort, instance, fmt.Sprintf("port %q is not in the range 1-65535; the port is skipped", name))
 	case len(ports) == maxPorts:
-		report.instance(BadPort, instance, fmt.Sprintf("an instance may have %d named ports; %q and those behind it are left out", maxPorts, name))
+		report.instance(BadPort, instance, fmt.Sprintf("the limit is %d named ports for each instance; %q and the following ones are skipped", maxPorts, name))
 	default:
 		ports[name] = port
 	}
 }
 
-// maxPortName leaves room for what stands behind a name.
+// maxPortName leaves room for alternateSuffix.
 const maxPortName = maxLabel - len(alternateSuffix)
 
 var toDashes = strings.NewReplacer(".", "-", "_", "-")
 
-// cleanPortName makes the name of a port of what a registry has.
+// cleanPortName converts a name in the registry to a port name; the result is empty if that is impossible.
 func cleanPortName(text string) string {
 	if len(text) > maxRaw {
 		return ""
@@ -118,8 +118,8 @@ func cleanPortName(text string) string {
 	return clean
 }
 
-// protocolOf is what a port speaks by its name: as the configuration says, else as Istio reads names of ports, the
-// protocol first ("grpc-admin"), else what services speak by default.
+// protocolOf returns the protocol of a port by its name: that of the configuration, else the prefix of the name as Istio
+// reads it ("grpc-admin"), else the default protocol.
 func (o Options) protocolOf(name string) Protocol {
 	for _, port := range o.Ports {
 		if port.Name == name {
@@ -132,7 +132,7 @@ func (o Options) protocolOf(name string) Protocol {
 	return o.DefaultProtocol
 }
 
-// protocolByName returns the protocol that a port's name begins with.
+// protocolByName returns the protocol that is the prefix of a port's name.
 func protocolByName(name string) (longest Protocol, ok bool) {
 	for _, protocol := range Protocols {
 		prefix := strings.ToLower(string(protocol))
@@ -143,7 +143,7 @@ func protocolByName(name string) (longest Protocol, ok bool) {
 	return longest, longest != ""
 }
 
-// numberOf is the number that the configuration gives a port for callers; 0 where it gives none.
+// numberOf returns the configured number of a port for callers; 0 if there is none.
 func (o Options) numberOf(name string) uint32 {
 	for _, port := range o.Ports {
 		if port.Name == name {

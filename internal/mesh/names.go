@@ -12,17 +12,17 @@ import (
 )
 
 const (
-	// maxLabel is the longest DNS label (RFC 1035) and Kubernetes label value, in bytes.
+	// maxLabel is the maximum length of a DNS label (RFC 1035) and of a Kubernetes label value, in bytes.
 	maxLabel = 63
-	// hashLength is the length of the hash that tells services apart, in hexadecimal digits: 80 bits. Who registers a
-	// service may choose its name, and 48 bits can be tried out in hours.
+	// hashLength is the length of a service's hash in hexadecimal digits: 80 bits. Teams choose the names of their services,
+	// and a collision of 48 bits can be found in hours.
 	hashLength = 20
-	// idHashLength is the length of the hash that tells the instances of a service apart.
+	// idHashLength is the length of the hash that distinguishes the instances of a service.
 	idHashLength = 12
-	// hashMark parts a name from its hash. No name of a registry is taken as it is when it ends in this mark
-	// and a hash, so nobody can register another service's hashed name.
+	// hashMark separates a name from its hash. A registered name that ends in this mark and a hash gets another hash, so that a
+	// team cannot register the hashed name of another service.
 	hashMark = "--"
-	// fallbackName is the stem of a name that has no letter or digit that DNS knows.
+	// fallbackName is the stem of a name without any letter or digit that DNS allows.
 	fallbackName = "unnamed"
 )
 
@@ -31,11 +31,11 @@ var (
 	instanceHash = regexp.MustCompile(`-[0-9a-f]{12}$`)
 )
 
-// Name is what a service is called in the mesh. It is comparable, and keys the work of every output.
+// Name identifies a service in the mesh. It is comparable and is the key of all outputs.
 type Name struct {
-	// Source is the name of the registry, a DNS label.
+	// Source is the name of the source, a DNS label.
 	Source string
-	// Label is the service's name as a DNS label: the first label of its hosts.
+	// Label is the service's name as a DNS label. It is the first label of the service's hosts.
 	Label string
 }
 
@@ -50,7 +50,7 @@ func (n Name) Compare(other Name) int {
 // ServiceEntry returns the name of the service's ServiceEntry.
 func (n Name) ServiceEntry() string { return n.String() }
 
-// WorkloadEntry returns the name of an instance's WorkloadEntry. It depends on the instance's identity alone.
+// WorkloadEntry returns the name of an instance's WorkloadEntry. It depends on the ID of the instance only.
 func (n Name) WorkloadEntry(id catalog.InstanceID) string {
 	id = id.Fold()
 	hash := shortHash(idHashLength, id.Datacenter, id.Partition, id.Namespace, id.Node, id.ServiceID)
@@ -62,8 +62,8 @@ func (n Name) DestinationRule(host string) string {
 	return n.Label + "-" + shortHash(idHashLength, host) + "." + n.Source
 }
 
-// ParseObjectName returns the name of the service that an object of ours was written for; false where
-// no object of that kind can have the name. A dot can't stand in a label, so nothing is ambiguous.
+// ParseObjectName returns the name of the service to which an object belongs; false if isthmus gives no object of that kind
+// such a name. Labels contain no dots, so the result is unambiguous.
 func ParseObjectName(kind Kind, object string) (Name, bool) {
 	label, source, found := strings.Cut(object, ".")
 	if kind != ServiceEntryKind {
@@ -79,16 +79,21 @@ func ParseObjectName(kind Kind, object string) (Name, bool) {
 	return Name{Source: source, Label: label}, true
 }
 
-// Names gives every service of the catalog a name of its own. A service whose name is a DNS label keeps it,
-// whoever else would like it. Another name is made a label; where more than one service would get the same,
-// each of them gets a hash of its own name behind it, so that none takes another's traffic.
+// Names assigns a unique name to each service of the catalog:
 //
-// The outcome depends on the set of services alone, not on the order in which they came.
+//	registered name                          name in the mesh
+//	a DNS label                              the same
+//	converts to a label, and is the only one the label
+//	converts to a label of another service   the label with a hash of the registered name
+//	too long, empty, or looks hashed         the same
+//
+// The result depends on the set of services only, not on the order in which they were added.
 type Names struct {
+	// services holds the registered names that convert to each label, sorted.
 	services map[Name][]string
 }
 
-// Add enters a service. It returns the services whose name may have changed by that, the added one among them.
+// Add adds a service. It returns the services whose names may have changed, including the added one.
 func (n *Names) Add(key catalog.Key) []catalog.Key {
 	preferred, plain := preferredName(key)
 	if !plain {
@@ -105,7 +110,7 @@ func (n *Names) Add(key catalog.Key) []catalog.Key {
 	return n.keysOf(preferred)
 }
 
-// Remove takes a service out. It returns the other services whose name may have changed by that.
+// Remove removes a service. It returns the other services whose names may have changed.
 func (n *Names) Remove(key catalog.Key) []catalog.Key {
 	preferred, _ := preferredName(key)
 	at, found := slices.BinarySearch(n.services[preferred], key.Name)
@@ -128,6 +133,7 @@ func (n *Names) Of(key catalog.Key) Name {
 	return Name{Source: key.Source, Label: withHash(preferred.Label, key.Name)}
 }
 
+// keysOf returns the services that convert to a label.
 func (n *Names) keysOf(preferred Name) []catalog.Key {
 	keys := make([]catalog.Key, 0, len(n.services[preferred]))
 	for _, name := range n.services[preferred] {
@@ -136,16 +142,16 @@ func (n *Names) keysOf(preferred Name) []catalog.Key {
 	return keys
 }
 
-// preferredName is the name that a service would like, and whether it can have it without a hash if it is alone:
-// not where nothing of the name is left, where it is too long, or where it looks like a hashed one.
+// preferredName returns the name of a service without a hash. It reports false if the service needs a hash even if no other
+// service converts to the same label: the label is empty, too long, or looks like a hashed name.
 func preferredName(key catalog.Key) (preferred Name, plain bool) {
 	label := dnsLabel(key.Name)
 	plain = label != "" && len(label) <= maxLabel && !hashed.MatchString(label)
 	return Name{Source: key.Source, Label: label}, plain
 }
 
-// dnsLabel makes a name a DNS label (RFC 1123) of any length: lower case, everything else that DNS doesn't
-// know a dash, no dash at the ends.
+// dnsLabel converts a name to a DNS label (RFC 1123) of any length: it converts to lower case, replaces invalid characters
+// by dashes and trims dashes at both ends.
 func dnsLabel(name string) string {
 	return strings.Trim(strings.Map(func(r rune) rune {
 		switch {
@@ -159,6 +165,7 @@ func dnsLabel(name string) string {
 	}, name), "-")
 }
 
+// withHash returns a label with a hash of the original name.
 func withHash(label, original string) string {
 	if label == "" {
 		label = fallbackName
@@ -167,7 +174,7 @@ func withHash(label, original string) string {
 	return label + hashMark + shortHash(hashLength, original)
 }
 
-// shortHash is the beginning of the SHA-256 of its parts, in hexadecimal digits.
+// shortHash returns the first hexadecimal digits of the SHA-256 of the parts.
 func shortHash(length int, parts ...string) string {
 	sum := sha256.New()
 	for _, part := range parts {

@@ -17,7 +17,7 @@ import (
 
 func key(name string) catalog.Key { return catalog.Key{Source: "consul", Name: name} }
 
-// labelsOf returns the label of each service of a catalog that holds just these.
+// labelsOf returns the label of each service in a catalog of these services.
 func labelsOf(services ...string) map[string]string {
 	var names mesh.Names
 	for _, name := range services {
@@ -30,21 +30,22 @@ func labelsOf(services ...string) map[string]string {
 	return labels
 }
 
+// TestNames verifies the rules of Names.
 func TestNames(t *testing.T) {
 	const hash = `--[0-9a-f]{20}`
-	for what, want := range map[string]map[string]string{
-		"a DNS label stays":               {"web": "web", "a-1": "a-1", "9": "9", "a--b": "a--b"},
-		"what DNS doesn't know is a dash": {"Foo_Bar": "foo-bar", "a.b": "a-b", "x/y": "x-y", "A": "a", "_dmarc_": "dmarc"},
-		"a collision gives each a hash":   {"Foo_Bar": "foo-bar" + hash, "foo.bar": "foo-bar" + hash},
-		"an exact label keeps its name":   {"foo-bar": "foo-bar", "Foo_Bar": "foo-bar" + hash, "foo.bar": "foo-bar" + hash},
-		"nobody takes a hashed name":      {"web--0123456789abcdef0123": "web--0123456789abcdef0123" + hash},
-		"nothing left":                    {"": "unnamed" + hash, "中文": "unnamed" + hash, "-": "unnamed" + hash},
-		"unnamed is a name":               {"unnamed": "unnamed"},
-		"as long as may be":               {strings.Repeat("x", 63): strings.Repeat("x", 63)},
-		"too long":                        {strings.Repeat("x", 64): strings.Repeat("x", 41) + hash},
-		"too long, cut at a dash":         {strings.Repeat("x", 40) + "-" + strings.Repeat("x", 40): strings.Repeat("x", 40) + hash},
+	for rule, want := range map[string]map[string]string{
+		"a DNS label is kept":           {"web": "web", "a-1": "a-1", "9": "9", "a--b": "a--b"},
+		"invalid characters are dashes": {"Foo_Bar": "foo-bar", "a.b": "a-b", "x/y": "x-y", "A": "a", "_dmarc_": "dmarc"},
+		"a collision gives each a hash": {"Foo_Bar": "foo-bar" + hash, "foo.bar": "foo-bar" + hash},
+		"an exact label keeps its name": {"foo-bar": "foo-bar", "Foo_Bar": "foo-bar" + hash, "foo.bar": "foo-bar" + hash},
+		"a hashed name is reserved":     {"web--0123456789abcdef0123": "web--0123456789abcdef0123" + hash},
+		"no valid character":            {"": "unnamed" + hash, "中文": "unnamed" + hash, "-": "unnamed" + hash},
+		"unnamed is a name":             {"unnamed": "unnamed"},
+		"maximum length":                {strings.Repeat("x", 63): strings.Repeat("x", 63)},
+		"too long":                      {strings.Repeat("x", 64): strings.Repeat("x", 41) + hash},
+		"too long, cut at a dash":       {strings.Repeat("x", 40) + "-" + strings.Repeat("x", 40): strings.Repeat("x", 40) + hash},
 	} {
-		t.Run(what, func(t *testing.T) {
+		t.Run(rule, func(t *testing.T) {
 			for name, got := range labelsOf(slices.Collect(maps.Keys(want))...) {
 				if !regexp.MustCompile("^" + want[name] + "$").MatchString(got) {
 					t.Errorf("%q is %q, want %q", name, got, want[name])
@@ -54,8 +55,8 @@ func TestNames(t *testing.T) {
 	}
 }
 
-// TestNamesStay holds names for good: a change would rename objects and hosts in every mesh.
-func TestNamesStay(t *testing.T) {
+// TestNamesAreConstant verifies that names never change: a change would rename objects and hosts in each mesh.
+func TestNamesAreConstant(t *testing.T) {
 	want := map[string]string{
 		"foo-bar": "foo-bar", "Foo_Bar": "foo-bar--5eed706af4b41e921651", "foo.bar": "foo-bar--4a360f31f8a27049d10d", "中文": "unnamed--fa602abb1007c1fafe3f",
 	}
@@ -64,7 +65,8 @@ func TestNamesStay(t *testing.T) {
 	}
 }
 
-func TestSourcesHaveNamesOfTheirOwn(t *testing.T) {
+// TestSourcesHaveSeparateNames verifies that services of different sources do not collide.
+func TestSourcesHaveSeparateNames(t *testing.T) {
 	var names mesh.Names
 	east, west := catalog.Key{Source: "east", Name: "Web"}, catalog.Key{Source: "west", Name: "web."}
 	names.Add(east)
@@ -76,6 +78,7 @@ func TestSourcesHaveNamesOfTheirOwn(t *testing.T) {
 	}
 }
 
+// TestNamesAddedOrRemovedTwice verifies that repeated calls have no effect.
 func TestNamesAddedOrRemovedTwice(t *testing.T) {
 	var names mesh.Names
 	names.Add(key("a.b"))
@@ -83,21 +86,21 @@ func TestNamesAddedOrRemovedTwice(t *testing.T) {
 		t.Errorf("second Add returned %v", changed)
 	}
 	if changed := names.Remove(key("a_b")); len(changed) != 0 {
-		t.Errorf("Remove of a service that isn't there returned %v", changed)
+		t.Errorf("Remove of an unknown service returned %v", changed)
 	}
 	if got := names.Of(key("a.b")).Label; got != "a-b" {
 		t.Errorf("got %q", got)
 	}
 }
 
-// TestNamesDependOnTheSetAlone adds and removes in random orders. Whatever happened before, the names are those of
-// the set that is left, each service has its own, and who listens to the returned keys misses no change.
-func TestNamesDependOnTheSetAlone(t *testing.T) {
+// TestNamesDependOnTheSetOnly adds and removes services in random order. It verifies that names depend on the current set
+// only, that they are unique, and that the returned keys include each change.
+func TestNamesDependOnTheSetOnly(t *testing.T) {
 	pool := slices.Sorted(maps.Keys(labelsOf(
 		"foo-bar", "Foo_Bar", "foo.bar", "FOO-BAR", "foo-bar--0123456789abcdef0123", "foo-bar--0123456789ABCDEF0123", "a", "A", "a.", "b",
 		"", "-", "中文", "unnamed", "Unnamed", strings.Repeat("y", 64), strings.Repeat("y", 63)+"-", strings.Repeat("y", 63),
 	)))
-	for name, label := range labelsOf(pool...) { // what a service could register to take another's name
+	for name, label := range labelsOf(pool...) { // names that a service could register to get the name of another
 		if name != label {
 			pool = append(pool, label)
 		}
@@ -112,7 +115,7 @@ func TestNamesDependOnTheSetAlone(t *testing.T) {
 	}
 }
 
-// step adds or removes one service, and takes note of no other names than those of the returned keys.
+// step adds or removes one service, and updates seen for the returned keys only.
 func step(t *testing.T, names *mesh.Names, name string, present map[string]bool, seen map[string]mesh.Name) {
 	t.Helper()
 	var changed []catalog.Key

@@ -13,30 +13,33 @@ import (
 	"github.com/isthmus-mesh/isthmus/internal/catalog"
 )
 
-// Labels and annotations of our own carry the project's own domain.
+// The labels and annotations of isthmus.
 const (
-	// ManagedByLabel and ManagedBy mark what isthmus wrote.
+	// ManagedByLabel and ManagedBy mark the objects of isthmus.
 	ManagedByLabel = "app.kubernetes.io/managed-by"
 	ManagedBy      = "isthmus"
-	// SourceLabel holds the name of the registry, as the configuration gives it.
+	// SourceLabel holds the name of the source in the configuration.
 	SourceLabel = prefix + "source"
 	// ServiceLabel holds the service's name in the mesh.
 	ServiceLabel = prefix + "service"
-	// PlacementLabel marks a namespace that isthmus created; it holds the Base of the Placement.
+	// PlacementLabel marks a namespace that isthmus created; its value is the Base of the Placement.
 	PlacementLabel = prefix + "placement"
-	// These annotations hold the registry's own words.
-	ServiceAnnotation    = prefix + "consul-service"
+	// ServiceAnnotation holds the registered name of the service.
+	ServiceAnnotation = prefix + "consul-service"
+	// DatacenterAnnotation holds the Consul datacenter.
 	DatacenterAnnotation = prefix + "consul-datacenter"
-	NodeAnnotation       = prefix + "consul-node"
-	ServiceIDAnnotation  = prefix + "consul-service-id"
-	// SourceAnnotation holds, for a merged service, the name of the registry that reports the instance. It can't be a
-	// label: istiod lets an object's labels override those of its spec, and the ServiceEntry selects by the source.
+	// NodeAnnotation holds the name of the instance's node.
+	NodeAnnotation = prefix + "consul-node"
+	// ServiceIDAnnotation holds the ID of the instance.
+	ServiceIDAnnotation = prefix + "consul-service-id"
+	// SourceAnnotation holds the name of the source that reports an instance of a merged service. It cannot be a label: istiod
+	// lets an object's labels override those of its spec, and the ServiceEntry selects by the source.
 	SourceAnnotation = prefix + "reported-by"
 
 	ownDomain = "isthmus-mesh.github.io"
 	prefix    = ownDomain + "/"
 
-	// maxAnnotation bounds what is copied from a registry into an annotation, in bytes: an instance's ID may
+	// maxAnnotation is the maximum length of an annotation's value in bytes; longer values are omitted. An instance's ID may
 	// have 10 kB.
 	maxAnnotation = 512
 )
@@ -44,7 +47,7 @@ const (
 // Kind is the kind of a Kubernetes object.
 type Kind string
 
-// APIVersion is the version of Istio's API that all our objects are of.
+// APIVersion is the API version of all objects of isthmus.
 const APIVersion = "networking.istio.io/v1"
 
 const (
@@ -56,34 +59,33 @@ const (
 	DestinationRuleKind Kind = "DestinationRule"
 )
 
-// Object is one resource of the mesh, in the form that every output can write. It is never changed after it
-// was made.
+// Object is one resource of the mesh, in a form that all outputs can write. It is immutable.
 type Object struct {
 	Kind        Kind
 	Namespace   string
 	Name        string
 	Labels      map[string]string
 	Annotations map[string]string
-	// Spec is a *networking.ServiceEntry, WorkloadEntry or DestinationRule, by Kind.
+	// Spec is a *networking.ServiceEntry, WorkloadEntry or DestinationRule, according to Kind.
 	Spec proto.Message
 }
 
-// Equal tells whether two objects are the same in every field.
+// Equal reports whether two objects are equal in each field.
 func (o Object) Equal(other Object) bool {
 	return o.SameAs(other) &&
 		maps.Equal(o.Labels, other.Labels) && maps.Equal(o.Annotations, other.Annotations) &&
 		proto.Equal(o.Spec, other.Spec)
 }
 
-// SameAs tells whether two objects have the same kind, namespace and name.
+// SameAs reports whether two objects have the same kind, namespace and name.
 func (o Object) SameAs(other Object) bool {
 	return o.Kind == other.Kind && o.Namespace == other.Namespace && o.Name == other.Name
 }
 
 func (o Object) compareName(other Object) int { return cmp.Compare(o.Name, other.Name) }
 
-// Manifest returns the object as Kubernetes writes it: apiVersion, kind, metadata and spec. Whole numbers are
-// int64, as in what an API server returns.
+// Manifest returns the object in the structure of a Kubernetes manifest: apiVersion, kind, metadata and spec. Integers are
+// int64, as in the responses of an API server.
 func (o Object) Manifest() (map[string]any, error) {
 	raw, err := json.Marshal(o.Spec)
 	if err != nil {
@@ -135,17 +137,19 @@ func workloadEntryObject(name Name, namespace string, e endpoint) Object {
 	}
 }
 
-// identityLabels tell the WorkloadEntries of one service from all others; a ServiceEntry selects by them.
+// identityLabels returns the labels that are unique to the WorkloadEntries of one service; a ServiceEntry selects by them.
 func identityLabels(name Name) map[string]string {
 	return map[string]string{SourceLabel: name.Source, ServiceLabel: name.Label}
 }
 
+// objectLabels returns the labels of a service's objects.
 func objectLabels(name Name) map[string]string {
 	labels := identityLabels(name)
 	labels[ManagedByLabel] = ManagedBy
 	return labels
 }
 
+// annotations returns annotations of keys and values in turn. It omits empty and long values.
 func annotations(pairs ...string) map[string]string {
 	out := map[string]string{}
 	for i := 0; i < len(pairs); i += 2 {

@@ -13,6 +13,7 @@ import (
 	"github.com/isthmus-mesh/isthmus/internal/mesh/meshtest"
 )
 
+// TestParseObjectNameIsTheInverse verifies that the name of an object leads back to its service.
 func TestParseObjectNameIsTheInverse(t *testing.T) {
 	id := catalog.InstanceID{Datacenter: "dc1", Node: "node-1", ServiceID: "web-1"}
 	for _, label := range []string{
@@ -24,13 +25,14 @@ func TestParseObjectNameIsTheInverse(t *testing.T) {
 			mesh.WorkloadEntryKind: name.WorkloadEntry(id),
 		} {
 			if got, ok := mesh.ParseObjectName(kind, object); !ok || got != name {
-				t.Errorf("%s %q is of %v, %t; want %v", kind, object, got, ok, name)
+				t.Errorf("%s %q belongs to %v, %t; want %v", kind, object, got, ok, name)
 			}
 		}
 	}
 }
 
-func TestParseObjectNameRefusesOthers(t *testing.T) {
+// TestParseObjectNameRejectsOthers verifies that other objects belong to no service.
+func TestParseObjectNameRejectsOthers(t *testing.T) {
 	for kind, names := range map[mesh.Kind][]string{
 		mesh.ServiceEntryKind: {
 			"", ".", "web", "web.", ".consul", "web.consul.x", "Web.consul", "web.Consul", "-web.consul", "we b.consul",
@@ -44,13 +46,13 @@ func TestParseObjectNameRefusesOthers(t *testing.T) {
 	} {
 		for _, name := range names {
 			if got, ok := mesh.ParseObjectName(kind, name); ok || got != (mesh.Name{}) {
-				t.Errorf("%s %q is taken for one of %v", kind, name, got)
+				t.Errorf("%s %q belongs to %v", kind, name, got)
 			}
 		}
 	}
 }
 
-// TestWorkloadEntryNameIsTheIdentity holds names for good, too: a change would replace every object.
+// TestWorkloadEntryNameIsTheIdentity verifies that names follow the ID and never change: a change would replace all objects.
 func TestWorkloadEntryNameIsTheIdentity(t *testing.T) {
 	name := mesh.Name{Source: "consul", Label: "web"}
 	id := catalog.InstanceID{Datacenter: "dc1", Partition: "p", Namespace: "n", Node: "Node-1", ServiceID: "Web-1"}
@@ -61,9 +63,9 @@ func TestWorkloadEntryNameIsTheIdentity(t *testing.T) {
 	folded := id
 	folded.Node, folded.ServiceID = "NODE-1", "web-1"
 	if got := name.WorkloadEntry(folded); got != want {
-		t.Errorf("the case of node and service ID counts: %q", got)
+		t.Errorf("the case of node and service ID changes the name: %q", got)
 	}
-	for what, change := range map[string]func(*catalog.InstanceID){
+	for field, change := range map[string]func(*catalog.InstanceID){
 		"datacenter": func(id *catalog.InstanceID) { id.Datacenter = "dc2" },
 		"partition":  func(id *catalog.InstanceID) { id.Partition = "" },
 		"namespace":  func(id *catalog.InstanceID) { id.Namespace = "" },
@@ -74,13 +76,13 @@ func TestWorkloadEntryNameIsTheIdentity(t *testing.T) {
 		other := id
 		change(&other)
 		if name.WorkloadEntry(other) == want {
-			t.Errorf("the %s doesn't count", what)
+			t.Errorf("the %s is ignored", field)
 		}
 	}
 }
 
-// TestWorkloadEntryNameOutlivesChanges: what an instance says of itself may change without a new object.
-func TestWorkloadEntryNameOutlivesChanges(t *testing.T) {
+// TestWorkloadEntryNameIsStable verifies that a changed registration keeps its object.
+func TestWorkloadEntryNameIsStable(t *testing.T) {
 	c := meshtest.Cases()[0]
 	before, _ := mesh.Translate(c.Service, c.MeshName(), c.Options)
 	for i := range c.Service.Instances {
@@ -93,7 +95,7 @@ func TestWorkloadEntryNameOutlivesChanges(t *testing.T) {
 		t.Error(diff)
 	}
 	if before.Equal(after) {
-		t.Error("Equal doesn't see the change")
+		t.Error("Equal ignores the change")
 	}
 }
 
@@ -105,7 +107,8 @@ func objectNames(resources mesh.Resources) []string {
 	return names
 }
 
-func TestObjectEqualSeesEveryField(t *testing.T) {
+// TestObjectEqual verifies that Equal compares each field.
+func TestObjectEqual(t *testing.T) {
 	object := func() mesh.Object {
 		return mesh.Object{
 			Kind: mesh.WorkloadEntryKind, Namespace: "ns", Name: "web.consul",
@@ -116,7 +119,7 @@ func TestObjectEqualSeesEveryField(t *testing.T) {
 	if !object().Equal(object()) {
 		t.Error("an object differs from its copy")
 	}
-	for what, change := range map[string]func(*mesh.Object){
+	for field, change := range map[string]func(*mesh.Object){
 		"kind":       func(o *mesh.Object) { o.Kind = mesh.ServiceEntryKind },
 		"namespace":  func(o *mesh.Object) { o.Namespace = "other" },
 		"name":       func(o *mesh.Object) { o.Name = "other" },
@@ -127,13 +130,13 @@ func TestObjectEqualSeesEveryField(t *testing.T) {
 		changed := object()
 		change(&changed)
 		if changed.Equal(object()) {
-			t.Errorf("the %s doesn't count", what)
+			t.Errorf("the %s is ignored", field)
 		}
 	}
 }
 
-// TestManifestIsWhatAnAPIServerReturns: the same after a way through JSON, numbers as int64.
-func TestManifestIsWhatAnAPIServerReturns(t *testing.T) {
+// TestManifest verifies the manifest after a round trip through JSON, with integers as int64.
+func TestManifest(t *testing.T) {
 	object := mesh.Object{
 		Kind: mesh.WorkloadEntryKind, Namespace: "ns", Name: "web-1.consul", Labels: map[string]string{"a": "b"},
 		Spec: &networking.WorkloadEntry{Address: "10.0.0.1", Weight: 7},

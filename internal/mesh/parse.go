@@ -12,13 +12,13 @@ import (
 	"github.com/isthmus-mesh/isthmus/internal/catalog"
 )
 
-// Parse returns what a service's objects say of it, as the inverse of Translate: services whose translation has the
-// same endpoints. There is one for each source that reports instances, and none where the objects have no endpoint, or
-// don't say of which service they are.
+// Parse returns the services that a service's objects were translated from; it is the inverse of Translate. The translation
+// of the result has the same endpoints. There is one service for each source that reports instances. The result is empty if
+// the objects have no endpoint or do not contain the service's name.
 //
-// Objects say nothing of unhealthy instances, and inline endpoints not which instance they are: these have an identity
-// that no registry gives, and are to be recognised by their address. Which source an inline endpoint of a merged
-// service is of isn't said at all, so these are not recalled.
+// Objects contain no unhealthy instances. Inline endpoints do not contain the ID of the instance, so these instances get
+// IDs that no registry has, and must be matched by address. Inline endpoints of a merged service do not contain their
+// source, so they are ignored.
 func Parse(name Name, objects []Object) []catalog.Service {
 	entry, spec := serviceEntryOf(objects)
 	service := entry.Annotations[ServiceAnnotation]
@@ -59,6 +59,7 @@ func Parse(name Name, objects []Object) []catalog.Service {
 	return services
 }
 
+// serviceEntryOf returns the ServiceEntry among the objects of a service.
 func serviceEntryOf(objects []Object) (Object, *networking.ServiceEntry) {
 	for _, object := range objects {
 		if spec, ok := object.Spec.(*networking.ServiceEntry); ok {
@@ -68,8 +69,8 @@ func serviceEntryOf(objects []Object) (Object, *networking.ServiceEntry) {
 	return Object{}, nil
 }
 
-// parseInstance returns an instance that becomes such an endpoint. Its labels are tags, which mean nothing else, but
-// for those that were meta with a meaning.
+// parseInstance returns an instance that translates to the endpoint. Labels become tags, which have no other effect, except
+// for labels that come from meta with a meaning.
 func parseInstance(id catalog.InstanceID, endpoint *networking.WorkloadEntry, entry *networking.ServiceEntry) catalog.Instance {
 	region, zone, _ := strings.Cut(endpoint.Locality, "/")
 	instance := catalog.Instance{
@@ -104,7 +105,7 @@ func parseInstance(id catalog.InstanceID, endpoint *networking.WorkloadEntry, en
 	return instance
 }
 
-// parsePorts returns the named ports of an endpoint. What they speak is said by their names, or by the labels.
+// parsePorts returns the named ports of an endpoint. Their protocols follow from their names or from the labels.
 func parsePorts(endpoint *networking.WorkloadEntry) []catalog.Port {
 	var ports []catalog.Port
 	for _, name := range slices.Sorted(maps.Keys(endpoint.Ports)) {
@@ -115,19 +116,20 @@ func parsePorts(endpoint *networking.WorkloadEntry) []catalog.Port {
 	return ports
 }
 
+// protocolOf returns the protocol of the instances' own ports.
 func protocolOf(entry *networking.ServiceEntry) Protocol {
 	if len(entry.Ports) == 0 {
 		return ""
 	}
 	for _, port := range entry.Ports {
-		if port.Name == tlsPort { // the default port is what callers speak, not the instances
+		if port.Name == tlsPort { // the default port has the protocol of the callers, not of the instances
 			return Protocol(port.Protocol)
 		}
 	}
 	return Protocol(entry.Ports[0].Protocol)
 }
 
-// ownLabel tells whether a translation sets a label itself.
+// ownLabel reports whether Translate sets a label itself.
 func ownLabel(key string) bool {
 	return slices.Contains([]string{appLabel, canonicalNameLabel, canonicalRevisionLabel, SourceLabel, ServiceLabel}, key)
 }

@@ -12,43 +12,43 @@ import (
 	"github.com/isthmus-mesh/isthmus/internal/mesh/meshtest"
 )
 
-// TestRecallIsTheInverse holds that what is recalled of a service's objects becomes the same objects. What never serves
-// isn't recalled, so services with such instances keep their endpoints only.
-func TestRecallIsTheInverse(t *testing.T) {
+// TestParseIsTheInverse verifies that the translation of the parsed services gives the same objects. Instances without
+// traffic are not parsed, so services with such instances keep only their endpoints.
+func TestParseIsTheInverse(t *testing.T) {
 	for _, c := range meshtest.Cases() {
 		switch c.Name {
-		case "id-long": // no annotation can hold it: it is recognised by its address
+		case "id-long": // the ID exceeds an annotation; the instance is matched by address
 			continue
-		case "placement-meta-disagrees": // an unhealthy instance has a say there
+		case "placement-meta-disagrees": // an unhealthy instance chooses a namespace
 			continue
 		}
 		t.Run(c.Name, func(t *testing.T) {
 			name := c.MeshName()
 			wanted, findings := mesh.Translate(c.Service, name, c.Options)
-			recalled := mesh.Parse(name, wanted.Objects)
+			parsed := mesh.Parse(name, wanted.Objects)
 			if endpoints(wanted) == 0 {
-				if len(recalled) != 0 {
-					t.Errorf("recalled %v of no endpoint", recalled)
+				if len(parsed) != 0 {
+					t.Errorf("parsed %v without endpoints", parsed)
 				}
 				return
 			}
 			if c.Options.Form == mesh.InlineForm && c.Service.Datacenter == "" {
-				return // merged: nobody knows whose the endpoints are
+				return // the endpoints of a merged service do not contain their source
 			}
-			service := merged(c.Service, recalled)
+			service := merged(c.Service, parsed)
 			got, _ := mesh.Translate(service, name, c.Options)
 			all := len(findings) == 0 && !slices.ContainsFunc(c.Service.Instances, func(i catalog.Instance) bool { return !c.Options.TakesTraffic(i) })
 			if !all {
 				wanted.Objects, got.Objects = withoutEntry(wanted), withoutEntry(got)
 			}
 			if diff := cmp.Diff(wanted.Objects, got.Objects, cmp.Comparer(mesh.Object.Equal)); diff != "" {
-				t.Errorf("(-before +recalled):\n%s", diff)
+				t.Errorf("(-before +parsed):\n%s", diff)
 			}
 		})
 	}
 }
 
-// merged is the service of which several sources have parts.
+// merged returns the service that consists of parts from several sources.
 func merged(before catalog.Service, parts []catalog.Service) catalog.Service {
 	service := catalog.Service{Key: before.Key, Datacenter: before.Datacenter}
 	for _, part := range parts {
@@ -63,6 +63,7 @@ func merged(before catalog.Service, parts []catalog.Service) catalog.Service {
 	return service
 }
 
+// endpoints returns the number of endpoints.
 func endpoints(r mesh.Resources) int {
 	n := len(withoutEntry(r))
 	if len(r.Objects) > 0 {
@@ -71,6 +72,7 @@ func endpoints(r mesh.Resources) int {
 	return n
 }
 
+// withoutEntry returns the WorkloadEntries.
 func withoutEntry(r mesh.Resources) []mesh.Object {
 	return slices.DeleteFunc(slices.Clone(r.Objects), func(o mesh.Object) bool { return o.Kind != mesh.WorkloadEntryKind })
 }

@@ -7,22 +7,27 @@ import (
 	"strconv"
 )
 
-// Placement says which namespace a service's objects live in, and which namespaces see it. Istio's work on the WorkloadEntries of one
-// namespace grows with services times instances, so a large catalog is spread over several.
+// Placement selects the namespace of a service's objects and the namespaces that see them. Istio's work on the
+// WorkloadEntries of a namespace grows with services times instances, so a large catalog is spread over several
+// namespaces. The first match decides the namespace:
+//
+//  1. the first rule with a namespace that matches the service
+//  2. the namespace that the instances choose by meta, if it is one of Choices
+//  3. the shard of the service's name
 type Placement struct {
-	// Base is the namespace, or the stem of the namespaces' names.
+	// Base is the namespace or, with shards, the prefix of the namespaces.
 	Base string
-	// Shards is how many namespaces there are, named Base-0 to Base-(Shards-1); 0 is the one namespace Base.
+	// Shards is the number of namespaces, named Base-0 to Base-(Shards-1); 0 means the single namespace Base.
 	Shards int
-	// Rules go before everything else; of several that fit, the first one that says it.
+	// Rules have precedence; the first rule that matches and sets a property applies.
 	Rules []Rule
-	// Choices are the namespaces that a service may choose itself, by its meta.
+	// Choices are the namespaces that a service may choose by its meta.
 	Choices []string
-	// ExportTo are the namespaces that see a service of which no rule says it; none leaves it to Istio.
+	// ExportTo are the namespaces that see a service without a rule for it; empty means Istio's default.
 	ExportTo []string
 }
 
-// Namespace returns the namespace of a service that no rule and no meta places. It depends on the service's name alone.
+// Namespace returns the namespace of a service without a rule and without a choice. It depends on the service's name only.
 func (p Placement) Namespace(name Name) string {
 	if p.Shards == 0 {
 		return p.Base
@@ -32,7 +37,7 @@ func (p Placement) Namespace(name Name) string {
 	return p.shard(int(sum.Sum32() % uint32(p.Shards)))
 }
 
-// Namespaces returns all namespaces that services can be placed in: first those that their names give, then the Named.
+// Namespaces returns all namespaces that services can be placed in: first the shards, then Named.
 func (p Placement) Namespaces() []string {
 	namespaces := []string{p.Base}
 	if p.Shards > 0 {

@@ -10,30 +10,31 @@ import (
 	"github.com/isthmus-mesh/isthmus/internal/catalog"
 )
 
-// What an exportTo may hold beside names of namespaces, in Istio's letters.
+// The special values of exportTo in Istio's API.
 const (
 	exportToSame = "."
 	exportToAll  = "*"
 	exportToNone = "~"
 )
 
-// namespaceMeta is the meta entry by which a service chooses its namespace.
+// namespaceMeta is the meta key by which a service chooses its namespace.
 const namespaceMeta = "isthmus-namespace"
 
-// Rule says what holds for some services. What it leaves empty it says nothing about.
+// Rule overrides the placement of some services. An empty field sets nothing.
 type Rule struct {
-	// Services are globs of names, as the registry has them.
+	// Services are globs of registered names.
 	Services []string
-	// Namespace is where the services' objects live.
+	// Namespace is the namespace of the services' objects.
 	Namespace string
 	// ExportTo are the namespaces that see the services.
 	ExportTo []string
 }
 
+// fits reports whether the rule applies to a service.
 func (r Rule) fits(service catalog.Service) bool { return catalog.MatchAny(r.Services, service.Name) }
 
-// place returns the namespace of a service: that of the first rule that says one, else the one that the service itself
-// chooses, else the one that its name gives. Rules go first because they are the operator's word, and meta is anybody's.
+// place returns the namespace of a service. Rules have precedence over meta because operators write the rules, while any
+// team can write meta.
 func (p Placement) place(service catalog.Service, name Name, report *report) string {
 	chosen := p.chosen(service, report)
 	for _, rule := range p.Rules {
@@ -41,7 +42,7 @@ func (p Placement) place(service catalog.Service, name Name, report *report) str
 			continue
 		}
 		if chosen != "" && chosen != rule.Namespace {
-			report.service(BadNamespace, fmt.Sprintf("meta: a rule places the service in %q; namespace %q is passed over", rule.Namespace, chosen))
+			report.service(BadNamespace, fmt.Sprintf("meta: a rule places the service in %q; namespace %q is ignored", rule.Namespace, chosen))
 		}
 		return rule.Namespace
 	}
@@ -51,8 +52,8 @@ func (p Placement) place(service catalog.Service, name Name, report *report) str
 	return p.Namespace(name)
 }
 
-// chosen returns the allowed namespace that the instances name. All of them count, healthy or not, so that it stays
-// while health comes and goes; those that name none have no say.
+// chosen returns the allowed namespace that the instances choose. All instances count, healthy or not, so the result does
+// not change with health. Instances that choose none are ignored.
 func (p Placement) chosen(service catalog.Service, report *report) string {
 	var named []string
 	for _, instance := range service.Instances {
@@ -62,7 +63,7 @@ func (p Placement) chosen(service catalog.Service, report *report) string {
 			named = append(named, namespace)
 		default:
 			report.instance(BadNamespace, instance,
-				fmt.Sprintf("meta: namespace %q is not one that a service may choose; the entry is passed over", clip(namespace)))
+				fmt.Sprintf("meta: namespace %q is not one of mesh.namespaceChoices; the entry is ignored", clip(namespace)))
 		}
 	}
 	if len(named) == 0 {
@@ -70,12 +71,12 @@ func (p Placement) chosen(service catalog.Service, report *report) string {
 	}
 	slices.Sort(named)
 	if len(named) > 1 {
-		report.service(MixedNamespaces, fmt.Sprintf("instances disagree about the namespace %v; %s is taken", named, named[0]))
+		report.service(MixedNamespaces, fmt.Sprintf("instances disagree about the namespace %v; %s applies", named, named[0]))
 	}
 	return named[0]
 }
 
-// exportTo returns the namespaces that see a service which lives in a namespace.
+// exportTo returns the namespaces that see a service in the given namespace.
 func (p Placement) exportTo(service catalog.Service, namespace string) []string {
 	to := p.ExportTo
 	for _, rule := range p.Rules {
@@ -85,27 +86,27 @@ func (p Placement) exportTo(service catalog.Service, namespace string) []string 
 		}
 	}
 	to = slices.Clone(to)
-	if slices.Contains(to, exportToSame) { // Istio refuses the same namespace under both its names
+	if slices.Contains(to, exportToSame) { // Istio rejects the same namespace in both notations
 		to = slices.DeleteFunc(to, func(other string) bool { return other == namespace })
 	}
 	return to
 }
 
-// CheckExportTo tells what is wrong with an exportTo by Istio's rules.
+// CheckExportTo returns an error if Istio would reject an exportTo.
 func CheckExportTo(to []string) error {
 	var errs []error
 	for i, namespace := range to {
 		if slices.Contains(to[:i], namespace) {
-			errs = append(errs, fmt.Errorf("%q is there twice", namespace))
+			errs = append(errs, fmt.Errorf("%q is a duplicate", namespace))
 		}
 		switch {
 		case namespace == exportToSame:
 		case namespace == exportToAll, namespace == exportToNone:
 			if len(to) > 1 {
-				errs = append(errs, fmt.Errorf("%q stands alone", namespace))
+				errs = append(errs, fmt.Errorf("%q cannot be combined with other namespaces", namespace))
 			}
 		case len(validation.IsDNS1123Label(namespace)) > 0:
-			errs = append(errs, fmt.Errorf(`%q is not ".", "*", "~" or the name of a namespace`, namespace))
+			errs = append(errs, fmt.Errorf(`%q is neither ".", "*", "~" nor the name of a namespace`, namespace))
 		}
 	}
 	return errors.Join(errs...)

@@ -10,8 +10,8 @@ import (
 	"github.com/isthmus-mesh/isthmus/internal/mesh"
 )
 
-// TestPlacementStays holds places for good: a change would move every service to another namespace.
-func TestPlacementStays(t *testing.T) {
+// TestPlacementIsConstant verifies that placement never changes: a change would move all services to other namespaces.
+func TestPlacementIsConstant(t *testing.T) {
 	p := mesh.Placement{Base: "consul", Shards: 16}
 	got := map[string]string{}
 	for _, name := range []mesh.Name{
@@ -25,7 +25,8 @@ func TestPlacementStays(t *testing.T) {
 	}
 }
 
-func TestPlacementWithoutShardsIsOneNamespace(t *testing.T) {
+// TestPlacementWithoutShards verifies that all services are in one namespace.
+func TestPlacementWithoutShards(t *testing.T) {
 	p := mesh.Placement{Base: "consul"}
 	if got := p.Namespace(mesh.Name{Source: "consul", Label: "web"}); got != "consul" {
 		t.Errorf("got %q", got)
@@ -35,7 +36,7 @@ func TestPlacementWithoutShardsIsOneNamespace(t *testing.T) {
 	}
 }
 
-// TestPlacementSpreadsEvenly bounds the fullest and the emptiest namespace, with names as people give them.
+// TestPlacementSpreadsEvenly bounds the largest and the smallest namespace, with realistic names.
 func TestPlacementSpreadsEvenly(t *testing.T) {
 	const each = 200
 	for _, shards := range []int{1, 2, 16, 100} {

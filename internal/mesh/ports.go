@@ -9,22 +9,29 @@ import (
 	networking "istio.io/api/networking/v1alpha3"
 )
 
-// The names of a ServiceEntry's ports. They don't say the protocol or the number, so that a WorkloadEntry
-// stays as it is when its service's protocol or another instance's port changes.
+// The names of a ServiceEntry's ports. They contain neither protocol nor number, so a WorkloadEntry does not change with
+// the protocol of its service or with the port of another instance.
+//
+//	name         number for callers            number at the instance
+//	default      80; 443 for HTTPS             its own port
+//	native       the own port of the most      its own port
+//	native--2    the second most common one    its own port
+//	default--tls 443, with TLS origination     its own port
+//	NAME         the named port, or as set     its port of that name
+//	NAME--2      the second most common one    its port of that name
 const (
-	// defaultPort is 80 (or 443, for HTTPS) for the caller, and the instance's own port at the instance: a caller
-	// needs no port.
+	// defaultPort is the port of callers that name none.
 	defaultPort = "default"
-	// nativePort is the instances' own port for the caller, and each instance's own at the instance.
+	// nativePort is the own port of the instances.
 	nativePort = "native"
-	// alternateSuffix is behind the name of a port for the other number that callers may use while instances change theirs.
-	// No name of a registry's holds two dashes in a row.
+	// alternateSuffix is the suffix of a port's name for the second number that callers may use while instances change theirs.
+	// Port names from a registry contain no two dashes in a row.
 	alternateSuffix = "--2"
 
 	httpNumber, httpsNumber = 80, 443
 )
 
-// callerPort returns the number that a caller needs not say.
+// callerPort returns the protocol's port number in URLs without one.
 func (p Protocol) callerPort() uint32 {
 	if p == HTTPS {
 		return httpsNumber
@@ -32,14 +39,14 @@ func (p Protocol) callerPort() uint32 {
 	return httpNumber
 }
 
-// portSet is what a ServiceEntry's ports are made of. No number is there twice.
+// portSet collects the ports of a ServiceEntry. Numbers are unique.
 type portSet struct {
 	ports []*networking.ServicePort
-	// owner says which name has a number.
+	// owner holds the port name of each number.
 	owner map[uint32]string
 }
 
-// add returns false where another port has the number.
+// add adds a port. It returns false if another port has the number.
 func (s *portSet) add(name string, number uint32, protocol Protocol) bool {
 	if _, taken := s.owner[number]; taken {
 		return false
@@ -52,9 +59,8 @@ func (s *portSet) add(name string, number uint32, protocol Protocol) bool {
 	return true
 }
 
-// servicePorts are the ports that a caller may use: the one that he needs not say, the instances' own, and those that
-// have names. Unhealthy instances count, so that the set stays the same while health comes and goes. With several hosts
-// only protocols that tell them apart can be had.
+// servicePorts returns the ports for callers. All instances count, healthy or not, so the ports do not change with health.
+// With several hosts, only protocols that identify the host are possible.
 func servicePorts(endpoints []endpoint, protocol Protocol, origination *TLSOrigination, options Options, severalHosts bool, report *report) []*networking.ServicePort {
 	var set portSet
 	set.add(defaultPort, origination.forCallers(protocol).callerPort(), origination.forCallers(protocol))
@@ -83,8 +89,7 @@ func servicePorts(endpoints []endpoint, protocol Protocol, origination *TLSOrigi
 	return set.ports
 }
 
-// addNamed adds a port that has a name, once all instances have one: Istio would send callers of an instance without it
-// to a port that isn't there.
+// addNamed adds a named port if all instances have it: Istio would send calls to instances without it to a closed port.
 func addNamed(set *portSet, name string, endpoints []endpoint, options Options, severalHosts bool, report *report) {
 	numbers := make([]uint32, 0, len(endpoints))
 	var protocols []Protocol
@@ -95,36 +100,40 @@ func addNamed(set *portSet, name string, endpoints []endpoint, options Options, 
 		}
 	}
 	if len(numbers) < len(endpoints) {
-		report.port(name, "not all instances have one, healthy or not; it is left out until all have")
+		report.port(name, "some instances, healthy or not, lack the port; it is skipped until all have it")
 		return
 	}
 	protocol := commonProtocol(protocols, "port "+name, report)
 	if severalHosts && !protocol.sharesHosts() {
-		report.port(name, fmt.Sprintf("Istio allows a port that speaks %s only where a service has one host; it is left out", protocol))
+		report.port(name, fmt.Sprintf("Istio allows a port with protocol %s only for services with one host; it is skipped", protocol))
 		return
 	}
 	forCallers := callerNumbers(numbers)
 	if fixed := options.numberOf(name); fixed != 0 {
 		forCallers = []uint32{fixed}
 	} else if len(forCallers) == 0 {
-		report.port(name, "every instance has another number, so callers can't know it; it is left out (mesh.ports gives it a number for all)")
+		report.port(name, "each instance has a different number, so callers cannot know it; the port is skipped (set a number in mesh.ports)")
 	}
 	for i, number := range forCallers {
 		if !set.add(ordinal(name, i), number, protocol) && !sameEverywhere(endpoints, name, set.owner[number]) {
-			report.port(name, fmt.Sprintf("%d is the number of port %q already; it is left out", number, set.owner[number]))
+			report.port(name, fmt.Sprintf("port %[2]q already has the number %[1]d; the port is skipped", number, set.owner[number]))
 		}
 	}
 }
 
-// sameEverywhere tells whether a port is what another one is at each instance.
+// sameEverywhere reports whether two ports have the same number at each instance.
 func sameEverywhere(endpoints []endpoint, name, other string) bool {
 	return !slices.ContainsFunc(endpoints, func(e endpoint) bool { return e.entry.Ports[name] != e.entry.Ports[other] })
 }
 
-// callerNumbers returns the numbers by which callers know a port that instances may have under different ones, sorted:
-// two at most, the old and the new one while it changes, so that a rolling change adds one at its begin and takes one
-// away at its end. A number that one instance alone has doesn't count where there are more than two: it was given by
-// chance, no caller can know it, and it comes and goes with the instance. Of more than two, those that most have stay.
+// callerNumbers returns the numbers by which callers know a port, sorted. Instances may have different numbers:
+//
+//	numbers among the instances   numbers for callers
+//	one or two                    all: the old and the new one during a roll-out
+//	more                          the two most common ones that at least two instances have
+//
+// A roll-out thus adds one number at its start and removes one at its end. If there are more than two numbers, one that a
+// single instance has is random: callers cannot know it, and it comes and goes with the instance.
 func callerNumbers(own []uint32) []uint32 {
 	counts := map[uint32]int{}
 	for _, number := range own {
@@ -140,7 +149,7 @@ func callerNumbers(own []uint32) []uint32 {
 	return numbers
 }
 
-// ordinal is the name of a port's first or second number.
+// ordinal returns the name of a port's first or second number.
 func ordinal(name string, i int) string {
 	if i == 0 {
 		return name
@@ -148,8 +157,8 @@ func ordinal(name string, i int) string {
 	return name + alternateSuffix
 }
 
-// endpointPorts are the ports of an instance under all names that a ServiceEntry may have for them, so that it need not
-// be written anew when a number is added for the callers.
+// endpointPorts returns the ports of an instance under all names that its ServiceEntry may use, so that it does not change
+// when callers get another number.
 func endpointPorts(own uint32, named map[string]namedPort, options Options) map[string]uint32 {
 	ports := map[string]uint32{defaultPort: own}
 	if !options.NoNativePort {
@@ -164,7 +173,7 @@ func endpointPorts(own uint32, named map[string]namedPort, options Options) map[
 	return ports
 }
 
-// portNames returns the names that any instance has a port for, sorted.
+// portNames returns the names of all ports of the instances, sorted.
 func portNames(endpoints []endpoint) []string {
 	names := map[string]bool{}
 	for _, e := range endpoints {

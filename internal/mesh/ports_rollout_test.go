@@ -15,24 +15,26 @@ import (
 	"github.com/isthmus-mesh/isthmus/internal/mesh/meshtest"
 )
 
-// version is how the instances of one version of a service are registered.
+// version is the registration of the instances of one version of a service.
 type version struct {
 	port int
 	meta map[string]string
-	// byChance says that each instance gets a port of its own.
-	byChance bool
+	// random gives each instance a port of its own.
+	random bool
 }
 
-// TestPortsDuringARollout holds how often the ports for callers change, each of which costs istiod a full push, while
-// the instances of a service are replaced one by one, whatever their number and the order of starts and stops; and that
-// no WorkloadEntry of an instance is written anew by what others do.
+// TestPortsDuringARollout bounds how often the ports for callers change while the instances of a service are replaced one by
+// one, for any number of instances and any order of starts and stops. Each change costs istiod a full push. It also
+// verifies that no WorkloadEntry changes because of other instances.
 func TestPortsDuringARollout(t *testing.T) {
 	grpc := func(port int) map[string]string { return map[string]string{"gRPC_port": strconv.Itoa(port)} }
 	for _, c := range []struct {
 		name     string
 		old, new version
-		// most is the number of changes; least is how many instances there are at least.
-		most, least int
+		// limit is the maximum number of changes.
+		limit int
+		// least is the minimum number of instances.
+		least int
 	}{
 		{"the same port", version{port: 8080}, version{port: 8080}, 0, 1},
 		{"another port", version{port: 8081}, version{port: 8082}, 2, 1},
@@ -42,13 +44,13 @@ func TestPortsDuringARollout(t *testing.T) {
 		{"a named port less", version{port: 8080, meta: grpc(9090)}, version{port: 8080}, 1, 1},
 		{"another named port", version{port: 8080, meta: grpc(9090)}, version{port: 8080, meta: grpc(9091)}, 2, 1},
 		{"both ports", version{port: 8080, meta: grpc(9090)}, version{port: 8081, meta: grpc(9091)}, 2, 1},
-		{"ports by chance", version{byChance: true}, version{byChance: true}, 0, 3},
+		{"random ports", version{random: true}, version{random: true}, 0, 3},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			for seed := range uint64(40) {
 				changes := rollout(t, rand.New(rand.NewPCG(seed, 1)), c.old, c.new, c.least)
-				if changes > c.most {
-					t.Fatalf("%d changes of the ports with seed %d, %d are allowed", changes, seed, c.most)
+				if changes > c.limit {
+					t.Fatalf("%d changes of the ports with seed %d, the limit is %d", changes, seed, c.limit)
 				}
 			}
 		})
@@ -56,19 +58,19 @@ func TestPortsDuringARollout(t *testing.T) {
 }
 
 // rollout replaces all instances, and returns how often the ports changed.
-func rollout(t *testing.T, random *rand.Rand, old, new version, least int) (changes int) {
+func rollout(t *testing.T, rng *rand.Rand, old, new version, least int) (changes int) {
 	t.Helper()
 	c := meshtest.Cases()[0]
-	size := least + random.IntN(6)
+	size := least + rng.IntN(6)
 	stopped, started, next := 0, 0, 0
 	var instances []catalog.Instance
 	start := func(v version) {
 		next++
 		i := catalog.Instance{
 			ID:      catalog.InstanceID{Datacenter: "dc1", Node: "vm-1", ServiceID: fmt.Sprintf("%03d", next)},
-			Address: "10.0.0." + strconv.Itoa(next), Port: v.port, Meta: v.meta, Health: catalog.Health(random.IntN(3)),
+			Address: "10.0.0." + strconv.Itoa(next), Port: v.port, Meta: v.meta, Health: catalog.Health(rng.IntN(3)),
 		}
-		if v.byChance {
+		if v.random {
 			i.Port = 30000 + next
 		}
 		instances = append(instances, i)
@@ -78,7 +80,7 @@ func rollout(t *testing.T, random *rand.Rand, old, new version, least int) (chan
 	}
 	before := resourcesOf(c, instances)
 	for stopped < size || started < size {
-		if stopped == size || started < size && (len(instances) <= least || random.IntN(2) == 0) {
+		if stopped == size || started < size && (len(instances) <= least || rng.IntN(2) == 0) {
 			started++
 			start(new)
 		} else {
@@ -105,7 +107,7 @@ func portsOf(r mesh.Resources) []*networking.ServicePort {
 	return r.Objects[0].Spec.(*networking.ServiceEntry).Ports
 }
 
-// workloadsStay fails where an instance that is there before and after has another WorkloadEntry.
+// workloadsStay fails the test if an instance that is in both results has different WorkloadEntries.
 func workloadsStay(t *testing.T, before, after mesh.Resources) {
 	t.Helper()
 	known := map[string]mesh.Object{}
@@ -114,7 +116,7 @@ func workloadsStay(t *testing.T, before, after mesh.Resources) {
 	}
 	for _, object := range withoutEntry(after) {
 		if old, ok := known[object.Name]; ok && !old.Equal(object) {
-			t.Fatalf("%s is written anew", object.Name)
+			t.Fatalf("%s changed", object.Name)
 		}
 	}
 }

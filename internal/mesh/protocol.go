@@ -8,10 +8,10 @@ import (
 	"github.com/isthmus-mesh/isthmus/internal/catalog"
 )
 
-// Protocol is a protocol of a port, in Istio's letters (istio.io/istio/pkg/config/protocol).
+// Protocol is the protocol of a port in Istio's notation (istio.io/istio/pkg/config/protocol).
 type Protocol string
 
-// The protocols that a service's meta, or the configuration, may name.
+// The protocols that meta and configuration may name.
 const (
 	TCP   Protocol = "TCP"
 	TLS   Protocol = "TLS"
@@ -26,10 +26,10 @@ const (
 	Redis   Protocol = "REDIS"
 )
 
-// Protocols are all protocols, for checks and messages.
+// Protocols lists all protocols.
 var Protocols = []Protocol{TCP, TLS, HTTPS, HTTP, HTTP2, GRPC, GRPCWeb, Mongo, MySQL, Redis}
 
-// ParseProtocol finds a protocol by its name in any case.
+// ParseProtocol returns the protocol with a name, in any case.
 func ParseProtocol(name string) (Protocol, error) {
 	protocol := Protocol(strings.ToUpper(name))
 	if slices.Contains(Protocols, protocol) {
@@ -39,25 +39,32 @@ func ParseProtocol(name string) (Protocol, error) {
 	for i, p := range Protocols {
 		known[i] = strings.ToLower(string(p))
 	}
-	return "", fmt.Errorf("protocol %q is not one of %s", clip(name), strings.Join(known, ", "))
+	return "", fmt.Errorf("protocol %q is unknown; use one of %s", clip(name), strings.Join(known, ", "))
 }
 
-// protocolMeta is the meta entry that says a service's protocol. It goes before all other hints.
+// protocolMeta is the meta key that declares the protocol. It has precedence over all other hints.
 const protocolMeta = "protocol"
 
-// byCheck are the protocols that Consul's own checks speak, the surest hint first: who registers a gRPC
-// check serves gRPC, while an HTTP check may be there for a service that speaks something else besides.
+// byCheck maps the types of Consul's checks to protocols, the most reliable hint first: a service with a gRPC check serves
+// gRPC, while an HTTP check may belong to a service whose main protocol is another one.
 var byCheck = []struct {
 	check    string
 	protocol Protocol
 }{{"grpc", GRPC}, {"h2ping", HTTP2}, {"http", HTTP}, {"tcp", TCP}}
 
-// families are protocols that share a wire format: what speaks any of them can be taken for the first.
+// families lists protocols with the same wire format; each can be treated as the first of its family.
 var families = [][]Protocol{{HTTP, GRPCWeb}, {HTTP2, GRPC}}
 
-// serviceProtocol is what all instances agree on. Where they don't, it is the one that all of them can be taken
-// for: TCP where they share no more. HTTP would do for HTTP/1.1 and HTTP/2 both towards the caller, but Istio then
-// speaks HTTP/1.1 to the instance.
+// serviceProtocol returns the protocol that all instances have in common:
+//
+//	instances                  service
+//	all the same               the same
+//	HTTP and GRPC-WEB          HTTP
+//	HTTP2 and GRPC             HTTP2
+//	any other combination      TCP
+//
+// HTTP is not possible for a mix of HTTP/1.1 and HTTP/2: Envoy accepts both from callers, but Istio then uses HTTP/1.1
+// towards the instances.
 func serviceProtocol(endpoints []endpoint, report *report) Protocol {
 	all := make([]Protocol, len(endpoints))
 	for i, e := range endpoints {
@@ -66,7 +73,7 @@ func serviceProtocol(endpoints []endpoint, report *report) Protocol {
 	return commonProtocol(all, "", report)
 }
 
-// careful returns the protocol that all of them can be taken for.
+// commonProtocol returns the protocol that several protocols have in common, as in the table of serviceProtocol.
 func commonProtocol(all []Protocol, port string, report *report) Protocol {
 	var found []Protocol
 	for _, protocol := range all {
@@ -84,19 +91,24 @@ func commonProtocol(all []Protocol, port string, report *report) Protocol {
 			taken = family[0]
 		}
 	}
-	report.add(MixedProtocols, port, fmt.Sprintf("instances disagree about the protocol %v; %s is taken", found, taken))
+	report.add(MixedProtocols, port, fmt.Sprintf("instances disagree about the protocol %v; the service gets %s", found, taken))
 	return taken
 }
 
-// instanceProtocol is what an instance speaks at its own port: what its meta says; HTTPS, where it says that it is
-// secure; what the name of its default port says; what its checks speak; the fallback.
+// instanceProtocol returns the protocol of an instance's own port. The first hint applies:
+//
+//  1. meta "protocol"
+//  2. meta or tag "secure" with the value true: HTTPS
+//  3. the name of the default port among Consul's Ports
+//  4. the types of its checks, see byCheck
+//  5. the default protocol
 func instanceProtocol(instance catalog.Instance, hints map[string]string, fallback Protocol, report *report) Protocol {
 	if name := instance.Meta[protocolMeta]; name != "" {
 		protocol, err := ParseProtocol(name)
 		if err == nil {
 			return protocol
 		}
-		report.instance(UnknownProtocol, instance, fmt.Sprintf("meta: %v; the entry is passed over", err))
+		report.instance(UnknownProtocol, instance, fmt.Sprintf("meta: %v; the entry is ignored", err))
 	}
 	if strings.EqualFold(hints[secureKey], "true") {
 		return HTTPS
@@ -114,8 +126,8 @@ func instanceProtocol(instance catalog.Instance, hints map[string]string, fallba
 	return fallback
 }
 
-// sharesHosts tells whether a ServiceEntry with ports of this protocol may have more than one host. Istio's
-// validation refuses it where a connection doesn't say which host it means.
+// sharesHosts reports whether a ServiceEntry with a port of this protocol may have several hosts. Istio's validation rejects
+// protocols whose connections do not identify the host.
 func (p Protocol) sharesHosts() bool {
 	return slices.Contains([]Protocol{HTTP, HTTP2, GRPC, GRPCWeb, HTTPS, TLS}, p)
 }

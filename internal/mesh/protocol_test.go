@@ -7,6 +7,7 @@ import (
 	"github.com/isthmus-mesh/isthmus/internal/mesh"
 )
 
+// TestParseProtocol verifies that names are case-insensitive.
 func TestParseProtocol(t *testing.T) {
 	for name, want := range map[string]mesh.Protocol{
 		"http": mesh.HTTP, "HTTP": mesh.HTTP, "Http2": mesh.HTTP2, "grpc": mesh.GRPC, "grpc-web": mesh.GRPCWeb,
@@ -23,7 +24,8 @@ func TestParseProtocol(t *testing.T) {
 	}
 }
 
-func TestParseProtocolNamesThoseThereAre(t *testing.T) {
+// TestParseProtocolListsAll verifies that the error lists all protocols and has a bounded length.
+func TestParseProtocolListsAll(t *testing.T) {
 	for _, name := range []string{"", "udp", "http/2", " http", "dubbo", "\xff", strings.Repeat("x", 10_000)} {
 		_, err := mesh.ParseProtocol(name)
 		if err == nil || !strings.Contains(err.Error(), "tcp, tls, https, http, http2, grpc, grpc-web, mongo, mysql, redis") {

@@ -11,49 +11,49 @@ import (
 	"github.com/isthmus-mesh/isthmus/internal/catalog"
 )
 
-// tlsPort is where callers speak TLS themselves, of a service for which Envoy does so for others.
+// tlsPort is the port of callers that originate TLS themselves, if Envoy originates it for the others.
 const tlsPort = defaultPort + "--tls"
 
-// TLSOrigination has the callers' Envoys speak TLS for them: callers speak Protocol at port 80.
+// TLSOrigination configures Envoy to originate TLS: callers use Protocol at port 80.
 type TLSOrigination struct {
-	// Services are globs of names, as the registry has them.
+	// Services are globs of registered names.
 	Services []string
-	// Force takes services for HTTPS that don't say so. Without it, it counts for those that say HTTPS or TLS.
+	// Force applies the rule to services that do not declare HTTPS or TLS.
 	Force bool
-	// Protocol is what the callers speak.
+	// Protocol is the protocol of the callers.
 	Protocol Protocol
-	// SNI is the name that is asked for in the handshake; the host that the caller uses where it is empty.
+	// SNI is the server name of the handshake; by default it is the host that the caller uses.
 	SNI ServerName
-	// SubjectAltNames are the names of which the certificate must have one; the SNI where there are none.
+	// SubjectAltNames lists the accepted names of the certificate; by default it is the SNI.
 	SubjectAltNames []string
-	// CACertificates is a file at the caller's proxy; empty for the authorities that its system trusts.
+	// CACertificates is a file at the caller's proxy; by default the proxy uses the authorities of its system.
 	CACertificates string
-	// InsecureSkipVerify takes any certificate.
+	// InsecureSkipVerify accepts any certificate.
 	InsecureSkipVerify bool
 }
 
-// ServerName is a host name in which {{ .Name }} may stand for the service's name in the mesh.
+// ServerName is a host name that may contain {{ .Name }} for the service's name in the mesh.
 type ServerName struct {
 	text     string
 	template *HostTemplate
 }
 
-// ParseServerName checks a server name; an empty one is none.
+// ParseServerName parses a server name, which may be empty.
 func ParseServerName(text string) (ServerName, error) {
 	if !strings.Contains(text, "{{") {
 		if text != "" && !isHost(text) {
-			return ServerName{}, fmt.Errorf("%q is no host name in small letters", text)
+			return ServerName{}, fmt.Errorf("%q is not a host name in lower case", text)
 		}
 		return ServerName{text: text}, nil
 	}
 	template, err := ParseHostTemplate(text)
 	if err == nil && template.count(datacenterField)+template.count(domainField) > 0 {
-		err = fmt.Errorf("%q: only {{ .Name }} can stand in it", text)
+		err = fmt.Errorf("%q: only {{ .Name }} is supported", text)
 	}
 	return ServerName{template: &template}, err
 }
 
-// of returns the name for a service and one of its hosts.
+// of returns the server name for a service and one of its hosts.
 func (s ServerName) of(name Name, host string) string {
 	switch {
 	case s.template != nil:
@@ -65,7 +65,7 @@ func (s ServerName) of(name Name, host string) string {
 	}
 }
 
-// origination returns the rule for a service whose instances speak a protocol; nil where callers speak it themselves.
+// origination returns the rule that applies to a service with a protocol; nil if callers originate TLS themselves.
 func (o Options) origination(service catalog.Service, protocol Protocol) *TLSOrigination {
 	for i, rule := range o.TLSOrigination {
 		if catalog.MatchAny(rule.Services, service.Name) {
@@ -78,7 +78,7 @@ func (o Options) origination(service catalog.Service, protocol Protocol) *TLSOri
 	return nil
 }
 
-// forCallers returns what callers speak at port 80 of a service whose instances speak a protocol.
+// forCallers returns the protocol of callers at port 80.
 func (t *TLSOrigination) forCallers(protocol Protocol) Protocol {
 	if t == nil {
 		return protocol
@@ -86,7 +86,7 @@ func (t *TLSOrigination) forCallers(protocol Protocol) Protocol {
 	return t.Protocol
 }
 
-// destinationRules have Envoy speak TLS to each host of a service.
+// destinationRules returns the DestinationRules by which Envoy originates TLS to each host of a service.
 func (t *TLSOrigination) destinationRules(name Name, namespace string, entry *networking.ServiceEntry) []Object {
 	var objects []Object
 	for _, host := range entry.Hosts {
@@ -104,7 +104,8 @@ func (t *TLSOrigination) destinationRules(name Name, namespace string, entry *ne
 	return objects
 }
 
-// settings name the certificate that is expected: Istio checks no name in it where only an SNI is given.
+// settings returns the TLS settings for a host. They always name the expected certificate, because Istio verifies no name if
+// only the SNI is set.
 func (t *TLSOrigination) settings(name Name, host string) *networking.ClientTLSSettings {
 	settings := &networking.ClientTLSSettings{Mode: networking.ClientTLSSettings_SIMPLE, Sni: t.SNI.of(name, host)}
 	if t.InsecureSkipVerify {

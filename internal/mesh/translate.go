@@ -1,9 +1,21 @@
-// Package mesh says what Istio should hold for a service of the catalog: one ServiceEntry, and one
-// WorkloadEntry for each instance or the same instances as inline endpoints.
+// Package mesh translates services of the catalog into Istio configuration: one ServiceEntry for each service, and its
+// instances as WorkloadEntries or as inline endpoints.
 //
-// It is made of pure functions: no clock, no network, no order of a map. Equal services give equal
-// resources, on every replica and after every restart. Whatever a registry holds, what comes out passes
-// Istio's own validation; what can't be expressed is left out and returned as a Finding.
+// All functions are pure: they use no clock, no network and no map order. Equal services give equal resources, on each
+// replica and after each restart. All resources pass Istio's own validation. Input that cannot be expressed is skipped and
+// returned as a Finding.
+//
+// Translate works in these steps:
+//
+//	endpoints.go      instances with a usable address and port, with their health, weight and ports
+//	protocol.go       the protocol that all endpoints have in common
+//	hosts.go          the hosts of the service, by precedence of the configuration
+//	ports.go          the ports for callers
+//	labels.go         the labels of the endpoints
+//	tls.go            DestinationRules where Envoy originates TLS
+//	placement.go      the namespace and exportTo
+//
+// Parse is the inverse: it restores services from the objects of an earlier run.
 package mesh
 
 import (
@@ -16,78 +28,77 @@ import (
 	"github.com/isthmus-mesh/isthmus/internal/catalog"
 )
 
-// Form is how the endpoints of a service are written.
+// Form is the representation of a service's endpoints.
 type Form string
 
 const (
 	// WorkloadEntryForm writes one WorkloadEntry for each instance; the ServiceEntry selects them by label.
 	WorkloadEntryForm Form = "workloadEntry"
-	// InlineForm writes the instances into the ServiceEntry: one object a service, which is what large
-	// catalogs want.
+	// InlineForm writes the instances into the ServiceEntry: one object for each service, which suits large catalogs.
 	InlineForm Form = "inline"
 )
 
-// Options are the rules of the translation. They are the same for every service of a run.
+// Options configure the translation. They are the same for all services of a run.
 type Options struct {
-	// Domain is the domain of Consul's DNS, "consul" by default.
+	// Domain is the domain of Consul's DNS, by default "consul".
 	Domain string
-	// Registries are all sources of the run, in the order of the configuration; none where there is one source,
-	// whose hosts need no datacenter.
+	// Registries are all sources of the run, in the order of the configuration. It is empty for a single source, whose hosts
+	// need no datacenter.
 	Registries []Registry
-	// ClusterDomain is the domain of the Kubernetes cluster; no host is ever taken under it.
+	// ClusterDomain is the domain of the Kubernetes cluster. No service gets a host under it.
 	ClusterDomain string
-	// Hosts make further hosts for each service, beside the one that Consul's DNS has.
+	// Hosts are templates of further hosts, in addition to the hosts of Consul's DNS.
 	Hosts []HostTemplate
-	// Form is how the endpoints are written.
+	// Form is the representation of the endpoints.
 	Form Form
-	// DefaultProtocol is taken where neither the meta nor the checks of a service tell its protocol.
+	// DefaultProtocol is the protocol of services without any hint to one.
 	DefaultProtocol Protocol
-	// Ports are those that instances may have beside their own, by their meta and tags.
+	// Ports are the ports that instances may declare by meta and tags in addition to their own port.
 	Ports []NamedPort
-	// NoNativePort leaves out the instances' own port, for registries where each instance has another one.
+	// NoNativePort omits the port "native", for registries in which instances have random ports.
 	NoNativePort bool
-	// TLSOrigination says where Envoy speaks TLS for the callers; the first that fits a service counts.
+	// TLSOrigination lists the services for which Envoy originates TLS; the first match applies.
 	TLSOrigination []TLSOrigination
-	// PassingOnly leaves out the instances that are warning.
+	// PassingOnly excludes instances in state warning from traffic.
 	PassingOnly bool
-	// Addresses says which addresses instances may have.
+	// Addresses restricts the addresses of instances.
 	Addresses Addresses
-	// Labels says which meta entries and tags become labels.
+	// Labels restricts the meta entries and tags that become labels.
 	Labels Labels
-	// MaxInstances is how many instances of a service take traffic, at most MaxInstances, which 0 stands for.
+	// MaxInstances is the maximum number of instances of a service that take traffic; 0 means the constant MaxInstances.
 	MaxInstances int
-	// Placement says which namespace a service's objects live in, and which namespaces see it.
+	// Placement selects the namespace of a service's objects and the namespaces that see them.
 	Placement Placement
 }
 
-// Registry is a source among several, as far as its hosts are concerned.
+// Registry is the part of a source's configuration that determines its hosts.
 type Registry struct {
-	// Source is the source's name.
+	// Source is the name of the source.
 	Source string
-	// Domain is the domain of its DNS.
+	// Domain is the domain of the source's DNS.
 	Domain string
-	// Datacenter is the one that the configuration names; empty where it names none.
+	// Datacenter is the configured datacenter; empty if none is configured.
 	Datacenter string
-	// Merged says that it stands for several datacenters whose services are one: their host names none of them.
+	// Merged is true for a source that merges the services of several datacenters; its hosts name no datacenter.
 	Merged bool
 }
 
-// Resources are the objects that the mesh should hold for one service; none of them where Objects is empty.
-// The ServiceEntry comes first, then the DestinationRules and the WorkloadEntries, each in the order of their names.
+// Resources are the desired objects of one service; Objects is empty if the service needs none. The ServiceEntry comes
+// first, then the DestinationRules and the WorkloadEntries, each sorted by name.
 type Resources struct {
 	Objects []Object
-	// Broken says that nobody knows what they should be, by a mistake of isthmus: what stands in the mesh stays.
+	// Broken is true if the translation failed because of a bug. The live objects of the service must be kept.
 	Broken bool
 }
 
-// Equal tells whether two services' objects are the same in every field.
+// Equal reports whether the objects of two services are equal in each field.
 func (r Resources) Equal(other Resources) bool {
 	return r.Broken == other.Broken && slices.EqualFunc(r.Objects, other.Objects, Object.Equal)
 }
 
-// Translate says what the mesh should hold for a service that goes by name there, and what of the service
-// could not be carried over. A service without a usable instance has no resources. It never panics: where it should,
-// the resources are Broken.
+// Translate returns the desired objects of a service with the given name, and the findings about input that it skipped or
+// adjusted. A service without a usable instance has no objects. Translate never panics: a panic gives Broken resources and
+// a finding.
 func Translate(service catalog.Service, name Name, options Options) (resources Resources, findings []Finding) {
 	defer func() {
 		if failure := recover(); failure != nil {
@@ -101,7 +112,7 @@ func Translate(service catalog.Service, name Name, options Options) (resources R
 
 func translate(service catalog.Service, name Name, options Options, report *report) Resources {
 	if len(service.Name) > maxName {
-		report.service(LongName, fmt.Sprintf("its name has %d bytes, and a name may have %d; the service is left out", len(service.Name), maxName))
+		report.service(LongName, fmt.Sprintf("the name has %d bytes, the limit is %d; the service is skipped", len(service.Name), maxName))
 		return Resources{}
 	}
 	endpoints := usableEndpoints(service, options, report)
@@ -118,7 +129,7 @@ func translate(service catalog.Service, name Name, options Options, report *repo
 		ExportTo:   options.Placement.exportTo(service, namespace),
 	}
 	if len(entry.Hosts) == 0 {
-		report.service(BadHost, "there is no host that it can have; the service is left out")
+		report.service(BadHost, "no host is left; the service is skipped")
 		return Resources{}
 	}
 	entry.Ports = servicePorts(endpoints, protocol, origination, options, len(entry.Hosts) > 1, report)
@@ -130,7 +141,7 @@ func translate(service catalog.Service, name Name, options Options, report *repo
 	if options.Form == InlineForm {
 		entry.Endpoints = inlineEndpoints(healthy, entry.Ports)
 		if len(entry.Endpoints) == 0 {
-			// A DNS entry without endpoints would make Istio resolve the host itself.
+			// Istio resolves the host of a DNS entry without endpoints.
 			entry.Resolution = networking.ServiceEntry_STATIC
 		}
 		return resources
@@ -145,8 +156,7 @@ func translate(service catalog.Service, name Name, options Options, report *repo
 	return resources
 }
 
-// inlineEndpoints are the endpoints as Istio takes them inside a ServiceEntry: with the ports that it has
-// and no others.
+// inlineEndpoints returns the endpoints for a ServiceEntry. Istio accepts only ports that the ServiceEntry has.
 func inlineEndpoints(endpoints []endpoint, ports []*networking.ServicePort) []*networking.WorkloadEntry {
 	inline := make([]*networking.WorkloadEntry, 0, len(endpoints))
 	for _, e := range endpoints {
@@ -161,12 +171,12 @@ func inlineEndpoints(endpoints []endpoint, ports []*networking.ServicePort) []*n
 	return inline
 }
 
-// ShareEndpoints has each endpoint refer to the ports and labels of the one before it where they are the same, as those
-// of a service mostly are: of 100,000 endpoints the maps take 50 MB and more. None of them may be changed afterwards.
+// ShareEndpoints makes each endpoint alias the ports and labels of the previous one if they are equal, as is usual within
+// a service. It saves 50 MB or more for 100,000 endpoints. The endpoints must be treated as read-only afterwards.
 func ShareEndpoints(endpoints []*networking.WorkloadEntry) {
 	for i := 1; i < len(endpoints); i++ {
 		before, e := endpoints[i-1], endpoints[i]
-		if before == nil || e == nil { // by somebody else's hand
+		if before == nil || e == nil { // only in objects that other clients wrote
 			continue
 		}
 		if maps.Equal(e.Ports, before.Ports) {

@@ -15,13 +15,13 @@ import (
 	"github.com/isthmus-mesh/isthmus/internal/mesh/meshtest"
 )
 
-var update = flag.Bool("update", false, "write the golden files anew")
+var update = flag.Bool("update", false, "update the golden files")
 
 const goldenSuffix = ".golden.yaml"
 
 func goldenFile(name string) string { return filepath.Join("testdata", name+goldenSuffix) }
 
-// TestTranslateGolden holds the whole outcome of every case: all objects, then the findings.
+// TestTranslateGolden verifies the complete result of each case: all objects, then the findings.
 func TestTranslateGolden(t *testing.T) {
 	for _, c := range meshtest.Cases() {
 		t.Run(c.Name, func(t *testing.T) {
@@ -44,7 +44,8 @@ func TestTranslateGolden(t *testing.T) {
 	}
 }
 
-func TestEveryGoldenFileHasOneCase(t *testing.T) {
+// TestGoldenFilesHaveCases verifies that there are no unused golden files.
+func TestGoldenFilesHaveCases(t *testing.T) {
 	var names []string
 	for _, c := range meshtest.Cases() {
 		names = append(names, goldenFile(c.Name))
@@ -59,7 +60,7 @@ func TestEveryGoldenFileHasOneCase(t *testing.T) {
 	}
 }
 
-// render writes what kubectl would take, and behind it what could not be taken over.
+// render returns the manifests and the findings as YAML.
 func render(t *testing.T, resources mesh.Resources, findings []mesh.Finding) []byte {
 	t.Helper()
 	var out bytes.Buffer
@@ -92,7 +93,8 @@ func toYAML(t *testing.T, value any) []byte {
 	return text
 }
 
-func TestTranslateLeavesTheServiceAlone(t *testing.T) {
+// TestTranslateDoesNotModify verifies that the service is read-only.
+func TestTranslateDoesNotModify(t *testing.T) {
 	fresh := meshtest.Cases()
 	for i, c := range meshtest.Cases() {
 		mesh.Translate(c.Service, c.MeshName(), c.Options)
@@ -102,7 +104,8 @@ func TestTranslateLeavesTheServiceAlone(t *testing.T) {
 	}
 }
 
-func TestServiceWithoutInstancesHasNoResources(t *testing.T) {
+// TestServiceWithoutInstances verifies that the result is empty.
+func TestServiceWithoutInstances(t *testing.T) {
 	c := meshtest.Cases()[0]
 	c.Service.Instances = nil
 	resources, findings := mesh.Translate(c.Service, c.MeshName(), c.Options)

@@ -13,7 +13,7 @@ import (
 	"github.com/isthmus-mesh/isthmus/internal/mesh"
 )
 
-// checkResources fails where Kubernetes or Istio would refuse an object, or a reader could not rely on the order.
+// checkResources fails the test if Kubernetes or Istio would reject an object, or if the order is wrong.
 func checkResources(t *testing.T, resources mesh.Resources) {
 	t.Helper()
 	for i, object := range resources.Objects {
@@ -43,7 +43,7 @@ func checkResources(t *testing.T, resources mesh.Resources) {
 
 func checkOrder(t *testing.T, objects []mesh.Object) {
 	t.Helper()
-	for i := 2; i < len(objects); i++ { // behind the ServiceEntry
+	for i := 2; i < len(objects); i++ { // after the ServiceEntry
 		before, object := objects[i-1], objects[i]
 		if before.Kind == object.Kind && before.Name >= object.Name || before.Kind == mesh.WorkloadEntryKind && object.Kind == mesh.DestinationRuleKind {
 			t.Errorf("%s %s comes before %s %s", before.Kind, before.Name, object.Kind, object.Name)
@@ -70,7 +70,7 @@ func checkManifest(t *testing.T, object mesh.Object) {
 	}
 	raw, err := json.Marshal(manifest)
 	if err != nil || !utf8.Valid(raw) {
-		t.Errorf("%s can't be written as JSON: %q, %v", object.Name, raw, err)
+		t.Errorf("%s cannot be encoded as JSON: %q, %v", object.Name, raw, err)
 	}
 }
 
@@ -79,7 +79,7 @@ func checkServiceEntry(t *testing.T, entry *networking.ServiceEntry) {
 	ports, numbers := map[string]bool{}, map[uint32]bool{}
 	for _, port := range entry.Ports {
 		if ports[port.Name] || numbers[port.Number] {
-			t.Errorf("port %v is there twice", port)
+			t.Errorf("port %v is a duplicate", port)
 		}
 		ports[port.Name], numbers[port.Number] = true, true
 		refused(t, port.Name, validation.IsDNS1123Label(port.Name))
@@ -89,13 +89,13 @@ func checkServiceEntry(t *testing.T, entry *networking.ServiceEntry) {
 		refused(t, host, validation.IsDNS1123Subdomain(host))
 	}
 	if entry.WorkloadSelector != nil && len(entry.Endpoints) > 0 {
-		t.Error("a ServiceEntry can't have both a selector and endpoints")
+		t.Error("the ServiceEntry has both a selector and endpoints")
 	}
 	for _, endpoint := range entry.Endpoints {
 		checkWorkloadEntry(t, endpoint)
 		for name := range endpoint.Ports {
 			if !ports[name] {
-				t.Errorf("endpoint %s has port %q, which the ServiceEntry doesn't have", endpoint.Address, name)
+				t.Errorf("endpoint %s has port %q, which is missing in the ServiceEntry", endpoint.Address, name)
 			}
 		}
 		if entry.Resolution == networking.ServiceEntry_STATIC {
@@ -118,7 +118,7 @@ func checkWorkloadEntry(t *testing.T, entry *networking.WorkloadEntry) {
 	checkLabels(t, entry.Labels)
 }
 
-// maxLabels is how many labels Istio's schema lets a WorkloadEntry have.
+// maxLabels is the maximum number of labels of a WorkloadEntry in Istio's schema.
 const maxLabels = 256
 
 func checkLabels(t *testing.T, labels map[string]string) {
@@ -132,9 +132,10 @@ func checkLabels(t *testing.T, labels map[string]string) {
 	}
 }
 
-func refused(t *testing.T, what string, problems []string) {
+// refused fails the test if validation found problems with a text.
+func refused(t *testing.T, text string, problems []string) {
 	t.Helper()
 	for _, problem := range problems {
-		t.Errorf("%q: %s", what, problem)
+		t.Errorf("%q: %s", text, problem)
 	}
 }

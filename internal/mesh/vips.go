@@ -2,7 +2,7 @@ package mesh
 
 import "net/netip"
 
-// SetAddresses gives a service's ServiceEntry virtual addresses. The resources must be new: nobody else reads them yet.
+// SetAddresses sets the virtual addresses of the ServiceEntry. Call it only on resources that are not shared yet.
 func (r Resources) SetAddresses(addresses []netip.Addr) {
 	if _, entry := serviceEntryOf(r.Objects); entry != nil {
 		entry.Addresses = nil
@@ -12,7 +12,7 @@ func (r Resources) SetAddresses(addresses []netip.Addr) {
 	}
 }
 
-// AddressesOf returns the virtual addresses that the ServiceEntry among a service's objects has.
+// AddressesOf returns the virtual addresses of the ServiceEntry among a service's objects.
 func AddressesOf(objects []Object) []netip.Addr {
 	_, entry := serviceEntryOf(objects)
 	if entry == nil {
@@ -27,8 +27,8 @@ func AddressesOf(objects []Object) []netip.Addr {
 	return addresses
 }
 
-// The ports of a ServiceEntry and its endpoints: DefaultPort needs no number of a caller, NativePort is the instances'
-// own where they agree on one.
+// The names of ports in ServiceEntries and endpoints: DefaultPort is the port of callers that name none, NativePort the own
+// port of the instances.
 const (
 	DefaultPort = defaultPort
 	NativePort  = nativePort

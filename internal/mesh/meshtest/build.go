@@ -11,11 +11,11 @@ import (
 
 const (
 	datacenter = "dc1"
-	// anyAddress stands for an address that no other instance of the service has.
+	// anyAddress is replaced by an address that is unique within the service.
 	anyAddress = "any"
 )
 
-// of makes a case; the options are the product's defaults unless changed.
+// of returns a case. Its options are the product's defaults with the given changes.
 func of(name string, service catalog.Service, changes ...func(*mesh.Options)) Case {
 	options := mesh.Options{
 		Domain:          "consul",
@@ -38,7 +38,7 @@ func fallback(protocol mesh.Protocol) func(*mesh.Options) {
 	return func(o *mesh.Options) { o.DefaultProtocol = protocol }
 }
 
-// hostTemplates panics on a template that can't be parsed: it is a mistake in a case.
+// hostTemplates adds templates. It panics on an invalid one.
 func hostTemplates(texts ...string) func(*mesh.Options) {
 	return func(o *mesh.Options) {
 		for _, text := range texts {
@@ -51,6 +51,7 @@ func hostTemplates(texts ...string) func(*mesh.Options) {
 	}
 }
 
+// service returns a service with the instances sorted by ID.
 func service(name string, instances ...catalog.Instance) catalog.Service {
 	slices.SortFunc(instances, func(a, b catalog.Instance) int { return a.ID.Compare(b.ID) })
 	for i := range instances {
@@ -65,9 +66,10 @@ func service(name string, instances ...catalog.Instance) catalog.Service {
 	}
 }
 
-// change is one difference of an instance from the plainest one.
+// change changes one property of an instance.
 type change func(*catalog.Instance)
 
+// instance returns the simplest instance with the given changes.
 func instance(serviceID string, changes ...change) catalog.Instance {
 	i := catalog.Instance{
 		ID:      catalog.InstanceID{Datacenter: datacenter, Node: "node-1", ServiceID: serviceID},
@@ -80,6 +82,7 @@ func instance(serviceID string, changes ...change) catalog.Instance {
 	return i
 }
 
+// all combines several changes.
 func all(changes ...change) change {
 	return func(i *catalog.Instance) {
 		for _, change := range changes {
@@ -94,7 +97,7 @@ func address(text string) change { return func(i *catalog.Instance) { i.Address 
 
 func port(number int) change { return func(i *catalog.Instance) { i.Port = number } }
 
-// namedPorts gives the instance these ports; the default is its own.
+// namedPorts sets named ports; the default one is also the instance's own port.
 func namedPorts(ports ...catalog.Port) change {
 	return func(i *catalog.Instance) {
 		i.Ports = ports
@@ -116,13 +119,15 @@ func weights(passing, warning int) change {
 	return func(i *catalog.Instance) { i.Weights = catalog.Weights{Passing: passing, Warning: warning} }
 }
 
-// meta adds to the instance's meta, nodeMeta to its node's: keys and values in turn.
+// meta adds keys and values in turn to the instance's meta.
 func meta(pairs ...string) change { return func(i *catalog.Instance) { i.Meta = with(i.Meta, pairs) } }
 
+// nodeMeta adds keys and values in turn to the meta of the node.
 func nodeMeta(pairs ...string) change {
 	return func(i *catalog.Instance) { i.NodeMeta = with(i.NodeMeta, pairs) }
 }
 
+// with returns a copy of a map with more keys and values.
 func with(m map[string]string, pairs []string) map[string]string {
 	m = maps.Clone(m)
 	if m == nil {

@@ -1,5 +1,5 @@
-// Package meshtest holds services as registries have them, from the typical to the broken, for every test that
-// asks what the mesh makes of them.
+// Package meshtest provides services as registries contain them, from typical to invalid ones, for all tests of the
+// translation.
 package meshtest
 
 import (
@@ -9,23 +9,22 @@ import (
 	"github.com/isthmus-mesh/isthmus/internal/mesh"
 )
 
-// Case is one service with the options that it is translated by.
+// Case is a service with the options for its translation.
 type Case struct {
-	// Name says what the case is about. It is unique, and fit for a file's name.
+	// Name describes the case. It is unique and a valid file name.
 	Name    string
 	Service catalog.Service
 	Options mesh.Options
 }
 
-// MeshName returns the name that the service has in the mesh when there is no other.
+// MeshName returns the service's name in a mesh without other services.
 func (c Case) MeshName() mesh.Name {
 	var names mesh.Names
 	names.Add(c.Service.Key)
 	return names.Of(c.Service.Key)
 }
 
-// Cases returns all cases, made anew, in an order that doesn't change. The first two are a typical service in both
-// forms.
+// Cases returns new copies of all cases in a fixed order. The first two are a typical service in both forms.
 func Cases() []Case {
 	return slices.Concat(
 		typical(),
@@ -35,7 +34,7 @@ func Cases() []Case {
 		labels(),
 		healths(),
 		addresses(),
-		crowds(),
+		limits(),
 		names(),
 		localities(),
 		hosts(),
@@ -44,7 +43,7 @@ func Cases() []Case {
 	)
 }
 
-// typical is what Spring Cloud registers by itself, in both forms, while v2 is being rolled out.
+// typical returns a service as Spring Cloud registers it, in both forms, during a roll-out of v2.
 func typical() []Case {
 	service := func() catalog.Service {
 		spring := all(checks("http"), port(9098), meta("secure", "false"))
@@ -65,7 +64,7 @@ func placements() []Case {
 	return []Case{
 		of("placement-shards", service("web", instance("web")), spread),
 		of("placement-first-rule", service("shop-web", instance("web")), ruled),
-		// What is asked for by meta stands back behind a rule.
+		// A rule has precedence over meta.
 		of("placement-rule-before-meta", service("shop-web", instance("web", meta("isthmus-namespace", "blue"))), ruled),
 		of("placement-rule-exports-alone", service("web", instance("web")), ruled, inline),
 		of("placement-meta", service(
@@ -83,7 +82,7 @@ func placements() []Case {
 	}
 }
 
-// ruled places by rule and by meta, and bounds who sees what.
+// ruled places services by rules and by meta, and restricts their visibility.
 func ruled(o *mesh.Options) {
 	o.Placement.Choices = []string{"blue", "red"}
 	o.Placement.ExportTo = []string{"*"}

@@ -53,7 +53,7 @@ func addresses() []Case {
 		of("address-host-name", named(catalog.Passing)),
 		of("address-host-name-inline", named(catalog.Passing), inline),
 		of("address-host-name-critical", named(catalog.Critical)),
-		// Istio would resolve the host itself, were the resolution DNS.
+		// With resolution DNS, Istio would resolve the host itself.
 		of("address-host-name-critical-inline", named(catalog.Critical), inline),
 		of("address-mixed", service(
 			"web",
@@ -66,7 +66,7 @@ func addresses() []Case {
 			instance("brackets", address("[2001:db8::2]")),
 			instance("mapped", address("::ffff:10.0.0.3")),
 		)),
-		// Each means something else at each caller, or is a door to a cloud's secrets.
+		// These addresses depend on the caller, or give access to credentials of a cloud.
 		of("address-forbidden", hostile()),
 		of("address-allowed", hostile(), func(o *mesh.Options) {
 			o.Addresses.Allow = ranges("127.0.0.0/8", "::1", "localhost", "fe80::/10")
@@ -88,6 +88,7 @@ func addresses() []Case {
 	}
 }
 
+// hostile returns a service with forbidden and allowed addresses.
 func hostile() catalog.Service {
 	return service(
 		"web",
@@ -106,7 +107,7 @@ func hostile() catalog.Service {
 	)
 }
 
-// ranges panics on one that can't be parsed: it is a mistake in a case.
+// ranges parses address ranges. It panics on an invalid one.
 func ranges(texts ...string) []mesh.AddressRange {
 	all := make([]mesh.AddressRange, len(texts))
 	for i, text := range texts {
@@ -118,10 +119,10 @@ func ranges(texts ...string) []mesh.AddressRange {
 	return all
 }
 
-// crowds are services with more than an entry or istiod can bear.
-func crowds() []Case {
+// limits returns services that exceed limits.
+func limits() []Case {
 	few := func(o *mesh.Options) { o.MaxInstances = 2 }
-	crowd := func() catalog.Service {
+	large := func() catalog.Service {
 		return service(
 			"web",
 			instance("web-1", health(catalog.Critical)), instance("web-2"), instance("web-3"), instance("web-4"), instance("web-5"),
@@ -132,9 +133,9 @@ func crowds() []Case {
 		broken[i] = instance(fmt.Sprintf("web-%02d", i), port(0))
 	}
 	return []Case{
-		of("crowd-instances", crowd(), few),
-		of("crowd-instances-inline", crowd(), few, inline),
-		of("crowd-of-broken", service("web", append(broken, instance("web-99"))...)),
+		of("limits-instances", large(), few),
+		of("limits-instances-inline", large(), few, inline),
+		of("limits-broken-instances", service("web", append(broken, instance("web-99"))...)),
 	}
 }
 

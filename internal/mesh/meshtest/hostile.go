@@ -8,7 +8,7 @@ import (
 	"github.com/isthmus-mesh/isthmus/internal/mesh"
 )
 
-// What somebody registers who is out to hurt, beside the arbitrary.
+// Values that an attacker may register, in addition to arbitrary ones.
 var (
 	hostileNames = []string{
 		"web", "Web", "web.", "web-x", "web--0123456789abcdef0123", "a.service.dc2", "web.service.consul", "*", "*.consul", "localhost",
@@ -33,8 +33,8 @@ var (
 	templateTexts = []string{"{{ .Name }}", "{{ .Name }}-x", "{{ .Name }}.service.consul", "{{ .Name }}.{{ .Datacenter }}.{{ .Domain }}", "x.{{ .Name }}.default.svc"}
 )
 
-// Hostile makes a service and options out of arbitrary bytes, for fuzzers: what is hostile in every field, mixed with what
-// is usual and with the bytes themselves. There is always one instance more that nothing is wrong with.
+// Hostile derives a service and options from arbitrary bytes, for fuzz tests. The fields mix hostile values, usual values
+// and the bytes themselves. One further instance is always valid.
 func Hostile(data []byte) Case {
 	d := dice{data}
 	c := of("hostile", catalog.Service{Key: catalog.Key{Source: "consul", Name: d.text(hostileNames)}, Datacenter: d.text(hostileValues)})
@@ -51,7 +51,7 @@ func Hostile(data []byte) Case {
 	return c
 }
 
-// dice takes its throws from bytes; when these are used up, each is 0.
+// dice derives choices from bytes.
 type dice struct{ left []byte }
 
 func (d *dice) below(n int) int {
@@ -65,7 +65,7 @@ func (d *dice) below(n int) int {
 
 func (d *dice) yes() bool { return d.below(2) == 1 }
 
-// text is one of those given, or some of the bytes.
+// text returns one of the given texts or some of the bytes.
 func (d *dice) text(texts []string) string {
 	at := d.below(len(texts) + 3)
 	if at < len(texts) {

@@ -17,7 +17,7 @@ func labels() []Case {
 			tags("version=v1", "team=blue"),
 			meta("version", "v2", "team", ""),
 		))),
-		// None of these may come from who can write to the registry: they give identity, traffic or a meaning.
+		// Teams must not be able to set labels that determine identity, traffic or configuration.
 		of("labels-reserved", service("web", instance(
 			"web",
 			tags("app=bank", "istio.io/rev=x", "Security.Istio.io/tlsMode=istio"),
@@ -33,12 +33,12 @@ func labels() []Case {
 			tags("build=2024/01/02 10:00", " padded = value ", "rule=Host(`a.example`)"),
 			meta("git.commit", "_abc_", "owner of it", "a@example.com", "Example.COM/Team", "Blue"),
 		))),
-		// A key that is valid as it stands wins over one that had to be changed.
+		// A valid key has precedence over one that becomes equal to it.
 		of("labels-cleaned-collide", service("web", instance("web", meta(
 			"a b", "changed", "a-b", "kept", "a?b", "changed",
 			"example.com/a b", "changed", "example.com/a-b", "kept",
 		)))),
-		// One without a prefix too, where Istio's own parts select by it.
+		// Istio's own components select by these labels without a prefix.
 		of("labels-reserved-plain", service("web", instance(
 			"web",
 			tags("istio=ingressgateway", "istio-locality=eu", "k8s-app=kube-dns", "gateway.x-k8s.io/name=x"),
@@ -52,7 +52,7 @@ func labels() []Case {
 			o.Labels = mesh.Labels{Allow: []string{"security.istio.io/*", "service.istio.io/*", "owner"}, Deny: []string{"owner*"}}
 		}),
 		of("labels-too-many", service("web", instance("web", meta("version", "v1"), tags(numbered(300)...)))),
-		of("labels-dropped", service("web", instance(
+		of("labels-skipped", service("web", instance(
 			"web",
 			tags("empty=", "/=x", "bad domain/key=x"),
 			meta(

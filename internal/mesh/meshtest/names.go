@@ -21,7 +21,7 @@ func names() []Case {
 			instance("web", node("node-1")),
 			instance("web", node("node-2")),
 		)),
-		// An ID may have 10 kB; an annotation is no place for it.
+		// An ID may have 10 kB and does not fit into an annotation.
 		of("id-long", service("web", instance(strings.Repeat("0123456789", 1000)))),
 	}
 }
@@ -36,7 +36,7 @@ func hosts() []Case {
 			"{{ .Name }}.default.svc.cluster.local",
 			"{{ .Name }}.example.com",
 		)),
-		// The first template has web-x for a service of that name, whether there is one or not.
+		// By the first template, web-x is the host of the service web-x, whether that exists or not.
 		of("hosts-of-another", service("web", instance("web")), hostTemplates("{{ .Name }}", "{{ .Name }}-x", "x.{{ .Name }}.service.consul")),
 		of("hosts-of-the-machine", service("localhost", instance("web")), hostTemplates("{{ .Name }}", "x.{{ .Name }}")),
 		of("hosts-like-a-number", service("127", instance("web")), hostTemplates("{{ .Name }}")),

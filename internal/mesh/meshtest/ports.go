@@ -22,16 +22,16 @@ func ports() []Case {
 		of("ports-different-inline", different(), inline),
 		of("ports-80", service("web", instance("web", port(80)))),
 		of("ports-80-inline", service("web", instance("web", port(80))), inline),
-		// Were they counted by health, the set of ports would come and go with it.
+		// The set of ports does not depend on health.
 		of("ports-different-one-critical", service(
 			"web",
 			instance("web-a", port(8081)),
 			instance("web-b", port(8082), health(catalog.Critical)),
 		)),
-		// While a number changes, callers may use both. Those that one instance alone has came by chance.
+		// During a change of the port, callers may use both numbers. A number that a single instance has is random.
 		of("ports-rolling", service("web", instance("web-a", port(8081)), instance("web-b", port(8081)), instance("web-c", port(8082)))),
 		of("ports-rolling-inline", service("web", instance("web-a", port(8081)), instance("web-b", port(8082))), inline),
-		of("ports-by-chance", service("web", instance("web-a", port(31001)), instance("web-b", port(31002)), instance("web-c", port(31003)))),
+		of("ports-random", service("web", instance("web-a", port(31001)), instance("web-b", port(31002)), instance("web-c", port(31003)))),
 		of("ports-native-off", service("web", instance("web-a", port(31001)), instance("web-b", port(31002))), func(o *mesh.Options) { o.NoNativePort = true }),
 		of("ports-several", several(), hostTemplates("{{ .Name }}")),
 		of("ports-several-inline", several(), inline),
@@ -47,7 +47,7 @@ func ports() []Case {
 			instance("b", meta("gRPC_port", "41001")),
 			instance("c", meta("gRPC_port", "41002")),
 		), func(o *mesh.Options) { o.Ports = []mesh.NamedPort{{Name: "grpc", Protocol: mesh.GRPC, Number: 9090}} }),
-		of("ports-from-meta-by-chance", service(
+		of("ports-from-meta-random", service(
 			"web",
 			instance("a", meta("gRPC_port", "41000")),
 			instance("b", meta("gRPC_port", "41001")),
@@ -95,7 +95,7 @@ func protocols() []Case {
 		of("protocol-default", single(checks("ttl"))),
 		of("protocol-secure", single(meta("secure", "true"), checks("http")), hostTemplates("{{ .Name }}")),
 		of("protocol-secure-tag", single(tags("secure=true"), checks("http"))),
-		of("protocol-secure-but-said", single(meta("secure", "true", "protocol", "http"))),
+		of("protocol-secure-but-declared", single(meta("secure", "true", "protocol", "http"))),
 		of("protocol-of-default-port", single(namedPorts(catalog.Port{Name: "mysql", Number: 8080, Default: true}), checks("tcp"))),
 		of("protocol-unknown", single(meta("protocol", "dubbo"), checks("tcp"))),
 		of("protocol-mixed-http-2", service(

@@ -5,7 +5,7 @@ import (
 	"github.com/isthmus-mesh/isthmus/internal/mesh"
 )
 
-// sources are the same service in each of three registries: two datacenters of one domain, and another Consul.
+// sources returns the same service in each of three registries: two datacenters with the same domain, and another Consul.
 func sources() []Case {
 	several := func(o *mesh.Options) {
 		o.Registries = []mesh.Registry{
@@ -22,21 +22,21 @@ func sources() []Case {
 		of("sources-first", web("consul", "dc1"), several, templates),
 		of("sources-same-domain", web("east", "dc2"), several, templates),
 		of("sources-other-domain", web("partner", "dc1"), several, templates),
-		// Istio allows one host where a connection doesn't say which it means.
+		// Istio allows one host for protocols whose connections do not identify the host.
 		of("sources-first-tcp", web("consul", "dc1", checks("tcp")), several),
-		// Merged, it is one service of all datacenters: its hosts name none.
+		// A merged service spans all datacenters, so its hosts name none.
 		of("sources-merged", merged(), func(o *mesh.Options) {
 			o.Registries = []mesh.Registry{{Source: "consul", Domain: "consul", Merged: true}, {Source: "partner", Domain: "partner"}}
 		}, templates),
-		// The configuration's word goes before what an entry says of its datacenter: a node may be registered with any.
+		// The configured datacenter has precedence: a node may be registered with any datacenter.
 		of("sources-datacenter-claimed", web("east", "dc1"), datacenters),
-		// Another source's host, by a domain that holds a datacenter.
+		// The domain contains a datacenter, so the host would be that of another source.
 		of("sources-domain-of-datacenter", web("inner", "dc1"), datacenters),
 		of("sources-same-domain-tcp", web("east", "dc2", checks("tcp")), several),
 	}
 }
 
-// datacenters says which datacenter each source reads.
+// datacenters configures the datacenter of each source.
 func datacenters(o *mesh.Options) {
 	o.Registries = []mesh.Registry{
 		{Source: "consul", Domain: "consul", Datacenter: "dc1"},
@@ -45,7 +45,7 @@ func datacenters(o *mesh.Options) {
 	}
 }
 
-// merged is a service with an instance in each of two datacenters.
+// merged returns a service with an instance in each of two datacenters.
 func merged() catalog.Service {
 	s := service("web", instance("web-a"), instance("web-b"))
 	for i, from := range []struct{ source, datacenter string }{{"consul", "dc1"}, {"east", "dc2"}} {

@@ -11,7 +11,7 @@ func origination() []Case {
 	}
 	named, err := mesh.ParseServerName("{{ .Name }}.corp.example.com")
 	if err != nil {
-		panic(err) // a mistake in a case
+		panic(err) // an invalid case
 	}
 	secure := func() catalog.Service {
 		return service("web", instance("a", port(8443), meta("secure", "true"), checks("http")), instance("b", port(8443), meta("secure", "true")))
