@@ -12,44 +12,46 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// Anyone among the clients stands for every certificate that the client authorities signed.
-const Anyone = "*"
+// AnyClient allows every certificate that one of the client authorities signed.
+const AnyClient = "*"
 
-// gatekeeper lets in whom the configuration names.
-type gatekeeper struct {
-	// clients are the identities that may read; none where certificates aren't asked for.
+// authorizer allows the clients that the configuration lists.
+type authorizer struct {
+	// clients are the identities that may read. Empty allows every client, because the server does not request certificates.
 	clients []string
 	log     *slog.Logger
 	metrics *Metrics
 }
 
 // stream implements grpc.StreamServerInterceptor.
-func (g gatekeeper) stream(service any, stream grpc.ServerStream, _ *grpc.StreamServerInfo, handler grpc.StreamHandler) error {
-	if len(g.clients) == 0 {
+func (a authorizer) stream(
+	service any, stream grpc.ServerStream, _ *grpc.StreamServerInfo, handler grpc.StreamHandler,
+) error {
+	if len(a.clients) == 0 {
 		return handler(service, stream)
 	}
 	from, _ := peer.FromContext(stream.Context())
 	if from == nil {
-		return status.Error(codes.Unauthenticated, "the client is unknown")
+		return status.Error(codes.Unauthenticated, "the address of the client is unknown")
 	}
 	info, ok := from.AuthInfo.(credentials.TLSInfo)
 	if !ok || len(info.State.PeerCertificates) == 0 {
-		return status.Error(codes.Unauthenticated, "the client shows no certificate")
+		return status.Error(codes.Unauthenticated, "the client has no certificate: configure one that a client authority signed")
 	}
 	identities := identities(info.State.PeerCertificates[0])
-	if slices.ContainsFunc(g.clients, func(client string) bool {
-		return client == Anyone || slices.Contains(identities, client)
+	if slices.ContainsFunc(a.clients, func(client string) bool {
+		return client == AnyClient || slices.Contains(identities, client)
 	}) {
 		return handler(service, stream)
 	}
-	g.metrics.refusals.Inc()
-	g.log.Warn("a client was refused: none of its identities is among xds.clients",
-		"address", from.Addr, "identities", identities)
-	return status.Errorf(codes.PermissionDenied, "none of the identities %q may read services here", identities)
+	a.metrics.unauthorized.Inc()
+	a.log.Warn("xDS client not authorized, stream rejected", "client", from.Addr, "identities", identities,
+		"hint", "if the client may read services, add one of its identities to xds.clients")
+	return status.Errorf(codes.PermissionDenied,
+		"identities %q are not authorized: add one of them to xds.clients", identities)
 }
 
-// identities are the subject alternative names of a certificate: its URIs, of which a SPIFFE ID is one, DNS names and IP
-// addresses.
+// identities returns the subject alternative names of a certificate: URIs such as a SPIFFE ID, DNS names and IP addresses.
 func identities(certificate *x509.Certificate) []string {
 	var names []string
 	for _, uri := range certificate.URIs {

@@ -12,11 +12,11 @@ import (
 	"github.com/isthmus-mesh/isthmus/internal/mesh/meshtest"
 )
 
-// BenchmarkPush is what one changed service among 10,000 costs: its own resource is encoded, and the message of all is
-// put together, once for each istiod.
+// BenchmarkPush measures the cost of one changed service among 10,000: the resource of the service is encoded, and the
+// response with all resources is encoded once per istiod.
 func BenchmarkPush(b *testing.B) {
 	const services = 10_000
-	shelf, store := newShelf(0), newStore()
+	snapshot, store := newSnapshot(0), newStore()
 	typical := meshtest.Cases()[1]
 	resources, _ := mesh.Translate(typical.Service, typical.MeshName(), typical.Options)
 	objects := func(n int) []mesh.Object {
@@ -26,7 +26,7 @@ func BenchmarkPush(b *testing.B) {
 		return []mesh.Object{object}
 	}
 	change := func(n int) {
-		set, gone, _, err := shelf.replace(named(fmt.Sprint("s-", n%services)), objects(n), time.Time{})
+		set, gone, _, err := snapshot.replace(nameOf(fmt.Sprint("s-", n%services)), objects(n), time.Time{})
 		if err != nil {
 			b.Fatal(err)
 		}

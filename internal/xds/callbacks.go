@@ -16,115 +16,118 @@ import (
 	"google.golang.org/grpc/peer"
 )
 
-// otherKinds labels figures of types that we have nothing of.
-const otherKinds = "other"
+// otherKind is the metric label of types that are not served.
+const otherKind = "other"
 
-// longestWords is how much of what a client says gets into the log, in bytes.
-const longestWords = 2000
+// maxLogged is how much of a text from a client is logged, in bytes.
+const maxLogged = 2000
 
-// observer reports what the clients do.
-type observer struct {
+// streamCallbacks validates the requests on each stream and reports the events of the streams.
+type streamCallbacks struct {
 	log     *slog.Logger
 	metrics *Metrics
 
+	// mu guards streams. It is a leaf: no other lock is acquired while it is held.
 	mu sync.Mutex
-	// streams are those that are open. Both protocols count theirs from 1: those of delta are negative here.
-	streams map[int64]*asking
+	// streams holds the open streams by ID. Both protocols number their streams from 1: delta streams have negative IDs here.
+	streams map[int64]*streamState
 }
 
-func newObserver(log *slog.Logger, metrics *Metrics) *observer {
-	return &observer{log: log, metrics: metrics, streams: map[int64]*asking{}}
+func newStreamCallbacks(log *slog.Logger, metrics *Metrics) *streamCallbacks {
+	return &streamCallbacks{log: log, metrics: metrics, streams: map[int64]*streamState{}}
 }
 
-func (o *observer) callbacks() xds.Callbacks {
+// funcs returns the callbacks in the form of go-control-plane.
+func (c *streamCallbacks) funcs() xds.Callbacks {
 	return xds.CallbackFuncs{
-		StreamOpenFunc: func(ctx context.Context, id int64, _ string) error { return o.opened(ctx, id) },
-		StreamClosedFunc: func(id int64, node *core.Node) {
-			o.closed(id, node)
-		},
+		StreamOpenFunc:   func(ctx context.Context, id int64, _ string) error { return c.opened(ctx, id) },
+		StreamClosedFunc: func(id int64, node *core.Node) { c.closed(id, node) },
 		StreamRequestFunc: func(id int64, r *discovery.DiscoveryRequest) error {
-			o.asked(id, r.GetNode(), r.GetTypeUrl(), r.GetErrorDetail())
-			return o.refuse(id, o.stream(id).admit(r))
+			c.reportRejection(id, r.GetNode(), r.GetTypeUrl(), r.GetErrorDetail())
+			return c.reportInvalid(id, c.stream(id).validate(r))
 		},
 		StreamResponseFunc: func(_ context.Context, _ int64, _ *discovery.DiscoveryRequest, r *discovery.DiscoveryResponse) {
-			o.metrics.pushes.WithLabelValues(kindLabel(r.GetTypeUrl())).Inc()
+			c.metrics.pushes.WithLabelValues(kindLabel(r.GetTypeUrl())).Inc()
 		},
-		DeltaStreamOpenFunc:   func(ctx context.Context, id int64, _ string) error { return o.opened(ctx, -id) },
-		DeltaStreamClosedFunc: func(id int64, node *core.Node) { o.closed(-id, node) },
+		DeltaStreamOpenFunc:   func(ctx context.Context, id int64, _ string) error { return c.opened(ctx, -id) },
+		DeltaStreamClosedFunc: func(id int64, node *core.Node) { c.closed(-id, node) },
 		StreamDeltaRequestFunc: func(id int64, r *discovery.DeltaDiscoveryRequest) error {
-			o.asked(-id, r.GetNode(), r.GetTypeUrl(), r.GetErrorDetail())
-			return o.refuse(-id, o.stream(-id).admitDelta(r))
+			c.reportRejection(-id, r.GetNode(), r.GetTypeUrl(), r.GetErrorDetail())
+			return c.reportInvalid(-id, c.stream(-id).validateDelta(r))
 		},
 		StreamDeltaResponseFunc: func(_ int64, _ *discovery.DeltaDiscoveryRequest, r *discovery.DeltaDiscoveryResponse) {
-			o.metrics.pushes.WithLabelValues(kindLabel(r.GetTypeUrl())).Inc()
+			c.metrics.pushes.WithLabelValues(kindLabel(r.GetTypeUrl())).Inc()
 		},
 	}
 }
 
-func (o *observer) opened(ctx context.Context, id int64) error {
+func (c *streamCallbacks) opened(ctx context.Context, id int64) error {
 	address := "unknown"
 	if from, ok := peer.FromContext(ctx); ok {
 		address = from.Addr.String()
 	}
-	o.mu.Lock()
-	o.streams[id] = &asking{address: address, types: map[string]bool{}}
-	o.mu.Unlock()
-	o.metrics.clients.Inc()
-	o.log.Info("an istiod connected", "address", address)
+	c.mu.Lock()
+	c.streams[id] = &streamState{address: address, types: map[string]bool{}}
+	c.mu.Unlock()
+	c.metrics.clients.Inc()
+	c.log.Info("xDS client connected", "client", address)
 	return nil
 }
 
-func (o *observer) closed(id int64, node *core.Node) {
-	o.metrics.clients.Dec()
-	o.log.Info("an istiod disconnected", "address", o.stream(id).address, "node", clip(node.GetId()))
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	delete(o.streams, id)
+func (c *streamCallbacks) closed(id int64, node *core.Node) {
+	c.metrics.clients.Dec()
+	c.log.Info("xDS client disconnected", "client", c.stream(id).address, "node", truncate(node.GetId()))
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.streams, id)
 }
 
-// stream returns what a stream asked for. Nobody but its own goroutine changes that.
-func (o *observer) stream(id int64) *asking {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.streams[id]
+// stream returns the state of a stream. Only the goroutine of the stream uses it.
+func (c *streamCallbacks) stream(id int64) *streamState {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.streams[id]
 }
 
-// refuse reports a request that ends its stream.
-func (o *observer) refuse(id int64, why error) error {
-	if why != nil {
-		o.log.Warn("a client asked for what it can't have, and was sent away", "address", o.stream(id).address, "error", why)
+// reportInvalid logs the error of an invalid request, which ends its stream.
+func (c *streamCallbacks) reportInvalid(id int64, err error) error {
+	if err != nil {
+		c.log.Warn("invalid xDS request, closing the stream", "client", c.stream(id).address, "error", err)
 	}
-	return why
+	return err
 }
 
-// asked reports a request that rejects what was sent before.
-func (o *observer) asked(id int64, node *core.Node, typeURL string, rejection *status.Status) {
+// reportRejection logs and counts a request that rejects the previous response.
+func (c *streamCallbacks) reportRejection(id int64, node *core.Node, typeURL string, rejection *status.Status) {
 	if rejection == nil {
 		return
 	}
-	o.metrics.rejections.WithLabelValues(kindLabel(typeURL)).Inc()
-	o.log.Error("an istiod rejected what it was sent, and goes on with what it had", "address", o.stream(id).address,
-		"node", clip(node.GetId()), "type", clip(typeURL), "error", clip(rejection.GetMessage()))
+	c.metrics.rejections.WithLabelValues(kindLabel(typeURL)).Inc()
+	c.log.Error("xDS client rejected a response, it keeps the resources it has", "client", c.stream(id).address,
+		"node", truncate(node.GetId()), "kind", truncate(typeURL), "error", truncate(rejection.GetMessage()))
 }
 
-// kindLabel keeps the number of series small, whatever a client asks for.
+// kindLabel returns the metric label of a type. Types that are not served share one label, so a client cannot add series.
 func kindLabel(typeURL string) string {
-	if kind, ours := kinds[typeURL]; ours {
+	if kind, served := kindOfType[typeURL]; served {
 		return string(kind)
 	}
-	return otherKinds
+	return otherKind
 }
 
-func clip(words string) string {
-	if len(words) > longestWords {
-		return words[:longestWords] + "…"
+// truncate shortens a text from a client.
+func truncate(text string) string {
+	if len(text) > maxLogged {
+		return text[:maxLogged] + "…"
 	}
-	return words
+	return text
 }
 
-// quietLog has the library's own log show at level debug only.
-func quietLog(log *slog.Logger) []config.XDSOption {
-	debug := func(format string, args ...any) { log.Debug(fmt.Sprintf(format, args...)) }
+// debugLog logs the messages of go-control-plane at level debug.
+func debugLog(log *slog.Logger) []config.XDSOption {
+	debug := func(format string, args ...any) {
+		log.Debug("message of go-control-plane", "reason", fmt.Sprintf(format, args...))
+	}
 	return []config.XDSOption{sotw.WithLogger(controlplane.LoggerFuncs{
 		DebugFunc: debug, InfoFunc: debug, WarnFunc: debug, ErrorFunc: debug,
 	})}

@@ -1,6 +1,7 @@
 package xds
 
 import (
+	"fmt"
 	"math"
 	"slices"
 	"sync"
@@ -14,36 +15,40 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/protobuf/types/known/anypb"
 	mcp "istio.io/api/mcp/v1alpha1"
+
+	"github.com/isthmus-mesh/isthmus/internal/testutil"
 )
 
-// client is a client of state of the world that does as istiod does.
+// client is a client of the state-of-the-world protocol that behaves like istiod.
 type client struct {
 	t      *testing.T
 	stream discovery.AggregatedDiscoveryService_StreamAggregatedResourcesClient
 
 	mu sync.Mutex
-	// answers are all that came; failure is how it ended.
-	answers []*discovery.DiscoveryResponse
+	// responses are all responses that the client received.
+	responses []*discovery.DiscoveryResponse
+	// failure is the error that ended the stream.
 	failure error
-	// mute has it acknowledge nothing; reject has it reject with these words.
-	mute   bool
+	// mute makes the client acknowledge nothing.
+	mute bool
+	// reject makes the client reject each response with this message.
 	reject string
 }
 
-// connect opens a stream; creds are nil for plain text.
+// connect opens a stream and requests types. The credentials are nil for plain text.
 func connect(t *testing.T, address string, creds credentials.TransportCredentials, types ...string) *client {
 	t.Helper()
 	c := &client{t: t}
 	c.stream = dial(t, address, creds)
 	c.receive()
-	c.ask(types...)
+	c.request(types...)
 	return c
 }
 
-func (c *client) ask(types ...string) {
+func (c *client) request(types ...string) {
 	for _, typeURL := range types {
-		// istiod makes up a nonce for its first requests.
-		c.send(&discovery.DiscoveryRequest{TypeUrl: typeURL, Node: &core.Node{Id: "istiod-0"}, ResponseNonce: "made up"})
+		// istiod invents a nonce for its first requests.
+		c.send(&discovery.DiscoveryRequest{TypeUrl: typeURL, Node: &core.Node{Id: "istiod-0"}, ResponseNonce: "invented"})
 	}
 }
 
@@ -75,34 +80,34 @@ func connection(t *testing.T, address string, creds credentials.TransportCredent
 }
 
 func (c *client) send(request *discovery.DiscoveryRequest) {
-	_ = c.stream.Send(request) // how a stream ended, Recv tells
+	_ = c.stream.Send(request) // Recv returns the error of the stream
 }
 
-// receive takes answers, and acknowledges them, until the stream ends.
+// receive receives and acknowledges responses until the stream ends.
 func (c *client) receive() {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
 		for {
-			answer, err := c.stream.Recv()
+			response, err := c.stream.Recv()
 			if err != nil {
 				c.mu.Lock()
 				c.failure = err
 				c.mu.Unlock()
 				return
 			}
-			c.take(answer)
+			c.handle(response)
 		}
 	}()
 	c.t.Cleanup(func() { <-done })
 }
 
-func (c *client) take(answer *discovery.DiscoveryResponse) {
+func (c *client) handle(response *discovery.DiscoveryResponse) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.answers = append(c.answers, answer)
+	c.responses = append(c.responses, response)
 	request := &discovery.DiscoveryRequest{
-		TypeUrl: answer.GetTypeUrl(), VersionInfo: answer.GetVersionInfo(), ResponseNonce: answer.GetNonce(),
+		TypeUrl: response.GetTypeUrl(), VersionInfo: response.GetVersionInfo(), ResponseNonce: response.GetNonce(),
 	}
 	if c.reject != "" {
 		request.VersionInfo, request.ErrorDetail = "", &status.Status{Message: c.reject}
@@ -112,51 +117,51 @@ func (c *client) take(answer *discovery.DiscoveryResponse) {
 	}
 }
 
-// count returns how many answers of a type came.
+// count returns the number of responses of a type.
 func (c *client) count(typeURL string) int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	count := 0
-	for _, answer := range c.answers {
-		if answer.GetTypeUrl() == typeURL {
+	for _, response := range c.responses {
+		if response.GetTypeUrl() == typeURL {
 			count++
 		}
 	}
 	return count
 }
 
-// holds returns what the client has of a type after its last answer, versions by name; nil before the first.
-func (c *client) holds(typeURL string) map[string]string {
+// resources returns the versions of the resources of a type by name, as of the latest response; nil before the first one.
+func (c *client) resources(typeURL string) map[string]string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	var held map[string]string
-	for _, answer := range c.answers {
-		if answer.GetTypeUrl() != typeURL {
+	var versions map[string]string
+	for _, response := range c.responses {
+		if response.GetTypeUrl() != typeURL {
 			continue
 		}
-		held = map[string]string{}
-		for _, wire := range answer.GetResources() {
-			metadata := read(c.t, wire).GetMetadata()
-			held[metadata.GetName()] = metadata.GetVersion()
+		versions = map[string]string{}
+		for _, wire := range response.GetResources() {
+			metadata := decodeWire(c.t, wire).GetMetadata()
+			versions[metadata.GetName()] = metadata.GetVersion()
 		}
 	}
-	return held
+	return versions
 }
 
-func read(t *testing.T, wire *anypb.Any) *mcp.Resource {
+func decodeWire(t *testing.T, wire *anypb.Any) *mcp.Resource {
 	t.Helper()
-	read := &mcp.Resource{}
-	if err := wire.UnmarshalTo(read); err != nil {
+	resource := &mcp.Resource{}
+	if err := wire.UnmarshalTo(resource); err != nil {
 		t.Error(err)
 	}
-	return read
+	return resource
 }
 
-// received returns all answers, in the order in which they came.
+// received returns all responses in order.
 func (c *client) received() []*discovery.DiscoveryResponse {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return slices.Clone(c.answers)
+	return slices.Clone(c.responses)
 }
 
 func (c *client) failed() error {
@@ -165,19 +170,18 @@ func (c *client) failed() error {
 	return c.failure
 }
 
-// await waits until the client holds these resources of a type, by name.
+// await waits until the client has exactly these resources of a type.
 func (c *client) await(typeURL string, names ...string) {
 	c.t.Helper()
-	eventually(c.t, func() bool {
-		held := c.holds(typeURL)
-		if held == nil || len(held) != len(names) {
-			return false
-		}
+	testutil.Eventually(c.t, func() error {
+		versions := c.resources(typeURL)
+		complete := versions != nil && len(versions) == len(names)
 		for _, name := range names {
-			if held[name] == "" {
-				return false
-			}
+			complete = complete && versions[name] != ""
 		}
-		return true
-	}, "the client never had "+typeURL)
+		if !complete {
+			return fmt.Errorf("the client has %v of %s, want %v", versions, typeURL, names)
+		}
+		return nil
+	})
 }

@@ -7,66 +7,66 @@ import (
 	"google.golang.org/protobuf/types/known/anypb"
 )
 
-// collection is all resources of one kind.
+// collection holds all resources of one kind.
 type collection struct {
 	resources map[string]*resource
-	// sum is of the shares of all resources: equal collections have the same, in whatever order they came to be.
+	// sum is the sum of the hashes of all resources. Equal collections have the same sum, independent of the order of the
+	// changes.
 	sum uint64
 	// bytes is the size of all resources.
 	bytes int
 
-	// world are all resources as state of the world sends them, made when it is first asked for. It is shared by all
-	// responses, and replaced when anything changes.
-	world []*anypb.Any
+	// cachedAll is the result of all. All state-of-the-world responses share it. A change of the collection clears it.
+	cachedAll []*anypb.Any
 }
 
 func newCollection() *collection { return &collection{resources: map[string]*resource{}} }
 
-// set puts a resource in place of the one with its name. It returns whether that changed anything.
+// set adds a resource or replaces the one of the same name. It reports whether the collection changed.
 func (c *collection) set(r *resource) bool {
-	old, had := c.resources[r.name]
-	if had && old.version == r.version {
+	old, exists := c.resources[r.name]
+	if exists && old.version == r.version {
 		return false
 	}
 	c.remove(r.name)
 	c.resources[r.name] = r
-	c.sum += r.share
+	c.sum += r.hash
 	c.bytes += r.size()
-	c.world = nil
+	c.cachedAll = nil
 	return true
 }
 
-// remove takes a resource out. It returns whether it was there.
+// remove removes a resource. It reports whether the resource existed.
 func (c *collection) remove(name string) bool {
-	old, had := c.resources[name]
-	if !had {
+	old, exists := c.resources[name]
+	if !exists {
 		return false
 	}
 	delete(c.resources, name)
-	c.sum -= old.share
+	c.sum -= old.hash
 	c.bytes -= old.size()
-	c.world = nil
+	c.cachedAll = nil
 	return true
 }
 
-// version is a function of the content alone.
+// version returns the version of the collection. It depends on the content only.
 func (c *collection) version() string {
 	return strconv.Itoa(len(c.resources)) + "-" + strconv.FormatUint(c.sum, 16)
 }
 
-// all returns every resource. The slice must not be changed.
+// all returns every resource. The caller must not change the slice.
 func (c *collection) all() []*anypb.Any {
-	if c.world == nil {
-		c.world = make([]*anypb.Any, 0, len(c.resources))
+	if c.cachedAll == nil {
+		c.cachedAll = make([]*anypb.Any, 0, len(c.resources))
 		for _, r := range c.resources {
-			c.world = append(c.world, r.wire.GetResource())
+			c.cachedAll = append(c.cachedAll, r.wire.GetResource())
 		}
 	}
-	return c.world
+	return c.cachedAll
 }
 
-// since returns what differs from what somebody has, whose resources' versions are given: what changed or came, and the
-// names of what went.
+// since compares the collection with the versions of the resources that a client has. It returns the resources that are
+// new or changed, and the names of the resources that no longer exist.
 func (c *collection) since(versions map[string]string) (changed []*discovery.Resource, removed []string) {
 	for name, r := range c.resources {
 		if versions[name] != r.version {
@@ -74,14 +74,14 @@ func (c *collection) since(versions map[string]string) (changed []*discovery.Res
 		}
 	}
 	for name := range versions {
-		if _, ok := c.resources[name]; !ok && name != everything {
+		if _, exists := c.resources[name]; !exists && name != collectionKey {
 			removed = append(removed, name)
 		}
 	}
 	return changed, removed
 }
 
-// versions returns the version of each resource.
+// versions returns the version of each resource by name.
 func (c *collection) versions() map[string]string {
 	versions := make(map[string]string, len(c.resources))
 	for name, r := range c.resources {

@@ -6,45 +6,37 @@ import (
 )
 
 const (
-	// A push waits until nothing has come for quiet, so that a burst is one push, but no longer than patience.
-	quiet    = time.Millisecond
-	patience = 5 * time.Millisecond
-	// perByte is how long the next push waits for each byte that was sent since, to all clients together. istiod knows state
-	// of the world only, so a push is the whole catalog; a byte of it costs about 1 ns of CPU (BenchmarkPush), and as
-	// much again to send.
-	perByte = 5 * time.Nanosecond
+	// debounceAfter is how long a push waits after the latest change, so that a burst is one push.
+	debounceAfter = time.Millisecond
+	// debounceMax is the longest time that a push waits for the end of a burst.
+	debounceMax = 5 * time.Millisecond
+	// throttlePerByte is how long the next push waits for each byte that has been sent, to all clients together. istiod uses
+	// the state-of-the-world protocol, so a push is the whole catalog. A byte costs about 1 ns of CPU to encode
+	// (BenchmarkPush), and about the same to send.
+	throttlePerByte = 5 * time.Nanosecond
 )
 
-// pause is how long to wait after so many bytes. It keeps what pushing costs below a share of a core, whatever the size of the
-// catalog and the number of clients.
-func pause(bytes int) time.Duration { return time.Duration(bytes) * perByte }
+// throttleFor returns how long the next push waits after this number of bytes. It limits the cost of pushes to a share of
+// one core, whatever the size of the catalog and the number of clients.
+func throttleFor(bytes int) time.Duration { return time.Duration(bytes) * throttlePerByte }
 
-// gather waits for the end of a burst.
-func (o *Output) gather(ctx context.Context) {
-	deadline := time.NewTimer(patience)
+// debounce waits for the end of a burst of changes.
+func (o *Output) debounce(ctx context.Context) {
+	deadline := time.NewTimer(debounceMax)
 	defer deadline.Stop()
 	for {
-		still := time.NewTimer(quiet)
+		idle := time.NewTimer(debounceAfter)
 		select {
 		case <-o.Wake:
-			still.Stop()
-		case <-still.C:
+			idle.Stop()
+		case <-idle.C:
 			return
 		case <-deadline.C:
-			still.Stop()
+			idle.Stop()
 			return
 		case <-ctx.Done():
-			still.Stop()
+			idle.Stop()
 			return
 		}
-	}
-}
-
-func sleep(ctx context.Context, d time.Duration) {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-ctx.Done():
 	}
 }

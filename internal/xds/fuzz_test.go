@@ -16,9 +16,9 @@ import (
 	"google.golang.org/grpc"
 )
 
-// FuzzRequests holds that whatever a client asks and acknowledges, by either protocol, in whatever order, and whatever
-// changes meanwhile, nothing panics or waits for it; that each answer is whole: none before everything is known, and then
-// as many resources as its version says; and that it is answered no more types than a stream may ask for.
+// FuzzRequests verifies that no sequence of requests, acknowledgments and changes makes the server panic or block, in either
+// protocol. Each response is complete: none is sent before the initial sync, and each has as many resources as its version
+// states. A stream receives responses for at most maxTypes types.
 func FuzzRequests(f *testing.F) {
 	f.Add([]byte{0, 0, 0, 1, 0, 0, 255, 0, 0, 0, 1, 1})
 	f.Add([]byte{3, 2, 2, 255, 9, 9, 1, 1, 5, 255, 1, 1, 0, 1, 9})
@@ -31,42 +31,42 @@ func FuzzRequests(f *testing.F) {
 	f.Fuzz(func(t *testing.T, steps []byte) {
 		for _, delta := range []bool{false, true} {
 			s := newStore()
-			client := &unruly{t: t, store: s, steps: steps, types: map[string]bool{}}
-			watcher := newObserver(slog.New(slog.DiscardHandler), NewMetrics(prometheus.NewRegistry()))
-			server := xds.NewServer(t.Context(), s, watcher.callbacks(), quietLog(watcher.log)...)
-			if delta { // either stream ends as the client has it end
-				_ = server.DeltaAggregatedResources(unrulyDelta{unruly: client})
+			client := &fuzzStream{t: t, store: s, steps: steps, types: map[string]bool{}}
+			callbacks := newStreamCallbacks(slog.New(slog.DiscardHandler), NewMetrics(prometheus.NewRegistry()))
+			server := xds.NewServer(t.Context(), s, callbacks.funcs(), debugLog(callbacks.log)...)
+			if delta { // the error is that of the fuzzed client
+				_ = server.DeltaAggregatedResources(fuzzDeltaStream{fuzzStream: client})
 			} else {
 				_ = server.StreamAggregatedResources(client)
 			}
 			s.publish(nil, nil)
-			if len(s.waiting) != 0 || len(watcher.streams) != 0 {
-				t.Errorf("%d watches and %d streams outlive their stream", len(s.waiting), len(watcher.streams))
+			if len(s.waiting) != 0 || len(callbacks.streams) != 0 {
+				t.Errorf("%d watches and %d streams are left after the stream ended", len(s.waiting), len(callbacks.streams))
 			}
 			if len(client.types) > maxTypes {
-				t.Errorf("%d types were answered", len(client.types))
+				t.Errorf("%d types were answered, want at most 64", len(client.types))
 			}
 		}
 	})
 }
 
-// manyTypes is the first step byte that asks for a type of 256 others.
+// manyTypes is the first action byte that requests one of 256 types that are not served.
 const manyTypes = 200
 
-// unruly is the server's end of a stream of which the client does what a fuzzer says. Three bytes are a step.
-type unruly struct {
+// fuzzStream is the server side of a stream whose client is a fuzzer. Three bytes are one step: the action and two arguments.
+type fuzzStream struct {
 	grpc.ServerStream
 	t     *testing.T
 	store *store
 	steps []byte
-	// types are those that were answered.
+	// types are the types that were answered.
 	types map[string]bool
 }
 
-func (u *unruly) Context() context.Context { return u.t.Context() }
+func (f *fuzzStream) Context() context.Context { return f.t.Context() }
 
-func (u *unruly) Recv() (*discovery.DiscoveryRequest, error) {
-	typeURL, version, how, err := u.next()
+func (f *fuzzStream) Recv() (*discovery.DiscoveryRequest, error) {
+	typeURL, version, how, err := f.next()
 	if err != nil {
 		return nil, err
 	}
@@ -79,18 +79,18 @@ func (u *unruly) Recv() (*discovery.DiscoveryRequest, error) {
 	return request, nil
 }
 
-// next does what the steps say until one asks for something.
-func (u *unruly) next() (typeURL string, version, how int, err error) {
-	for len(u.steps) >= 3 {
-		what, version, how := u.steps[0], u.steps[1], u.steps[2]
-		u.steps = u.steps[3:]
-		if what == 255 {
-			u.change(version, how)
+// next executes steps until one is a request.
+func (f *fuzzStream) next() (typeURL string, version, how int, err error) {
+	for len(f.steps) >= 3 {
+		action, version, how := f.steps[0], f.steps[1], f.steps[2]
+		f.steps = f.steps[3:]
+		if action == 255 {
+			f.change(version, how)
 			continue
 		}
 		types := []string{entryType, workloadType, "core/v1alpha1/MeshConfig", "", "networking.istio.io//ServiceEntry", entryType + "/x"}
-		typeURL := types[int(what)%len(types)]
-		if what >= manyTypes {
+		typeURL := types[int(action)%len(types)]
+		if action >= manyTypes {
 			typeURL = fmt.Sprint("type-", version)
 		}
 		return typeURL, int(version), int(how), nil
@@ -98,18 +98,20 @@ func (u *unruly) next() (typeURL string, version, how int, err error) {
 	return "", 0, 0, io.EOF
 }
 
-func (u *unruly) change(number, how byte) {
+// change publishes or removes a resource.
+func (f *fuzzStream) change(number, how byte) {
 	r, err := encode(webEntry(fmt.Sprint("s", number%4), fmt.Sprint("10.0.0.", how)))
 	if err != nil {
-		u.t.Fatal(err)
+		f.t.Fatal(err)
 	}
 	if how%5 == 0 {
-		u.store.publish(nil, []*resource{r})
+		f.store.publish(nil, []*resource{r})
 	} else {
-		u.store.publish([]*resource{r}, nil)
+		f.store.publish([]*resource{r}, nil)
 	}
 }
 
+// rejection returns the error of a request; nil for even arguments.
 func rejection(version, how int) *status.Status {
 	if how%2 == 0 {
 		return &status.Status{Message: strings.Repeat("no", version)}
@@ -117,29 +119,29 @@ func rejection(version, how int) *status.Status {
 	return nil
 }
 
-func (u *unruly) Send(answer *discovery.DiscoveryResponse) error {
-	count, _, _ := strings.Cut(answer.GetVersionInfo(), "-")
-	if count != strconv.Itoa(len(answer.GetResources())) {
-		u.t.Errorf("%d resources of %s in version %s", len(answer.GetResources()), answer.GetTypeUrl(), answer.GetVersionInfo())
+func (f *fuzzStream) Send(response *discovery.DiscoveryResponse) error {
+	count, _, _ := strings.Cut(response.GetVersionInfo(), "-")
+	if count != strconv.Itoa(len(response.GetResources())) {
+		f.t.Errorf("%d resources of %s, the version is %s", len(response.GetResources()), response.GetTypeUrl(), response.GetVersionInfo())
 	}
-	u.answered(answer.GetTypeUrl())
+	f.answered(response.GetTypeUrl())
 	return nil
 }
 
-func (u *unruly) answered(typeURL string) {
-	u.types[typeURL] = true
-	u.store.mu.Lock()
-	defer u.store.mu.Unlock()
-	if kind, ours := kinds[typeURL]; ours && !u.store.open {
-		u.t.Errorf("%s were told before all of them were known", kind)
+func (f *fuzzStream) answered(typeURL string) {
+	f.types[typeURL] = true
+	f.store.mu.Lock()
+	defer f.store.mu.Unlock()
+	if kind, served := kindOfType[typeURL]; served && !f.store.complete {
+		f.t.Errorf("%s were sent before the initial sync", kind)
 	}
 }
 
-// unrulyDelta does the same by the delta protocol.
-type unrulyDelta struct{ *unruly }
+// fuzzDeltaStream is a fuzzStream of the delta protocol.
+type fuzzDeltaStream struct{ *fuzzStream }
 
-func (u unrulyDelta) Recv() (*discovery.DeltaDiscoveryRequest, error) {
-	typeURL, version, how, err := u.next()
+func (f fuzzDeltaStream) Recv() (*discovery.DeltaDiscoveryRequest, error) {
+	typeURL, version, how, err := f.next()
 	if err != nil {
 		return nil, err
 	}
@@ -157,7 +159,7 @@ func (u unrulyDelta) Recv() (*discovery.DeltaDiscoveryRequest, error) {
 	return request, nil
 }
 
-func (u unrulyDelta) Send(answer *discovery.DeltaDiscoveryResponse) error {
-	u.answered(answer.GetTypeUrl())
+func (f fuzzDeltaStream) Send(response *discovery.DeltaDiscoveryResponse) error {
+	f.answered(response.GetTypeUrl())
 	return nil
 }

@@ -15,7 +15,7 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// TestLimits holds each limit of what a client may take, and that within it nobody notices.
+// TestLimits verifies each limit of a client, and that clients within the limits are not affected.
 func TestLimits(t *testing.T) {
 	for name, test := range map[string]struct {
 		set  func(*limits)
@@ -26,8 +26,8 @@ func TestLimits(t *testing.T) {
 		"streams":     {func(l *limits) { l.streams = 2 }, false, testStreams},
 		"request":     {func(l *limits) { l.request = 10_000 }, false, testRequest},
 		"idle":        {func(l *limits) { l.idle = 200 * time.Millisecond }, false, testIdle},
-		"keepalive":   {func(l *limits) { l.alive, l.aliveWithin = time.Second, 100*time.Millisecond }, false, testKeepalive},
-		"pings":       {func(l *limits) { l.ping = time.Hour }, false, testPings},
+		"keepalive":   {func(l *limits) { l.keepalive, l.keepaliveTimeout = time.Second, 100*time.Millisecond }, false, testKeepalive},
+		"pings":       {func(l *limits) { l.minPingInterval = time.Hour }, false, testPings},
 		"handshake":   {func(l *limits) { l.handshake = 200 * time.Millisecond }, false, testHandshake},
 		"age":         {func(l *limits) { l.age, l.ageGrace = 500*time.Millisecond, 100*time.Millisecond }, true, nil},
 	} {
@@ -39,54 +39,55 @@ func TestLimits(t *testing.T) {
 			if test.tls {
 				ours := newAuthority(t)
 				options.TLS = newFiles(t, ours, ours)
-				options.TLS.Clients = []string{Anyone}
+				options.TLS.Clients = []string{AnyClient}
 				test.test = func(t *testing.T, s *serving) {
 					c := connect(t, s.Address(), clientTLS(t, ours, ours), entryType)
 					c.await(entryType)
-					eventually(t, func() bool { return c.failed() != nil }, "its certificate is trusted for ever")
+					eventually(t, func() bool { return c.failed() != nil }, "the connection never reached its maximum age")
 				}
 			}
-			test.test(t, serve(t, &script{complete: true}, options))
+			test.test(t, serve(t, &fakeState{complete: true}, options))
 		})
 	}
 }
 
-// testConnections: who comes when all connections are taken waits, which is told, and comes in when one ends.
+// testConnections verifies that a connection above the limit waits, that this is logged, and that it is accepted when
+// another one closes.
 func testConnections(t *testing.T, s *serving) {
 	connect(t, s.Address(), nil, entryType).await(entryType)
-	if strings.Contains(s.log.String(), "all connections are taken") {
-		t.Error("it says that all are taken while one is free")
+	if strings.Contains(s.log.String(), "level=WARN") {
+		t.Errorf("the limit is logged although one connection is free:\n%s", s.log)
 	}
-	second := connection(t, s.Address(), nil)
-	stream, err := discovery.NewAggregatedDiscoveryServiceClient(second).StreamAggregatedResources(t.Context())
+	secondConn := connection(t, s.Address(), nil)
+	stream, err := discovery.NewAggregatedDiscoveryServiceClient(secondConn).StreamAggregatedResources(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	leaving := &client{t: t, stream: stream}
-	leaving.receive()
-	leaving.ask(entryType)
-	leaving.await(entryType)
-	eventually(t, func() bool { return strings.Contains(s.log.String(), "all connections are taken") }, "nobody is told")
+	second := &client{t: t, stream: stream}
+	second.receive()
+	second.request(entryType)
+	second.await(entryType)
+	eventually(t, func() bool { return strings.Contains(s.log.String(), "limit=2") }, "the limit is not logged")
 	if open := testutil.ToFloat64(s.metrics.connections); open != 2 {
-		t.Errorf("%v connections are counted", open)
+		t.Errorf("%v connections are counted, want 2", open)
 	}
 	third := make(chan *client, 1)
 	go func() {
 		c := &client{t: t, stream: dial(t, s.Address(), nil)}
 		c.receive()
-		c.ask(entryType)
+		c.request(entryType)
 		third <- c
 	}()
 	select {
 	case <-third:
-		t.Error("a third one came in")
-	case <-time.After(200 * time.Millisecond): // as long as it takes to see that nothing happens
+		t.Error("a third connection was accepted")
+	case <-time.After(200 * time.Millisecond): // the third connection stays pending
 	}
-	_ = second.Close()
+	_ = secondConn.Close()
 	(<-third).await(entryType)
 }
 
-// testStreams: one more stream waits for another to end.
+// testStreams verifies that a stream above the limit waits until another one ends.
 func testStreams(t *testing.T, s *serving) {
 	client := discovery.NewAggregatedDiscoveryServiceClient(connection(t, s.Address(), nil))
 	var ends []context.CancelFunc
@@ -107,42 +108,42 @@ func testStreams(t *testing.T, s *serving) {
 	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
 	defer cancel()
 	if _, err := client.StreamAggregatedResources(ctx); status.Code(err) != codes.DeadlineExceeded {
-		t.Errorf("a third stream: %v", err)
+		t.Errorf("a third stream: error %v, want a timeout", err)
 	}
 	for _, end := range ends {
 		end()
 	}
 	if _, err := client.StreamAggregatedResources(t.Context()); err != nil {
-		t.Errorf("when others have ended: %v", err)
+		t.Errorf("a stream after the others ended: %v", err)
 	}
 }
 
-// testRequest: a larger request ends its stream.
+// testRequest verifies that a request above the limit ends its stream.
 func testRequest(t *testing.T, s *serving) {
 	c := connect(t, s.Address(), nil, entryType)
 	c.await(entryType)
 	c.send(&discovery.DiscoveryRequest{TypeUrl: entryType, VersionInfo: strings.Repeat("x", 10_000)})
-	eventually(t, func() bool { return status.Code(c.failed()) == codes.ResourceExhausted }, "a large request is taken")
+	eventually(t, func() bool { return status.Code(c.failed()) == codes.ResourceExhausted }, "a request above the limit was accepted")
 }
 
-// testIdle: a connection without a stream ends, one with a stream that has nothing to say doesn't.
+// testIdle verifies that a connection without a stream is closed, and that one with an idle stream is not.
 func testIdle(t *testing.T, s *serving) {
-	quiet := connect(t, s.Address(), nil, entryType)
-	quiet.await(entryType)
+	withStream := connect(t, s.Address(), nil, entryType)
+	withStream.await(entryType)
 	idle := connection(t, s.Address(), nil)
 	idle.Connect()
 	for state := idle.GetState(); state != connectivity.Ready; state = idle.GetState() {
 		idle.WaitForStateChange(t.Context(), state)
 	}
 	idle.WaitForStateChange(t.Context(), connectivity.Ready)
-	eventually(t, func() bool { return testutil.ToFloat64(s.metrics.connections) == 1 }, "an idle connection stays")
-	if err := quiet.failed(); err != nil {
-		t.Errorf("a stream without news ended: %v", err)
+	eventually(t, func() bool { return testutil.ToFloat64(s.metrics.connections) == 1 }, "the connection without a stream stays open")
+	if err := withStream.failed(); err != nil {
+		t.Errorf("an idle stream ended: %v", err)
 	}
 }
 
-// raw is a client that speaks HTTP/2 as far as the test does, and answers no ping.
-func raw(t *testing.T, s *serving) (net.Conn, *http2.Framer) {
+// dialRaw opens a TCP connection with an HTTP/2 framer. It does not answer pings.
+func dialRaw(t *testing.T, s *serving) (net.Conn, *http2.Framer) {
 	t.Helper()
 	connection, err := net.Dial("tcp", s.Address())
 	if err != nil {
@@ -155,7 +156,8 @@ func raw(t *testing.T, s *serving) (net.Conn, *http2.Framer) {
 	return connection, http2.NewFramer(connection, connection)
 }
 
-func greet(t *testing.T, connection net.Conn, framer *http2.Framer) {
+// handshake sends the HTTP/2 connection preface.
+func handshake(t *testing.T, connection net.Conn, framer *http2.Framer) {
 	t.Helper()
 	if _, err := connection.Write([]byte(http2.ClientPreface)); err != nil {
 		t.Fatal(err)
@@ -165,47 +167,47 @@ func greet(t *testing.T, connection net.Conn, framer *http2.Framer) {
 	}
 }
 
-// untilClosed reads until the server hangs up, and returns why, where it says so.
-func untilClosed(t *testing.T, framer *http2.Framer) (why http2.ErrCode) {
+// untilClosed reads until the server closes the connection. It returns the code of the GOAWAY frame, if there was one.
+func untilClosed(t *testing.T, framer *http2.Framer) (code http2.ErrCode) {
 	t.Helper()
 	for {
 		frame, err := framer.ReadFrame()
 		if timeout, ok := err.(net.Error); ok && timeout.Timeout() {
-			t.Fatal("the server holds on to it")
+			t.Fatal("the server did not close the connection")
 		}
 		if err != nil {
-			return why
+			return code
 		}
 		if away, ok := frame.(*http2.GoAwayFrame); ok {
-			why = away.ErrCode
+			code = away.ErrCode
 		}
 	}
 }
 
-// testKeepalive: who doesn't answer is dead.
+// testKeepalive verifies that a connection is closed when the client does not answer a ping.
 func testKeepalive(t *testing.T, s *serving) {
-	connection, framer := raw(t, s)
-	greet(t, connection, framer)
+	connection, framer := dialRaw(t, s)
+	handshake(t, connection, framer)
 	untilClosed(t, framer)
 }
 
-// testPings: who asks for life too often is sent away.
+// testPings verifies that a connection is closed when the client sends pings too often.
 func testPings(t *testing.T, s *serving) {
-	connection, framer := raw(t, s)
-	greet(t, connection, framer)
+	connection, framer := dialRaw(t, s)
+	handshake(t, connection, framer)
 	for range 10 {
 		if err := framer.WritePing(false, [8]byte{}); err != nil {
 			break
 		}
 	}
-	if why := untilClosed(t, framer); why != http2.ErrCodeEnhanceYourCalm {
-		t.Errorf("it was sent away for %s", why)
+	if code := untilClosed(t, framer); code != http2.ErrCodeEnhanceYourCalm {
+		t.Errorf("the connection was closed with %s", code)
 	}
 }
 
-// testHandshake: who says nothing at all is sent away.
+// testHandshake verifies that a connection is closed when the client sends nothing.
 func testHandshake(t *testing.T, s *serving) {
-	_, framer := raw(t, s)
+	_, framer := dialRaw(t, s)
 	untilClosed(t, framer)
-	eventually(t, func() bool { return testutil.ToFloat64(s.metrics.connections) == 0 }, "the connection is counted still")
+	eventually(t, func() bool { return testutil.ToFloat64(s.metrics.connections) == 0 }, "the closed connection is still counted")
 }

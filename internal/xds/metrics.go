@@ -6,56 +6,60 @@ import (
 	"github.com/isthmus-mesh/isthmus/internal/mesh"
 )
 
-// Metrics are the figures of what is served by xDS.
+// Metrics are the metrics of the xDS output.
 type Metrics struct {
-	clients     prometheus.Gauge
-	connections prometheus.Gauge
-	resources   *prometheus.GaugeVec
-	bytes       *prometheus.GaugeVec
-	pushes      *prometheus.CounterVec
-	rejections  *prometheus.CounterVec
-	refusals    prometheus.Counter
-	propagation prometheus.Histogram
+	clients      prometheus.Gauge
+	connections  prometheus.Gauge
+	resources    *prometheus.GaugeVec
+	bytes        *prometheus.GaugeVec
+	pushes       *prometheus.CounterVec
+	rejections   *prometheus.CounterVec
+	unauthorized prometheus.Counter
+	propagation  prometheus.Histogram
 }
 
-// NewMetrics makes the metrics and registers them.
+// NewMetrics creates the metrics and registers them.
 func NewMetrics(registerer prometheus.Registerer) *Metrics {
 	m := &Metrics{
 		clients: prometheus.NewGauge(prometheus.GaugeOpts{
-			Name: "isthmus_xds_clients", Help: "Streams that istiods have open.",
+			Name: "isthmus_xds_clients", Help: "Number of open xDS streams of istiod.",
 		}),
 		connections: prometheus.NewGauge(prometheus.GaugeOpts{
-			Name: "isthmus_xds_connections", Help: "Connections to the xDS server that are open, of 64 at most.",
+			Name: "isthmus_xds_connections", Help: "Number of open connections to the xDS server.",
 		}),
 		resources: prometheus.NewGaugeVec(prometheus.GaugeOpts{
-			Name: "isthmus_xds_resources", Help: "Resources that are served, by kind.",
+			Name: "isthmus_xds_resources", Help: "Number of resources served, by kind.",
 		}, []string{"kind"}),
 		bytes: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "isthmus_xds_resources_bytes",
-			Help: "Size of the resources that are served, by kind: what a push sends to an istiod.",
+			Help: "Size of the resources served, by kind. A push sends this many bytes to each istiod.",
 		}, []string{"kind"}),
 		pushes: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "isthmus_xds_pushes_total", Help: "Responses sent to istiods, by kind of resource.",
+			Name: "isthmus_xds_pushes_total", Help: "Number of responses sent to istiod, by kind of resource.",
 		}, []string{"kind"}),
 		rejections: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "isthmus_xds_rejections_total",
-			Help: "Responses that an istiod rejected, by kind of resource. The log has its words.",
+			Help: "Number of responses that istiod rejected, by kind of resource. The log has the error.",
 		}, []string{"kind"}),
-		refusals: prometheus.NewCounter(prometheus.CounterOpts{
+		unauthorized: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "isthmus_xds_unauthorized_total",
-			Help: "Streams refused because the client's certificate has no identity that is allowed.",
+			Help: "Number of streams rejected because no identity of the client certificate is listed in xds.clients.",
 		}),
 		propagation: prometheus.NewHistogram(prometheus.HistogramOpts{
-			Name:    "isthmus_xds_propagation_seconds",
-			Help:    "Seconds from the registry's answer until a change is served, whether an istiod is there or not. One that hasn't taken what it was sent before gets it later.",
+			Name: "isthmus_xds_propagation_seconds",
+			Help: "Time from the response of the registry until a change is served, with or without a connected istiod. " +
+				"An istiod that has not acknowledged the previous response receives the change later.",
 			Buckets: []float64{.002, .005, .01, .02, .05, .1, .2, .5, 1, 2, 5, 10, 30, 60},
 		}),
 	}
-	registerer.MustRegister(m.clients, m.connections, m.resources, m.bytes, m.pushes, m.rejections, m.refusals, m.propagation)
+	registerer.MustRegister(
+		m.clients, m.connections, m.resources, m.bytes, m.pushes, m.rejections, m.unauthorized, m.propagation,
+	)
 	return m
 }
 
-func (m *Metrics) hold(kind mesh.Kind, s *store) {
+// setSize sets the number and size of the resources of a kind.
+func (m *Metrics) setSize(kind mesh.Kind, s *store) {
 	resources, bytes := s.count(kind)
 	m.resources.WithLabelValues(string(kind)).Set(float64(resources))
 	m.bytes.WithLabelValues(string(kind)).Set(float64(bytes))

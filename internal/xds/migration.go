@@ -10,63 +10,60 @@ import (
 )
 
 const (
-	// moveTime is the longest that a move waits for an istiod. One that is slower may see the service without endpoints
-	// for a while.
-	moveTime = 10 * time.Second
-	// moveLook is how often it is looked at whether all istiods have taken a step.
-	moveLook = 20 * time.Millisecond
+	// migrationTimeout is the longest time that one step of a migration waits for the clients. On a client that is slower,
+	// the service may have no endpoints for a while.
+	migrationTimeout = 10 * time.Second
+	// migrationPoll is how often the output checks whether all clients have acknowledged a step.
+	migrationPoll = 20 * time.Millisecond
 )
 
-// moves are the services under way between namespaces, names or forms of their endpoints, and where they stopped.
-//
-// A client takes each kind by itself, in any order. So that it never has an entry without its endpoints, what they need
-// is published in steps, each when every client has taken the one before.
-type moves map[mesh.Name]stop
+// migrations holds the services that are moving to another namespace, name or form of endpoints, and the latest published
+// step of each. The package comment shows the steps.
+type migrations map[mesh.Name]step
 
-// stop is a step that was published.
-type stop struct {
+// step is a published step of a migration.
+type step struct {
+	// edition is the edition that published the step.
 	edition uint64
-	since   time.Time
+	// since is when the step was published.
+	since time.Time
 }
 
-// waits tells whether a service has to wait where it is, now that all clients have taken an edition.
-func (m moves) waits(name mesh.Name, taken uint64, now time.Time) bool {
-	at, moving := m[name]
-	return moving && taken < at.edition && now.Sub(at.since) < moveTime
+// waiting reports whether a service has to stay at its current step, given the edition that all clients have acknowledged.
+func (m migrations) waiting(name mesh.Name, acked uint64, now time.Time) bool {
+	at, migrating := m[name]
+	return migrating && acked < at.edition && now.Sub(at.since) < migrationTimeout
 }
 
-// onTheWay returns what comes next on the way from what is served of a service to what is desired, and whether the way
-// ends there. A service that moves gets its new WorkloadEntries first, then its entry, and loses the old WorkloadEntries
-// last.
-func onTheWay(served, desired []mesh.Object) (next []mesh.Object, arrived bool) {
-	if len(served) == 0 || len(desired) == 0 || stays(served[0], desired[0]) {
+// nextStep returns the next step from the objects that are served for a service to the desired objects, and whether it is
+// the last step. The service gets its new WorkloadEntries first, then its new ServiceEntry, and loses the old
+// WorkloadEntries last.
+func nextStep(served, desired []mesh.Object) (next []mesh.Object, done bool) {
+	if len(served) == 0 || len(desired) == 0 || sameBinding(served[0], desired[0]) {
 		return desired, true
 	}
-	lacks := func(has []mesh.Object, object mesh.Object) bool {
-		return object.Kind == mesh.WorkloadEntryKind &&
-			!slices.ContainsFunc(has, func(o mesh.Object) bool { return reference(o) == reference(object) })
-	}
-	next = slices.Clone(served)
-	for _, object := range desired {
-		if lacks(served, object) {
-			next = append(next, object)
-		}
-	}
+	next = appendMissingWorkloads(served, desired)
 	if len(next) > len(served) {
 		return next, false
 	}
-	next = slices.Clone(desired)
-	for _, object := range served {
-		if lacks(desired, object) {
-			next = append(next, object)
-		}
-	}
+	next = appendMissingWorkloads(desired, served)
 	return next, len(next) == len(desired)
 }
 
-// stays tells whether two ServiceEntries, which come first among a service's objects, are the same one and find their
-// endpoints in the same way.
-func stays(served, desired mesh.Object) bool {
+// appendMissingWorkloads returns a copy of objects with the WorkloadEntries of more that objects does not have.
+func appendMissingWorkloads(objects, more []mesh.Object) []mesh.Object {
+	all := slices.Clone(objects)
+	for _, object := range more {
+		exists := func(o mesh.Object) bool { return objectKey(o) == objectKey(object) }
+		if object.Kind == mesh.WorkloadEntryKind && !slices.ContainsFunc(objects, exists) {
+			all = append(all, object)
+		}
+	}
+	return all
+}
+
+// sameBinding reports whether two ServiceEntries are the same object and select their endpoints in the same way.
+func sameBinding(served, desired mesh.Object) bool {
 	selects := func(o mesh.Object) bool { return o.Spec.(*networking.ServiceEntry).GetWorkloadSelector() != nil }
-	return reference(served) == reference(desired) && selects(served) == selects(desired)
+	return objectKey(served) == objectKey(desired) && selects(served) == selects(desired)
 }

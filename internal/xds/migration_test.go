@@ -10,8 +10,9 @@ import (
 	"github.com/isthmus-mesh/isthmus/internal/mesh"
 )
 
-// placed is a service with one instance: an entry in a namespace, with its endpoint inline or as a WorkloadEntry.
-func placed(namespace string, form mesh.Form) []mesh.Object {
+// objectsIn returns the objects of a service with one instance: a ServiceEntry in a namespace, with the endpoint inline or
+// as a WorkloadEntry.
+func objectsIn(namespace string, form mesh.Form) []mesh.Object {
 	entry := webEntry("a", "10.0.0.1")
 	entry.Namespace = namespace
 	if form == mesh.InlineForm {
@@ -24,11 +25,11 @@ func placed(namespace string, form mesh.Form) []mesh.Object {
 	return []mesh.Object{entry, w}
 }
 
-// TestMove holds that a service which moves, between namespaces or forms of its endpoints, has endpoints at a client all
-// the while, whichever kind comes first to it; and that nothing of the old place is left.
-func TestMove(t *testing.T) {
-	state := &script{complete: true}
-	state.set("a", placed("one", mesh.WorkloadEntryForm)...)
+// TestMigrationKeepsEndpoints verifies that a service always has endpoints on a client while it migrates between namespaces
+// or forms of endpoints, whichever kind the client receives first, and that no old object is left.
+func TestMigrationKeepsEndpoints(t *testing.T) {
+	state := &fakeState{complete: true}
+	state.set("a", objectsIn("one", mesh.WorkloadEntryForm)...)
 	s := serve(t, state, Options{})
 	c := connect(t, s.Address(), nil, entryType, workloadType)
 	c.await(entryType, "one/a.consul")
@@ -44,7 +45,7 @@ func TestMove(t *testing.T) {
 		{"two", mesh.InlineForm},
 		{"three", mesh.WorkloadEntryForm},
 	} {
-		s.change("a", placed(to.namespace, to.form)...)
+		s.change("a", objectsIn(to.namespace, to.form)...)
 		c.await(entryType, to.namespace+"/a.consul")
 		if to.form == mesh.InlineForm {
 			c.await(workloadType)
@@ -52,34 +53,34 @@ func TestMove(t *testing.T) {
 			c.await(workloadType, to.namespace+"/a-1.consul")
 		}
 	}
-	held, known := map[string][]*discovery.DiscoveryResponse{}, 0
-	for _, answer := range c.received() {
-		held[answer.GetTypeUrl()] = append(held[answer.GetTypeUrl()], answer)
-		entries, workloads := held[entryType], held[workloadType]
+	received, checked := map[string][]*discovery.DiscoveryResponse{}, 0
+	for _, response := range c.received() {
+		received[response.GetTypeUrl()] = append(received[response.GetTypeUrl()], response)
+		entries, workloads := received[entryType], received[workloadType]
 		if len(entries) == 0 || len(workloads) == 0 {
 			continue
 		}
-		if known++; endpointsOf(t, entries[len(entries)-1], workloads[len(workloads)-1]) == 0 {
-			t.Errorf("after %d answers there is no endpoint", known)
+		if checked++; endpointsOf(t, entries[len(entries)-1], workloads[len(workloads)-1]) == 0 {
+			t.Errorf("the service has no endpoint after %d responses", checked)
 		}
 	}
 }
 
-// endpointsOf counts the endpoints that entries have, as istiod does.
+// endpointsOf counts the endpoints of ServiceEntries as istiod does.
 func endpointsOf(t *testing.T, entries, workloads *discovery.DiscoveryResponse) (count int) {
 	t.Helper()
 	in := map[string]int{}
 	for _, wire := range workloads.GetResources() {
-		namespace, _ := parts(read(t, wire).GetMetadata().GetName())
+		namespace, _ := splitName(decodeWire(t, wire).GetMetadata().GetName())
 		in[namespace]++
 	}
 	for _, wire := range entries.GetResources() {
-		resource := read(t, wire)
+		resource := decodeWire(t, wire)
 		var entry networking.ServiceEntry
 		if err := resource.GetBody().UnmarshalTo(&entry); err != nil {
 			t.Fatal(err)
 		}
-		namespace, _ := parts(resource.GetMetadata().GetName())
+		namespace, _ := splitName(resource.GetMetadata().GetName())
 		if count += len(entry.GetEndpoints()); entry.GetWorkloadSelector() != nil {
 			count += in[namespace]
 		}
@@ -87,41 +88,42 @@ func endpointsOf(t *testing.T, entries, workloads *discovery.DiscoveryResponse) 
 	return count
 }
 
-// TestMoveWaits holds that a move waits for every client, one that is slow too, but not for ever.
-func TestMoveWaits(t *testing.T) {
-	state := &script{complete: true}
-	state.set("a", placed("one", mesh.WorkloadEntryForm)...)
+// TestMigrationWaitsForClients verifies that a migration waits for every client, including a slow one, until
+// migrationTimeout, and that other services do not wait.
+func TestMigrationWaitsForClients(t *testing.T) {
+	state := &fakeState{complete: true}
+	state.set("a", objectsIn("one", mesh.WorkloadEntryForm)...)
 	s := serve(t, state, Options{})
 	c := connect(t, s.Address(), nil, entryType, workloadType)
 	c.await(workloadType, "one/a-1.consul")
 	slow := &client{t: t, stream: dial(t, s.Address(), nil), mute: true}
 	slow.receive()
-	slow.ask(workloadType)
+	slow.request(workloadType)
 	slow.await(workloadType, "one/a-1.consul")
 
-	began := time.Now()
-	s.change("a", placed("two", mesh.WorkloadEntryForm)...)
+	start := time.Now()
+	s.change("a", objectsIn("two", mesh.WorkloadEntryForm)...)
 	c.await(workloadType, "one/a-1.consul", "two/a-1.consul")
 	s.change("b", webEntry("b", "10.0.0.1"))
-	c.await(entryType, "one/a.consul", "ns/b.consul") // nobody else waits
+	c.await(entryType, "one/a.consul", "ns/b.consul") // another service does not wait
 	slow.mu.Lock()
 	slow.mute = false
-	last := slow.answers[0]
+	last := slow.responses[0]
 	slow.mu.Unlock()
 	slow.send(&discovery.DiscoveryRequest{TypeUrl: workloadType, ResponseNonce: last.GetNonce()})
 	c.await(workloadType, "two/a-1.consul")
 	c.await(entryType, "two/a.consul", "ns/b.consul")
-	if took := time.Since(began); took > moveTime {
-		t.Errorf("it took %s", took)
+	if took := time.Since(start); took > migrationTimeout {
+		t.Errorf("the migration took %s", took)
 	}
-	m := moves{named("a"): {edition: 5, since: began}}
+	m := migrations{nameOf("a"): {edition: 5, since: start}}
 	for _, test := range []struct {
-		taken uint64
-		after time.Duration
-		waits bool
-	}{{4, 0, true}, {5, 0, false}, {4, moveTime, false}} {
-		if got := m.waits(named("a"), test.taken, began.Add(test.after)); got != test.waits {
-			t.Errorf("after edition %d and %s: %t", test.taken, test.after, got)
+		acked   uint64
+		after   time.Duration
+		waiting bool
+	}{{4, 0, true}, {5, 0, false}, {4, migrationTimeout, false}} {
+		if got := m.waiting(nameOf("a"), test.acked, start.Add(test.after)); got != test.waiting {
+			t.Errorf("acknowledged edition %d, after %s: waiting is %t", test.acked, test.after, got)
 		}
 	}
 }

@@ -1,10 +1,3 @@
-// Package mcp serves the mesh's resources to istiod itself, by MCP over xDS: istiod names it among the configSources of
-// its mesh configuration, and needs no object in Kubernetes.
-//
-// Every type that istiod asks for is answered, since it is not ready before; those that we have objects of, ServiceEntries,
-// WorkloadEntries and DestinationRules, only once all of them are known, since it deletes what an answer leaves out.
-// Versions depend on what is served alone, so an istiod that changes from one replica to another rewrites nothing that
-// both have. Addresses of services are passed on as the resources have them: istiod gives none on this way.
 package xds
 
 import (
@@ -16,55 +9,57 @@ import (
 	"sync"
 	"time"
 
-	"github.com/isthmus-mesh/isthmus/internal/contract"
-
 	"golang.org/x/sync/errgroup"
 
+	"github.com/isthmus-mesh/isthmus/internal/contract"
 	"github.com/isthmus-mesh/isthmus/internal/mesh"
+	"github.com/isthmus-mesh/isthmus/internal/wait"
 )
 
-// Options say how to serve.
+// Options configure an Output.
 type Options struct {
-	// Address is host:port to listen on; an empty host means all interfaces, port 0 a free one.
+	// Address is the host:port to listen on. An empty host means all interfaces, port 0 a free port.
 	Address string
 	// TLS is nil for plain text.
 	TLS *TLS
-	// Grace is how long the ServiceEntry of a service that left stays, without endpoints.
+	// Grace is how long the ServiceEntry of a removed service stays without endpoints.
 	Grace   time.Duration
 	Log     *slog.Logger
 	Metrics *Metrics
 
-	// reread is how often the files of TLS are looked at; 0 means reread.Every.
-	reread time.Duration
-	// limits are others than the usual ones.
+	// reloadInterval is how often the TLS files are read. 0 means filewatch.Interval.
+	reloadInterval time.Duration
+	// limits replace the default limits.
 	limits *limits
 }
 
-// Output is a bridge.Output that serves by MCP over xDS. Make one with New.
+// Output is a contract.Output that serves by MCP over xDS. Use New to create one.
 type Output struct {
 	contract.WorkSet
 
-	store   *store
-	server  *server
-	shelf   *shelf
-	moves   moves
-	log     *slog.Logger
-	metrics *Metrics
+	store      *store
+	server     *server
+	snapshot   *snapshot
+	migrations migrations
+	log        *slog.Logger
+	metrics    *Metrics
 
-	mu      sync.Mutex
-	unready error
+	// mu guards notReady. It is a leaf: no other lock is acquired while it is held.
+	mu sync.Mutex
+	// notReady is the reason that the output is not ready; nil while it is ready.
+	notReady error
 }
 
 var (
-	errNotWhole = errors.New("xds: the first whole content is not served yet")
-	errDraining = errors.New("xds: stopping")
+	errNotSynced = errors.New("xds: the initial sync is not complete")
+	errDraining  = errors.New("xds: the server is stopping")
 )
 
-// New opens the port and reads the files of TLS, so that what is wrong with them shows before anything else starts.
+// New opens the port and reads the TLS files. Therefore an error in the options is reported before the sources start.
 func New(options Options) (*Output, error) {
 	o := &Output{
-		WorkSet: contract.NewWorkSet(), store: newStore(), shelf: newShelf(options.Grace), moves: moves{},
-		log: options.Log, metrics: options.Metrics, unready: errNotWhole,
+		WorkSet: contract.NewWorkSet(), store: newStore(), snapshot: newSnapshot(options.Grace), migrations: migrations{},
+		log: options.Log, metrics: options.Metrics, notReady: errNotSynced,
 	}
 	var err error
 	o.server, err = listen(options, o.store)
@@ -74,107 +69,114 @@ func New(options Options) (*Output, error) {
 // Address returns the address that the server listens on.
 func (o *Output) Address() string { return o.server.listener.Addr().String() }
 
-// Ready implements bridge.Output. A server that stops isn't ready, so that istiods that connect anew go elsewhere.
+// Ready implements contract.Output. The output is not ready while it stops, so that istiods reconnect to other replicas.
 func (o *Output) Ready() error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return o.unready
+	return o.notReady
 }
 
-func (o *Output) setReady(unready error) {
+func (o *Output) setNotReady(reason error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.unready = unready
+	o.notReady = reason
 }
 
-// Run implements bridge.Output. When ctx ends, it lets the clients finish what they are receiving, and sends them away.
+// Run implements contract.Output. When ctx ends, it waits until the clients have received the responses in flight, and
+// then closes their streams.
 func (o *Output) Run(ctx context.Context, state contract.State) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return o.server.run(ctx) })
 	group.Go(func() error {
-		o.follow(ctx, state)
-		o.setReady(errDraining)
+		o.pushChanges(ctx, state)
+		o.setNotReady(errDraining)
 		return nil
 	})
 	return group.Wait()
 }
 
-// follow pushes everything once all of it is known, and then what changes, until ctx ends.
-func (o *Output) follow(ctx context.Context, state contract.State) {
+// pushChanges pushes all services once the initial sync is complete, and then each change until ctx ends.
+func (o *Output) pushChanges(ctx context.Context, state contract.State) {
 	for !state.Complete() {
-		if !o.awaken(ctx) {
+		if !o.waitForWork(ctx) {
 			return
 		}
 	}
 	o.push(append(o.Drain(), state.Names()...), state)
-	o.setReady(nil)
-	for o.awaken(ctx) {
-		o.gather(ctx)
-		sleep(ctx, o.store.resting())
+	o.setNotReady(nil)
+	for o.waitForWork(ctx) {
+		o.debounce(ctx)
+		wait.Sleep(ctx, o.store.throttledFor())
 		o.push(o.Drain(), state)
 	}
 }
 
-// awaken waits until there is something to look at. It returns false when ctx has ended.
-func (o *Output) awaken(ctx context.Context) bool {
-	var due <-chan time.Time
-	wait, some := o.shelf.due(time.Now())
-	if len(o.moves) > 0 && (!some || wait > moveLook) {
-		wait, some = moveLook, true
+// waitForWork waits for a change, for a client that needs a push, or for a timer of a removed or migrating service. It
+// returns false when ctx has ended.
+func (o *Output) waitForWork(ctx context.Context) bool {
+	var expired <-chan time.Time
+	delay, found := o.snapshot.nextExpiry(time.Now())
+	if len(o.migrations) > 0 && (!found || delay > migrationPoll) {
+		delay, found = migrationPoll, true
 	}
-	if some {
-		timer := time.NewTimer(wait)
+	if found {
+		timer := time.NewTimer(delay)
 		defer timer.Stop()
-		due = timer.C
+		expired = timer.C
 	}
 	select {
 	case <-ctx.Done():
 		return false
 	case <-o.Wake:
 		return true
-	case <-o.store.late:
+	case <-o.store.laggards:
 		return true
-	case <-due:
+	case <-expired:
 		return true
 	}
 }
 
-// push brings services up to date for all clients at once.
+// push publishes the current objects of services as one edition.
 func (o *Output) push(names []mesh.Name, state contract.State) {
 	var set, remove []*resource
-	var stepped []mesh.Name
+	var partial []mesh.Name
 	revisions := make(map[mesh.Name]uint64, len(names))
-	now, taken := time.Now(), o.store.taken()
-	names = slices.AppendSeq(append(names, o.shelf.expired(now)...), maps.Keys(o.moves))
+	now, acked := time.Now(), o.store.ackedEdition()
+	names = slices.AppendSeq(append(names, o.snapshot.expired(now)...), maps.Keys(o.migrations))
 	slices.SortFunc(names, mesh.Name.Compare)
 	for _, name := range slices.Compact(names) {
-		if o.moves.waits(name, taken, now) {
+		if o.migrations.waiting(name, acked, now) {
 			continue
 		}
-		delete(o.moves, name)
+		delete(o.migrations, name)
 		desired := state.Desired(name)
-		added, gone, arrived, err := o.shelf.replace(name, desired.Objects, now)
+		changed, gone, done, err := o.snapshot.replace(name, desired.Objects, now)
 		if err != nil {
-			o.log.Error("can't be served; what was served before stands", "service", name, "error", err)
+			o.log.Error("encoding failed, still serving the previous objects of the service", "service", name, "error", err)
 			continue
 		}
-		set, remove = append(set, added...), append(remove, gone...)
-		if arrived {
+		set, remove = append(set, changed...), append(remove, gone...)
+		if done {
 			revisions[name] = desired.Revision
 		} else {
-			stepped = append(stepped, name)
+			partial = append(partial, name)
 		}
 	}
 	edition := o.store.publish(set, remove)
-	for _, name := range stepped {
-		o.moves[name] = stop{edition, now}
+	for _, name := range partial {
+		o.migrations[name] = step{edition, now}
 	}
+	o.reportPush(revisions, state)
+}
+
+// reportPush updates the metrics after a push. The revisions are those of the services whose desired objects are served.
+func (o *Output) reportPush(revisions map[mesh.Name]uint64, state contract.State) {
 	for name, revision := range revisions {
 		if since := state.Written(name, revision); !since.IsZero() {
 			o.metrics.propagation.Observe(time.Since(since).Seconds())
 		}
 	}
 	for kind := range o.store.collections {
-		o.metrics.hold(kind, o.store)
+		o.metrics.setSize(kind, o.store)
 	}
 }

@@ -15,71 +15,71 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// TestNothingPartial holds that a type which we have nothing of is answered at once and once, and that services come
-// only when all of them are known, and then all of them.
-func TestNothingPartial(t *testing.T) {
-	s := serve(t, &script{}, Options{})
+// TestIncompleteContentIsNotServed verifies that a type without resources is answered immediately and once, and that
+// services are served after the initial sync only, and then all of them.
+func TestIncompleteContentIsNotServed(t *testing.T) {
+	s := serve(t, &fakeState{}, Options{})
 	c := connect(t, s.Address(), nil, "core/v1alpha1/MeshConfig", "networking.istio.io/v1/Gateway", entryType, workloadType,
 		"networking.istio.io/v1alpha3/ServiceEntry")
 	s.change("a", webEntry("a", "10.0.0.1"))
 	s.change("b", webEntry("b", "10.0.0.2"), workload("b", "1", "10.0.0.2"))
 	c.await("core/v1alpha1/MeshConfig")
 	c.await("networking.istio.io/v1/Gateway")
-	if held := c.holds(entryType); held != nil || s.Ready() == nil {
-		t.Errorf("before everything is known, it is ready or serves %v", held)
+	if versions := c.resources(entryType); versions != nil || s.Ready() == nil {
+		t.Errorf("before the initial sync: ready error %v, resources %v", s.Ready(), versions)
 	}
-	s.complete()
+	s.completeSync()
 	c.await(entryType, "ns/a.consul", "ns/b.consul")
 	c.await("networking.istio.io/v1alpha3/ServiceEntry", "ns/a.consul", "ns/b.consul")
 	c.await(workloadType, "ns/b-1.consul")
-	eventually(t, func() bool { return s.Ready() == nil }, "it is not ready")
+	eventually(t, func() bool { return s.Ready() == nil }, "the output is not ready")
 	for _, typeURL := range []string{"core/v1alpha1/MeshConfig", "networking.istio.io/v1/Gateway", entryType} {
 		if count := c.count(typeURL); count != 1 {
-			t.Errorf("%s was answered %d times", typeURL, count)
+			t.Errorf("%s was answered %d times, want 1", typeURL, count)
 		}
 	}
 }
 
-// TestEmptyWorld holds that an empty catalog is served as such once it is known to be empty.
-func TestEmptyWorld(t *testing.T) {
-	s := serve(t, &script{complete: true}, Options{})
+// TestEmptyCatalogIsServed verifies that an empty catalog is served after the initial sync.
+func TestEmptyCatalogIsServed(t *testing.T) {
+	s := serve(t, &fakeState{complete: true}, Options{})
 	c := connect(t, s.Address(), nil, entryType, workloadType)
 	c.await(entryType)
 	c.await(workloadType)
 }
 
-// TestChanges holds that each change arrives with everything else, that nothing else is sent anew, and that a service
-// which leaves loses its endpoints at once and its entry after the grace time.
+// TestChanges verifies that a response has each changed and each unchanged resource, that an unchanged collection is not
+// sent again, and that a removed service loses its endpoints immediately and its ServiceEntry after the grace period.
 func TestChanges(t *testing.T) {
 	const grace = 300 * time.Millisecond
-	state := &script{complete: true}
+	state := &fakeState{complete: true}
 	state.set("a", webEntry("a", "10.0.0.1"))
 	state.set("b", webEntry("b", "10.0.0.2"), workload("b", "1", "10.0.0.2"))
 	s := serve(t, state, Options{Grace: grace})
 	c := connect(t, s.Address(), nil, entryType, workloadType)
 	c.await(entryType, "ns/a.consul", "ns/b.consul")
-	before := c.holds(entryType)
+	before := c.resources(entryType)
 
 	s.change("a", webEntry("a", "10.0.0.9"))
-	eventually(t, func() bool { return c.holds(entryType)["ns/a.consul"] != before["ns/a.consul"] }, "a did not change")
-	if after := c.holds(entryType); after["ns/b.consul"] != before["ns/b.consul"] {
-		t.Error("b has another version though it stayed as it was")
+	eventually(t, func() bool { return c.resources(entryType)["ns/a.consul"] != before["ns/a.consul"] }, "the change of a was not sent")
+	if after := c.resources(entryType); after["ns/b.consul"] != before["ns/b.consul"] {
+		t.Error("the version of b changed although b did not")
 	}
-	began := time.Now()
+	start := time.Now()
 	s.change("b")
 	c.await(workloadType)
 	c.await(entryType, "ns/a.consul")
-	if took := time.Since(began); took < grace {
-		t.Errorf("the entry left after %s", took)
+	if took := time.Since(start); took < grace {
+		t.Errorf("the ServiceEntry was removed after %s, before the grace period was over", took)
 	}
 	if count := c.count(workloadType); count != 2 {
-		t.Errorf("WorkloadEntries were sent %d times, though they changed once", count)
+		t.Errorf("WorkloadEntries were sent %d times, want 2", count)
 	}
 }
 
-// TestBurst holds that a burst is one push or two: one that was under way when it came, and the rest.
+// TestBurst verifies that a burst causes at most two pushes: one that had started before, and one with the rest.
 func TestBurst(t *testing.T) {
-	s := serve(t, &script{complete: true}, Options{})
+	s := serve(t, &fakeState{complete: true}, Options{})
 	c := connect(t, s.Address(), nil, entryType)
 	c.await(entryType)
 	names := make([]string, 500)
@@ -90,14 +90,14 @@ func TestBurst(t *testing.T) {
 	}
 	c.await(entryType, names...)
 	if count := c.count(entryType) - 1; count > 2 {
-		t.Errorf("500 changes in one go were %d pushes", count)
+		t.Errorf("500 changes in one burst caused %d pushes, want at most 2", count)
 	}
 }
 
-// TestVersions holds that what is sent depends on the content alone: not on the order of events, not on the server. An
-// istiod that changes to another replica is sent what it has.
+// TestVersions verifies that versions depend on the content only: not on the order of events and not on the replica. An
+// istiod that reconnects to another replica receives the versions that it has.
 func TestVersions(t *testing.T) {
-	one, other := &script{complete: true}, &script{complete: true}
+	one, other := &fakeState{complete: true}, &fakeState{complete: true}
 	first := serve(t, one, Options{})
 	first.change("a", webEntry("a", "10.0.0.9"))
 	first.change("b", webEntry("b", "10.0.0.2"))
@@ -109,25 +109,25 @@ func TestVersions(t *testing.T) {
 	here.await(entryType, "ns/a.consul", "ns/b.consul")
 	there := connect(t, second.Address(), nil, entryType)
 	there.await(entryType, "ns/a.consul", "ns/b.consul")
-	eventually(t, func() bool { return cmp.Equal(here.holds(entryType), there.holds(entryType)) },
-		"the versions of two replicas differ")
+	eventually(t, func() bool { return cmp.Equal(here.resources(entryType), there.resources(entryType)) },
+		"the versions of the resources differ between two replicas")
 	if a, b := first.store.collections["ServiceEntry"].version(), second.store.collections["ServiceEntry"].version(); a != b {
-		t.Errorf("the versions of everything are %s and %s", a, b)
+		t.Errorf("the versions of the collections are %s and %s", a, b)
 	}
 }
 
-// TestRejection holds that istiod's words are told, and that what it rejected it is not sent again until there is
-// something new.
+// TestRejection verifies that the error of a rejection is logged, and that a rejected response is not sent again until the
+// collection changes.
 func TestRejection(t *testing.T) {
-	state := &script{complete: true}
+	state := &fakeState{complete: true}
 	state.set("a", webEntry("a", "10.0.0.1"))
 	s := serve(t, state, Options{})
 	c := &client{t: t, stream: dial(t, s.Address(), nil), reject: "no such host"}
 	c.receive()
 	c.send(&discovery.DiscoveryRequest{TypeUrl: entryType})
-	eventually(t, func() bool { return strings.Contains(s.log.String(), "no such host") }, "the log doesn't have istiod's words")
+	eventually(t, func() bool { return strings.Contains(s.log.String(), `error="no such host"`) }, "the rejection is not logged")
 	if count := c.count(entryType); count != 1 {
-		t.Errorf("it was sent %d times", count)
+		t.Errorf("the response was sent %d times, want 1", count)
 	}
 	s.change("b", webEntry("b", "10.0.0.1"))
 	c.await(entryType, "ns/a.consul", "ns/b.consul")
@@ -135,33 +135,33 @@ func TestRejection(t *testing.T) {
 		"the rejections are not counted")
 }
 
-// TestNamesAreRefused holds that whoever asks for single resources is told how to ask.
-func TestNamesAreRefused(t *testing.T) {
-	s := serve(t, &script{complete: true}, Options{})
+// TestResourceNamesAreRejected verifies that a request for single resources is rejected.
+func TestResourceNamesAreRejected(t *testing.T) {
+	s := serve(t, &fakeState{complete: true}, Options{})
 	c := connect(t, s.Address(), nil)
 	c.send(&discovery.DiscoveryRequest{TypeUrl: entryType, ResourceNames: []string{"ns/a.consul"}})
-	eventually(t, func() bool { return status.Code(c.failed()) == codes.InvalidArgument }, "it was not refused")
+	eventually(t, func() bool { return status.Code(c.failed()) == codes.InvalidArgument }, "the request was not rejected")
 }
 
-// TestDrain holds that a server which stops says so, and that its clients' streams end without an error.
+// TestDrain verifies that a stopping output is not ready, and that the streams of its clients end without an error.
 func TestDrain(t *testing.T) {
-	s := serve(t, &script{complete: true}, Options{})
+	s := serve(t, &fakeState{complete: true}, Options{})
 	c := connect(t, s.Address(), nil, entryType)
 	c.await(entryType)
 	s.stop()
 	if s.Ready() == nil {
-		t.Error("it is ready though it stops")
+		t.Error("the output is ready although it stops")
 	}
-	eventually(t, func() bool { return c.failed() != nil }, "the stream goes on")
+	eventually(t, func() bool { return c.failed() != nil }, "the stream did not end")
 	if failure := c.failed(); failure.Error() != "EOF" {
 		t.Errorf("the stream ended with %v", failure)
 	}
 }
 
-// TestDrainFinishes holds that a client which is receiving a large answer when the server stops receives all of it.
+// TestDrainFinishes verifies that a client that is receiving a large response when the server stops receives all of it.
 func TestDrainFinishes(t *testing.T) {
-	state, names := &script{complete: true}, 100
-	for n := range names { // 20 MB, far more than a connection takes in
+	state, names := &fakeState{complete: true}, 100
+	for n := range names { // 20 MB, more than the buffers of a connection
 		large := webEntry(fmt.Sprint("large-", n))
 		large.Annotations = map[string]string{"text": strings.Repeat("x", 200_000)}
 		state.set(fmt.Sprint("large-", n), large)
@@ -171,25 +171,14 @@ func TestDrainFinishes(t *testing.T) {
 	if err := stream.Send(&discovery.DiscoveryRequest{TypeUrl: entryType}); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, func() bool { return testutil.ToFloat64(s.metrics.pushes.WithLabelValues("ServiceEntry")) == 1 }, "it was sent nothing")
+	eventually(t, func() bool { return testutil.ToFloat64(s.metrics.pushes.WithLabelValues("ServiceEntry")) == 1 }, "no response was sent")
 	go s.stop()
-	eventually(t, func() bool { return errors.Is(s.Ready(), errDraining) }, "it doesn't stop")
-	answer, err := stream.Recv()
-	if err != nil || len(answer.GetResources()) != names {
-		t.Errorf("%d resources came, %v", len(answer.GetResources()), err)
+	eventually(t, func() bool { return errors.Is(s.Ready(), errDraining) }, "the output does not stop")
+	response, err := stream.Recv()
+	if err != nil || len(response.GetResources()) != names {
+		t.Errorf("received %d resources and error %v", len(response.GetResources()), err)
 	}
 	if _, err := stream.Recv(); !errors.Is(err, io.EOF) {
 		t.Errorf("the stream ended with %v", err)
-	}
-}
-
-// TestPause holds the bounds that the pace promises: nothing to wait for in a small catalog, a share of a core in a large
-// one.
-func TestPause(t *testing.T) {
-	if wait := pause(100 << 10); wait > 5*time.Millisecond {
-		t.Errorf("after 100 kB it waits %s", wait)
-	}
-	if wait := pause(30 << 20); wait < 100*time.Millisecond || wait > time.Second {
-		t.Errorf("after 30 MB it waits %s", wait)
 	}
 }

@@ -8,63 +8,70 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// What a client may ask for on a stream. What it asked for is kept for as long as the stream lasts, a watch for each
-// type: go-control-plane waits for all of them at once, which has an end at 65,536.
+// These limits bound the memory of a stream. The server keeps each request, and one watch for each type, until the stream
+// ends. go-control-plane waits for all watches of a stream at once and supports at most 65,536.
 const (
-	maxTypes   = 64  // istiod asks for 16
-	maxTypeURL = 200 // bytes
-	// maxVersions is how many bytes of names and versions a client of the delta protocol may bring along.
+	// maxTypes is the number of types that a client may request on a stream. istiod requests 16.
+	maxTypes = 64
+	// maxTypeURL is the longest type URL, in bytes.
+	maxTypeURL = 200
+	// maxVersions limits the names and versions in the first requests of a delta client, in bytes.
 	maxVersions = maxRequest
 )
 
-// again is the nonce of every request of the delta protocol but the first for a type.
-const again = "again"
+// laterNonce is the nonce of every delta request except the first one for a type.
+const laterNonce = "later"
 
 var (
-	errTypes    = status.Errorf(codes.InvalidArgument, "more than %d types, or one with more than %d bytes", maxTypes, maxTypeURL)
-	errVersions = status.Errorf(codes.InvalidArgument, "more than %d bytes of initial resource versions", maxVersions)
-	errNames    = status.Error(codes.InvalidArgument, "MCP over xDS serves whole collections: ask without resource names")
+	errTypes = status.Errorf(codes.InvalidArgument,
+		"too many types or type URL too long: request at most %d types of at most %d bytes", maxTypes, maxTypeURL)
+	errVersions = status.Errorf(codes.InvalidArgument,
+		"initial resource versions too large: send at most %d bytes", maxVersions)
+	errNames = status.Error(codes.InvalidArgument,
+		"MCP over xDS serves whole collections: request without resource names")
 )
 
-// asking is what a stream has asked for so far.
-type asking struct {
-	// address is the client's.
-	address  string
-	types    map[string]bool
-	versions int
+// streamState holds the requests of a stream so far.
+type streamState struct {
+	// address is the address of the client.
+	address string
+	// types are the type URLs that the client requested.
+	types map[string]bool
+	// versionBytes is the size of the initial resource versions that the client sent.
+	versionBytes int
 }
 
-// admit looks at a request, and takes out of it what is of no use to us, so that nothing of that is kept.
-func (a *asking) admit(r *discovery.DiscoveryRequest) error {
-	if _, err := a.take(r.GetTypeUrl(), r.GetResourceNames()); err != nil {
+// validate checks a request and clears the fields that are not used, because the server keeps the request.
+func (s *streamState) validate(r *discovery.DiscoveryRequest) error {
+	if _, err := s.addType(r.GetTypeUrl(), r.GetResourceNames()); err != nil {
 		return err
 	}
-	node, typeURL, names, nonce := lighten(r.GetNode()), r.GetTypeUrl(), r.GetResourceNames(), r.GetResponseNonce()
+	node, typeURL, names, nonce := trim(r.GetNode()), r.GetTypeUrl(), r.GetResourceNames(), r.GetResponseNonce()
 	proto.Reset(r)
-	r.Node, r.TypeUrl, r.ResourceNames, r.ResponseNonce = node, typeURL, names, clip(nonce)
+	r.Node, r.TypeUrl, r.ResourceNames, r.ResponseNonce = node, typeURL, names, truncate(nonce)
 	return nil
 }
 
-// admitDelta does the same for the delta protocol. The versions that a client has count with its first request for a
-// type, and a nonce tells from then on which one that was, whether the client sends one or not.
-func (a *asking) admitDelta(r *discovery.DeltaDiscoveryRequest) error {
-	first, err := a.take(r.GetTypeUrl(), r.GetResourceNamesSubscribe(), r.GetResourceNamesUnsubscribe())
+// validateDelta is validate for the delta protocol. Initial resource versions count in the first request for a type only.
+// validateDelta sets the nonce to mark later requests, because clients may omit it.
+func (s *streamState) validateDelta(r *discovery.DeltaDiscoveryRequest) error {
+	first, err := s.addType(r.GetTypeUrl(), r.GetResourceNamesSubscribe(), r.GetResourceNamesUnsubscribe())
 	if err != nil {
 		return err
 	}
 	nonce, versions := "", r.GetInitialResourceVersions()
 	if !first {
-		nonce = again
+		nonce = laterNonce
 	}
-	if _, ours := kinds[r.GetTypeUrl()]; !first || !ours {
+	if _, served := kindOfType[r.GetTypeUrl()]; !first || !served {
 		versions = nil
 	}
 	for name, version := range versions {
-		if a.versions += len(name) + len(version); a.versions > maxVersions {
+		if s.versionBytes += len(name) + len(version); s.versionBytes > maxVersions {
 			return errVersions
 		}
 	}
-	node, typeURL := lighten(r.GetNode()), r.GetTypeUrl()
+	node, typeURL := trim(r.GetNode()), r.GetTypeUrl()
 	subscribe, unsubscribe := r.GetResourceNamesSubscribe(), r.GetResourceNamesUnsubscribe()
 	proto.Reset(r)
 	r.Node, r.TypeUrl, r.ResponseNonce, r.InitialResourceVersions = node, typeURL, nonce, versions
@@ -72,29 +79,29 @@ func (a *asking) admitDelta(r *discovery.DeltaDiscoveryRequest) error {
 	return nil
 }
 
-// take counts a type. It tells whether it is asked for the first time.
-func (a *asking) take(typeURL string, names ...[]string) (first bool, err error) {
-	for _, some := range names {
-		if len(some) > 1 || len(some) == 1 && some[0] != "*" {
+// addType records a type that the client requests. It reports whether this is the first request for the type.
+func (s *streamState) addType(typeURL string, names ...[]string) (first bool, err error) {
+	for _, list := range names {
+		if len(list) > 1 || len(list) == 1 && list[0] != "*" {
 			return false, errNames
 		}
 	}
-	if a.types[typeURL] {
+	if s.types[typeURL] {
 		return false, nil
 	}
-	if len(a.types) == maxTypes || len(typeURL) > maxTypeURL {
+	if len(s.types) == maxTypes || len(typeURL) > maxTypeURL {
 		return false, errTypes
 	}
-	a.types[typeURL] = true
+	s.types[typeURL] = true
 	return true, nil
 }
 
-// lighten leaves a node its ID. The node itself is changed, since go-control-plane keeps it.
-func lighten(node *core.Node) *core.Node {
+// trim removes everything except the ID from a node. It changes the node in place, because go-control-plane keeps it.
+func trim(node *core.Node) *core.Node {
 	if node == nil {
 		return nil
 	}
-	id := clip(node.GetId())
+	id := truncate(node.GetId())
 	proto.Reset(node)
 	node.Id = id
 	return node

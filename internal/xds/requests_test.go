@@ -12,10 +12,10 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// TestTypesAreBounded holds that a client which asks for ever more types is sent away, by either protocol, and that
-// nobody else takes notice.
+// TestTypesAreBounded verifies that the stream of a client that requests too many types is closed, in either protocol, and
+// that other clients are not affected.
 func TestTypesAreBounded(t *testing.T) {
-	s := serve(t, &script{complete: true}, Options{})
+	s := serve(t, &fakeState{complete: true}, Options{})
 	steady := connect(t, s.Address(), nil, entryType)
 	var many []string
 	for n := range maxTypes {
@@ -24,13 +24,13 @@ func TestTypesAreBounded(t *testing.T) {
 	greedy := connect(t, s.Address(), nil, many...)
 	greedy.await(many[maxTypes-1])
 	if err := greedy.failed(); err != nil {
-		t.Errorf("it was sent away with %d types: %v", maxTypes, err)
+		t.Errorf("the stream with %d types was closed: %v", maxTypes, err)
 	}
-	greedy.ask("one more")
-	eventually(t, func() bool { return status.Code(greedy.failed()) == codes.InvalidArgument }, "it was not sent away")
+	greedy.request("one more")
+	eventually(t, func() bool { return status.Code(greedy.failed()) == codes.InvalidArgument }, "the stream was not closed")
 
 	long := connect(t, s.Address(), nil, strings.Repeat("x", maxTypeURL+1))
-	eventually(t, func() bool { return status.Code(long.failed()) == codes.InvalidArgument }, "a long type is taken")
+	eventually(t, func() bool { return status.Code(long.failed()) == codes.InvalidArgument }, "a long type URL was accepted")
 
 	delta := connectDelta(t, s.Address(), many[0], nil)
 	for n := range maxTypes {
@@ -41,39 +41,39 @@ func TestTypesAreBounded(t *testing.T) {
 		_, err = delta.stream.Recv()
 	}
 	if status.Code(err) != codes.InvalidArgument {
-		t.Errorf("by the delta protocol it ended with %v", err)
+		t.Errorf("the delta stream ended with %v", err)
 	}
 	s.change("a", webEntry("a", "10.0.0.1"))
 	steady.await(entryType, "ns/a.consul")
 }
 
-// TestRequestsAreLightened holds that of what a client sends only what is of use is kept: it is for as long as the stream
-// lasts.
-func TestRequestsAreLightened(t *testing.T) {
+// TestRequestsAreTrimmed verifies that a stream keeps only the fields of a request that are used, because it keeps them
+// until it ends.
+func TestRequestsAreTrimmed(t *testing.T) {
 	long := strings.Repeat("x", 1<<20)
-	a := &asking{types: map[string]bool{}}
+	s := &streamState{types: map[string]bool{}}
 	r := &discovery.DiscoveryRequest{
 		TypeUrl: entryType, VersionInfo: long, ResponseNonce: long, Node: &core.Node{Id: long, Cluster: long},
 	}
-	if err := a.admit(r); err != nil || proto.Size(r) > 3*longestWords {
-		t.Errorf("%d bytes are kept, %v", proto.Size(r), err)
+	if err := s.validate(r); err != nil || proto.Size(r) > 3*maxLogged {
+		t.Errorf("the stream keeps %d bytes, error %v", proto.Size(r), err)
 	}
 	first := &discovery.DeltaDiscoveryRequest{TypeUrl: workloadType, InitialResourceVersions: map[string]string{"ns/a": "1"}}
-	if err := a.admitDelta(first); err != nil || len(first.GetInitialResourceVersions()) != 1 {
-		t.Errorf("the versions of a first request are %v, %v", first.GetInitialResourceVersions(), err)
+	if err := s.validateDelta(first); err != nil || len(first.GetInitialResourceVersions()) != 1 {
+		t.Errorf("the versions of a first request are %v, error %v", first.GetInitialResourceVersions(), err)
 	}
 	for _, typeURL := range []string{workloadType, "core/v1alpha1/MeshConfig"} {
 		later := &discovery.DeltaDiscoveryRequest{TypeUrl: typeURL, InitialResourceVersions: map[string]string{long: long}}
-		if err := a.admitDelta(later); err != nil || proto.Size(later) > 1000 {
-			t.Errorf("%d bytes of %s are kept, %v", proto.Size(later), typeURL, err)
+		if err := s.validateDelta(later); err != nil || proto.Size(later) > 1000 {
+			t.Errorf("the stream keeps %d bytes of a request for %s, error %v", proto.Size(later), typeURL, err)
 		}
 	}
-	heavy := map[string]string{}
+	large := map[string]string{}
 	for n := range maxVersions >> 20 {
-		heavy[fmt.Sprint(n, long)] = "1"
+		large[fmt.Sprint(n, long)] = "1"
 	}
-	err := a.admitDelta(&discovery.DeltaDiscoveryRequest{TypeUrl: "networking.istio.io/v1alpha3/ServiceEntry", InitialResourceVersions: heavy})
+	err := s.validateDelta(&discovery.DeltaDiscoveryRequest{TypeUrl: "networking.istio.io/v1alpha3/ServiceEntry", InitialResourceVersions: large})
 	if status.Code(err) != codes.InvalidArgument {
-		t.Errorf("%d bytes of versions: %v", maxVersions, err)
+		t.Errorf("%d bytes of versions: error %v, want InvalidArgument", maxVersions, err)
 	}
 }

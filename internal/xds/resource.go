@@ -16,66 +16,66 @@ import (
 	"github.com/isthmus-mesh/isthmus/internal/mesh"
 )
 
-// versionLength is the length of a resource's version, in bytes before it is written in hexadecimal digits.
+// versionLength is the number of bytes of a resource's version, which is written in hexadecimal digits.
 const versionLength = 16
 
-// created is when our objects say that they were created: the year 2100. Of several services with one host istiod takes
-// the oldest (SortServicesByCreationTime in its pilot/pkg/model), and without a time ours would be older than anything
-// that somebody wrote by hand.
-var created = timestamppb.New(time.Date(2100, time.January, 1, 0, 0, 0, 0, time.UTC))
+// creationTime is the creation time of all resources: the year 2100. If several services have the same host, istiod takes
+// the oldest one (SortServicesByCreationTime in its pilot/pkg/model). A resource without a creation time would be older
+// than every object that a user created.
+var creationTime = timestamppb.New(time.Date(2100, time.January, 1, 0, 0, 0, 0, time.UTC))
 
-// resource is an object as it goes over the wire. It is encoded once, and never changed.
+// resource is an encoded object. It is encoded once and never changes.
 type resource struct {
 	kind mesh.Kind
-	// name is "namespace/name", which is how istiod reads it.
+	// name is "namespace/name", the form that istiod parses.
 	name    string
 	version string
-	// wire is what both protocols send: state of the world its content, delta all of it.
+	// wire is the encoding. The state-of-the-world protocol sends its content, the delta protocol all of it.
 	wire *discovery.Resource
-	// share is what the resource adds to the version of all resources of its kind.
-	share uint64
+	// hash is the part of the resource in the version of its collection.
+	hash uint64
 }
 
-// encode makes the resource of an object. Its version is a hash of all that it holds, so it is the same on every
-// replica and after a restart. What an object's spec says is passed on as it is.
+// encode encodes an object. The version is a hash of the whole resource, so it is the same on every replica and after a
+// restart. The spec is encoded unchanged.
 func encode(object mesh.Object) (*resource, error) {
 	stable := proto.MarshalOptions{Deterministic: true}
 	body := &anypb.Any{}
 	if err := anypb.MarshalFrom(body, object.Spec, stable); err != nil {
 		return nil, fmt.Errorf("encode %s %s/%s: %w", object.Kind, object.Namespace, object.Name, err)
 	}
-	made := &mcp.Resource{
+	encoded := &mcp.Resource{
 		Metadata: &mcp.Metadata{
-			Name: object.Namespace + "/" + object.Name, CreateTime: created,
+			Name: object.Namespace + "/" + object.Name, CreateTime: creationTime,
 			Labels: object.Labels, Annotations: object.Annotations,
 		},
 		Body: body,
 	}
-	metadata, err := stable.Marshal(made.Metadata)
+	metadata, err := stable.Marshal(encoded.Metadata)
 	if err != nil {
 		return nil, fmt.Errorf("encode %s %s/%s: %w", object.Kind, object.Namespace, object.Name, err)
 	}
-	hash := sha256.New()
+	digest := sha256.New()
 	for _, part := range [][]byte{metadata, []byte(body.TypeUrl), body.Value} {
-		_ = binary.Write(hash, binary.BigEndian, uint64(len(part))) // a hash takes everything
-		hash.Write(part)
+		_ = binary.Write(digest, binary.BigEndian, uint64(len(part))) // a hash never fails
+		digest.Write(part)
 	}
-	sum := hash.Sum(nil)
-	made.Metadata.Version = hex.EncodeToString(sum[:versionLength])
+	sum := digest.Sum(nil)
+	encoded.Metadata.Version = hex.EncodeToString(sum[:versionLength])
 	wire := &anypb.Any{}
-	if err := anypb.MarshalFrom(wire, made, stable); err != nil {
+	if err := anypb.MarshalFrom(wire, encoded, stable); err != nil {
 		return nil, fmt.Errorf("encode %s %s/%s: %w", object.Kind, object.Namespace, object.Name, err)
 	}
 	return &resource{
-		kind: object.Kind, name: made.Metadata.Name, version: made.Metadata.Version,
+		kind: object.Kind, name: encoded.Metadata.Name, version: encoded.Metadata.Version,
 		wire: &discovery.Resource{
-			Name: made.Metadata.Name, Version: made.Metadata.Version, Resource: wire,
+			Name: encoded.Metadata.Name, Version: encoded.Metadata.Version, Resource: wire,
 		},
-		share: binary.BigEndian.Uint64(sum[versionLength:]),
+		hash: binary.BigEndian.Uint64(sum[versionLength:]),
 	}, nil
 }
 
-// sizeOf is about what resources take on the wire, in bytes.
+// sizeOf returns the approximate size of resources on the wire, in bytes.
 func sizeOf(resources []*discovery.Resource) int {
 	size := 0
 	for _, r := range resources {
@@ -84,4 +84,5 @@ func sizeOf(resources []*discovery.Resource) int {
 	return size
 }
 
+// size returns the approximate size of the resource on the wire, in bytes.
 func (r *resource) size() int { return sizeOf([]*discovery.Resource{r.wire}) }

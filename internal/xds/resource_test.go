@@ -15,8 +15,8 @@ import (
 	"github.com/isthmus-mesh/isthmus/internal/mesh/meshtest"
 )
 
-// TestEncode holds that what istiod reads out of a resource is the object, for every case of the translation, and that
-// the version says whether two objects are the same.
+// TestEncode verifies that istiod decodes a resource to the same object, for every case of the translation, and that two
+// objects have the same version only if they are equal.
 func TestEncode(t *testing.T) {
 	versions := map[string]mesh.Object{}
 	for _, test := range meshtest.Cases() {
@@ -27,24 +27,24 @@ func TestEncode(t *testing.T) {
 				t.Fatal(err)
 			}
 			if diff := cmp.Diff(object, decode(t, r), protocmp.Transform()); diff != "" {
-				t.Errorf("%s: istiod reads something else (-object +read):\n%s", test.Name, diff)
+				t.Errorf("%s: the decoded object differs (-object +decoded):\n%s", test.Name, diff)
 			}
 			if again, err := encode(object); err != nil || again.version != r.version || !proto.Equal(again.wire, r.wire) {
-				t.Errorf("%s: the same object has the versions %s and %s, %v", test.Name, r.version, again.version, err)
+				t.Errorf("%s: the same object has the versions %s and %s, error %v", test.Name, r.version, again.version, err)
 			}
-			if other, taken := versions[r.version]; taken && !other.Equal(object) {
-				t.Errorf("%s: two objects share the version %s: %v and %v", test.Name, r.version, object, other)
+			if other, exists := versions[r.version]; exists && !other.Equal(object) {
+				t.Errorf("%s: two objects have the version %s: %v and %v", test.Name, r.version, object, other)
 			}
 			versions[r.version] = object
 		}
 	}
 	if len(versions) < 50 {
-		t.Errorf("%d objects were looked at", len(versions))
+		t.Errorf("only %d objects were tested", len(versions))
 	}
 }
 
-// TestVersionIsOfEverything holds that no part of an object can change without its version.
-func TestVersionIsOfEverything(t *testing.T) {
+// TestVersionCoversTheObject verifies that the version changes with each part of an object.
+func TestVersionCoversTheObject(t *testing.T) {
 	plain := func() mesh.Object { return webEntry("a", "10.0.0.1") }
 	seen := map[string]string{}
 	for name, change := range map[string]func(*mesh.Object){
@@ -61,19 +61,19 @@ func TestVersionIsOfEverything(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if other, taken := seen[r.version]; taken {
+		if other, exists := seen[r.version]; exists {
 			t.Errorf("%s and %s have the same version", name, other)
 		}
 		seen[r.version] = name
 	}
 }
 
-// TestEncodedOnce holds that an object is encoded when it changes and never again: not for another service's change, and
-// not for another client.
+// TestEncodedOnce verifies that an object is encoded when it changes, and not again for a change of another object or for
+// another client.
 func TestEncodedOnce(t *testing.T) {
-	shelf, store := newShelf(0), newStore()
+	snapshot, store := newSnapshot(0), newStore()
 	replace := func(label string, objects ...mesh.Object) []*resource {
-		set, gone, _, err := shelf.replace(named(label), objects, time.Time{})
+		set, gone, _, err := snapshot.replace(nameOf(label), objects, time.Time{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -81,24 +81,24 @@ func TestEncodedOnce(t *testing.T) {
 		return set
 	}
 	replace("a", webEntry("a", "10.0.0.1"), workload("a", "1", "10.0.0.1"))
-	made := replace("b", webEntry("b", "10.0.0.2"), workload("b", "1", "10.0.0.2"))
+	encoded := replace("b", webEntry("b", "10.0.0.2"), workload("b", "1", "10.0.0.2"))
 	all := store.collections[mesh.ServiceEntryKind].all()
 	if changed := replace("b", webEntry("b", "10.0.0.9"), workload("b", "1", "10.0.0.2")); len(changed) != 1 || changed[0].kind != mesh.ServiceEntryKind {
-		t.Errorf("with a change of one object %d were encoded", len(changed))
+		t.Errorf("%d objects were encoded after a change of one", len(changed))
 	}
-	if held := shelf.held[named("b")].resources[1]; held != made[1] {
-		t.Error("what stayed as it was is another resource")
+	if kept := snapshot.services[nameOf("b")].resources[1]; kept != encoded[1] {
+		t.Error("an unchanged object was encoded again")
 	}
 	again := store.collections[mesh.ServiceEntryKind].all()
 	if kept := slices.ContainsFunc(again, func(wire *anypb.Any) bool { return slices.Contains(all, wire) }); !kept || len(again) != 2 {
-		t.Error("what is sent isn't what was encoded")
+		t.Error("a response does not share the encoded resource")
 	}
 	if other := store.collections[mesh.ServiceEntryKind].all(); &other[0] != &again[0] {
-		t.Error("another client is sent a copy")
+		t.Error("another client receives a copy")
 	}
 }
 
-// decode reads a resource as istiod does.
+// decode decodes a resource as istiod does.
 func decode(t *testing.T, r *resource) mesh.Object {
 	t.Helper()
 	var read mcp.Resource
@@ -115,6 +115,6 @@ func decode(t *testing.T, r *resource) mesh.Object {
 	object := mesh.Object{
 		Kind: r.kind, Labels: read.GetMetadata().GetLabels(), Annotations: read.GetMetadata().GetAnnotations(), Spec: spec,
 	}
-	object.Namespace, object.Name = parts(read.GetMetadata().GetName())
+	object.Namespace, object.Name = splitName(read.GetMetadata().GetName())
 	return object
 }

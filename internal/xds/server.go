@@ -15,52 +15,55 @@ import (
 	"github.com/isthmus-mesh/isthmus/internal/filewatch"
 )
 
-// drainTime is how long the clients may take to receive what is under way when the server stops.
-const drainTime = 5 * time.Second
+// drainTimeout is how long the clients have to receive the responses in flight when the server stops.
+const drainTimeout = 5 * time.Second
 
 // server is the gRPC server that istiods connect to.
 type server struct {
 	listener net.Listener
 	grpc     *grpc.Server
-	// hangUp ends all streams, each after the response that is under way.
-	hangUp context.CancelFunc
-	tls    *rotating
+	// endStreams ends each stream after its response in flight.
+	endStreams context.CancelFunc
+	tls        *reloadingTLS
 }
 
 // listen opens the port.
-func listen(options Options, from *store) (*server, error) {
+func listen(options Options, store *store) (*server, error) {
 	s := &server{}
 	log, metrics := options.Log, options.Metrics
-	creds, guard := insecure.NewCredentials(), gatekeeper{metrics: metrics, log: log}
+	creds, authz := insecure.NewCredentials(), authorizer{metrics: metrics, log: log}
 	if options.TLS != nil {
 		var err error
-		if s.tls, err = newRotating(*options.TLS, cmp.Or(options.reread, filewatch.Interval), log); err != nil {
+		s.tls, err = newReloadingTLS(*options.TLS, cmp.Or(options.reloadInterval, filewatch.Interval), log)
+		if err != nil {
 			return nil, err
 		}
-		creds, guard.clients = s.tls.credentials(), options.TLS.Clients
+		creds, authz.clients = s.tls.credentials(), options.TLS.Clients
 	}
 	listener, err := net.Listen("tcp", options.Address)
 	if err != nil {
-		return nil, fmt.Errorf("xds address %q: %w", options.Address, err)
+		return nil, fmt.Errorf("xds: listen on %q: %w", options.Address, err)
 	}
 	limits := defaultLimits()
 	if options.limits != nil {
 		limits = *options.limits
 	}
-	s.listener = newCounting(listener, limits.connections, func(open int) { metrics.connections.Set(float64(open)) }, func() {
-		log.Warn("all connections are taken: who comes now waits until another goes", "connections", limits.connections)
-	})
-	ctx, hangUp := context.WithCancel(context.Background())
-	s.hangUp = hangUp
+	s.listener = newCountingListener(listener, limits.connections,
+		func(open int) { metrics.connections.Set(float64(open)) },
+		func() {
+			log.Warn("xDS connection limit reached, new connections wait until others close", "limit", limits.connections)
+		})
+	ctx, cancel := context.WithCancel(context.Background())
+	s.endStreams = cancel
 	certificates := options.TLS != nil && options.TLS.ClientCAFile != ""
-	s.grpc = grpc.NewServer(append(limits.options(certificates), grpc.Creds(creds), grpc.StreamInterceptor(guard.stream))...)
+	s.grpc = grpc.NewServer(append(limits.options(certificates), grpc.Creds(creds), grpc.StreamInterceptor(authz.stream))...)
 	discovery.RegisterAggregatedDiscoveryServiceServer(s.grpc,
-		ads{xds.NewServer(ctx, from, newObserver(log, metrics).callbacks(), quietLog(log)...)})
+		aggregated{xds.NewServer(ctx, store, newStreamCallbacks(log, metrics).funcs(), debugLog(log)...)})
 	return s, nil
 }
 
-// ads is the aggregated discovery service, and no other of those that the server could be.
-type ads struct{ xds.Server }
+// aggregated hides every service of xds.Server except the aggregated discovery service.
+type aggregated struct{ xds.Server }
 
 // run serves until ctx ends.
 func (s *server) run(ctx context.Context) error {
@@ -70,26 +73,26 @@ func (s *server) run(ctx context.Context) error {
 		s.drain()
 	})
 	if s.tls != nil {
-		go s.tls.watch(ctx)
+		go s.tls.run(ctx)
 	}
 	err := s.grpc.Serve(s.listener)
-	if stop() { // it ended by itself
-		s.hangUp()
-		return fmt.Errorf("xds server: %w", err)
+	if stop() { // Serve failed before ctx ended
+		s.endStreams()
+		return fmt.Errorf("xds: serve: %w", err)
 	}
 	<-drained
 	return nil
 }
 
-// drain sends the clients away: first no new stream is taken, then those that are open end.
+// drain stops the server: it first refuses new streams, and then ends the open ones.
 func (s *server) drain() {
-	timer := time.AfterFunc(drainTime, s.grpc.Stop)
+	timer := time.AfterFunc(drainTimeout, s.grpc.Stop)
 	defer timer.Stop()
-	gone := make(chan struct{})
+	stopped := make(chan struct{})
 	go func() {
-		defer close(gone)
+		defer close(stopped)
 		s.grpc.GracefulStop()
 	}()
-	s.hangUp()
-	<-gone
+	s.endStreams()
+	<-stopped
 }

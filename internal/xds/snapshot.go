@@ -9,94 +9,101 @@ import (
 	"github.com/isthmus-mesh/isthmus/internal/mesh"
 )
 
-// shelf has the resources of each service that is served, and the empty ServiceEntries of services that left: an entry
-// without endpoints costs istiod little, while taking it away costs a push to every proxy.
-type shelf struct {
-	grace time.Duration
-	held  map[mesh.Name]lot
-	// left says since when a service has been gone whose ServiceEntry stays.
-	left map[mesh.Name]time.Time
+// snapshot holds the objects and resources that are served for each service. After a service is removed, its ServiceEntry
+// stays without endpoints for the grace period: an entry without endpoints costs istiod little, while the removal of an
+// entry costs a push to every proxy.
+type snapshot struct {
+	grace    time.Duration
+	services map[mesh.Name]servedService
+	// removedAt is when a service was removed of which the ServiceEntry is still served.
+	removedAt map[mesh.Name]time.Time
 }
 
-// lot is one service's objects, and the resources that were made of them.
-type lot struct {
+// servedService holds the objects of one service and, at the same indexes, their resources.
+type servedService struct {
 	objects   []mesh.Object
 	resources []*resource
 }
 
-func newShelf(grace time.Duration) *shelf {
-	return &shelf{grace: grace, held: map[mesh.Name]lot{}, left: map[mesh.Name]time.Time{}}
+func newSnapshot(grace time.Duration) *snapshot {
+	return &snapshot{
+		grace: grace, services: map[mesh.Name]servedService{}, removedAt: map[mesh.Name]time.Time{},
+	}
 }
 
-// replace puts a service's objects in place of those that it had; none says that it left. It returns the resources that
-// are new or changed, and those that are gone; and whether the service has arrived there, which it hasn't while it moves.
-// Objects that stayed as they are aren't encoded again.
-func (s *shelf) replace(name mesh.Name, objects []mesh.Object, now time.Time) (set, gone []*resource, arrived bool, err error) {
-	before := s.held[name]
+// replace replaces the objects of a service; no objects mean that the service was removed. It returns the resources that
+// are new or changed, the resources that are gone, and whether the desired objects are reached. They are not reached while
+// the service is migrating. Unchanged objects are not encoded again.
+func (s *snapshot) replace(
+	name mesh.Name, objects []mesh.Object, now time.Time,
+) (set, gone []*resource, done bool, err error) {
+	before := s.services[name]
 	if len(objects) == 0 {
-		objects = s.leave(name, before.objects, now)
+		objects = s.afterRemoval(name, before.objects, now)
 	} else {
-		delete(s.left, name)
+		delete(s.removedAt, name)
 	}
-	objects, arrived = onTheWay(before.objects, objects)
-	known := make(map[string]int, len(before.objects))
+	objects, done = nextStep(before.objects, objects)
+	indexes := make(map[string]int, len(before.objects))
 	for i, object := range before.objects {
-		known[reference(object)] = i
+		indexes[objectKey(object)] = i
 	}
-	next := lot{objects: objects, resources: make([]*resource, len(objects))}
+	next := servedService{objects: objects, resources: make([]*resource, len(objects))}
 	for i, object := range objects {
-		at, had := known[reference(object)]
-		delete(known, reference(object))
-		if had && before.objects[at].Equal(object) {
+		at, exists := indexes[objectKey(object)]
+		delete(indexes, objectKey(object))
+		if exists && before.objects[at].Equal(object) {
 			next.resources[i] = before.resources[at]
 			continue
 		}
-		made, err := encode(object)
+		encoded, err := encode(object)
 		if err != nil {
 			return nil, nil, false, err
 		}
-		next.resources[i] = made
-		set = append(set, made)
+		next.resources[i] = encoded
+		set = append(set, encoded)
 	}
-	for _, at := range known {
+	for _, at := range indexes {
 		gone = append(gone, before.resources[at])
 	}
-	if s.held[name] = next; len(objects) == 0 {
-		delete(s.held, name)
+	if s.services[name] = next; len(objects) == 0 {
+		delete(s.services, name)
 	}
-	return set, gone, arrived, nil
+	return set, gone, done, nil
 }
 
-func reference(object mesh.Object) string {
+// objectKey returns the kind, namespace and name of an object.
+func objectKey(object mesh.Object) string {
 	return string(object.Kind) + "/" + object.Namespace + "/" + object.Name
 }
 
-// leave returns what stays of a service that left: its ServiceEntry without endpoints, until its time is over.
-func (s *shelf) leave(name mesh.Name, before []mesh.Object, now time.Time) []mesh.Object {
-	since, leaving := s.left[name]
-	if !leaving {
+// afterRemoval returns the objects that stay of a removed service: its ServiceEntry without endpoints until the grace period is
+// over, then none.
+func (s *snapshot) afterRemoval(name mesh.Name, before []mesh.Object, now time.Time) []mesh.Object {
+	since, removed := s.removedAt[name]
+	if !removed {
 		since = now
 	}
 	if len(before) == 0 || now.Sub(since) >= s.grace {
-		delete(s.left, name)
+		delete(s.removedAt, name)
 		return nil
 	}
-	s.left[name] = since
-	entry := before[0] // the ServiceEntry comes first
+	s.removedAt[name] = since
+	entry := before[0] // the ServiceEntry is the first object
 	spec := proto.CloneOf(entry.Spec.(*networking.ServiceEntry))
 	spec.Endpoints = nil
 	if spec.WorkloadSelector == nil {
-		// A DNS entry without endpoints would make Istio resolve the host itself.
+		// Istio would resolve the host of a DNS entry without endpoints.
 		spec.Resolution = networking.ServiceEntry_STATIC
 	}
 	entry.Spec = spec
 	return []mesh.Object{entry}
 }
 
-// expired returns the services whose time is over.
-func (s *shelf) expired(now time.Time) []mesh.Name {
+// expired returns the removed services whose grace period is over.
+func (s *snapshot) expired(now time.Time) []mesh.Name {
 	var names []mesh.Name
-	for name, since := range s.left {
+	for name, since := range s.removedAt {
 		if now.Sub(since) >= s.grace {
 			names = append(names, name)
 		}
@@ -104,12 +111,12 @@ func (s *shelf) expired(now time.Time) []mesh.Name {
 	return names
 }
 
-// due returns how long it is until the next service's time is over; false where there is none.
-func (s *shelf) due(now time.Time) (wait time.Duration, some bool) {
-	for _, since := range s.left {
-		if left := s.grace - now.Sub(since); !some || left < wait {
-			wait, some = max(left, 0), true
+// nextExpiry returns the time until the next grace period is over. It reports false if no removed service is served.
+func (s *snapshot) nextExpiry(now time.Time) (wait time.Duration, found bool) {
+	for _, since := range s.removedAt {
+		if remaining := s.grace - now.Sub(since); !found || remaining < wait {
+			wait, found = max(remaining, 0), true
 		}
 	}
-	return wait, some
+	return wait, found
 }

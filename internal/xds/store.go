@@ -12,56 +12,66 @@ import (
 	"github.com/isthmus-mesh/isthmus/internal/mesh"
 )
 
-// kinds are the types that we serve, by the names that istiods of all versions ask for them with. They are the same on
-// the wire. The list is short, and a client can wait for no more than it: what else it asks for is answered once.
-var kinds = map[string]mesh.Kind{}
+// servedKinds are the kinds that the output can have resources of.
+var servedKinds = []mesh.Kind{mesh.ServiceEntryKind, mesh.WorkloadEntryKind, mesh.DestinationRuleKind}
 
-// served are the kinds that we may have objects of.
-var served = []mesh.Kind{mesh.ServiceEntryKind, mesh.WorkloadEntryKind, mesh.DestinationRuleKind}
+// kindOfType maps each type URL that is served to its kind. istiod versions differ in the API version of the type URL; the
+// encoding is the same. A client can wait for changes of these types only: a request for another type is answered once.
+var kindOfType = typeURLs()
 
-func init() {
+func typeURLs() map[string]mesh.Kind {
+	kinds := map[string]mesh.Kind{}
 	for _, version := range []string{"v1", "v1beta1", "v1alpha3"} {
-		for _, kind := range served {
+		for _, kind := range servedKinds {
 			kinds["networking.istio.io/"+version+"/"+string(kind)] = kind
 		}
 	}
+	return kinds
 }
 
-// store is what the clients are served from. It answers the questions that go-control-plane's server passes on.
+// store holds the collections that clients are served from, and the watches of the clients. It implements the cache that
+// the server of go-control-plane reads.
 //
-// That library's own caches can't be used: state of the world is whole only for Envoy's listeners and clusters there,
-// while istiod deletes what a response leaves out; and they label each resource with the type that was asked for,
-// while istiod reads one that is labelled as istio.mcp.v1alpha1.Resource only.
+// The caches of that library cannot be used here. Their state-of-the-world responses are complete for Envoy listeners and
+// clusters only, while istiod deletes each resource that a response omits. They also label each resource with the type URL
+// of the request, while istiod reads only resources labeled istio.mcp.v1alpha1.Resource.
 type store struct {
-	// late has a word when a client came back that doesn't have the newest, and waits for the next push.
-	late chan struct{}
+	// laggards signals that a client without the newest version is waiting for the next push.
+	laggards chan struct{}
 
+	// mu guards the fields below. It is a leaf: no other lock is acquired while it is held.
+	//
+	// It is held while a response is sent on the channel of go-control-plane, because the response and the state of the
+	// watch must change together. The send never blocks: see watch.send.
 	mu          sync.Mutex
 	collections map[mesh.Kind]*collection
-	// open says that the collections are whole: until then nobody is told anything of them.
-	open bool
-	// edition counts what was published.
+	// complete is true once the collections are complete. Before that, no watch is answered from them.
+	complete bool
+	// edition counts the publications.
 	edition uint64
-	// waiting are the clients that wait for news, taking those that were answered and didn't come back yet.
-	waiting, taking map[*watch]struct{}
-	// rest is until when what was sent is enough.
-	rest time.Time
+	// waiting holds the watches that have not been answered.
+	waiting map[*watch]struct{}
+	// inFlight holds the watches that have been answered and whose clients have not acknowledged the response.
+	inFlight map[*watch]struct{}
+	// throttledUntil is the earliest time of the next push.
+	throttledUntil time.Time
 }
 
 var _ cache.Cache = &store{}
 
 func newStore() *store {
 	collections := map[mesh.Kind]*collection{}
-	for _, kind := range served {
+	for _, kind := range servedKinds {
 		collections[kind] = newCollection()
 	}
 	return &store{
-		late: make(chan struct{}, 1), collections: collections,
-		waiting: map[*watch]struct{}{}, taking: map[*watch]struct{}{},
+		laggards: make(chan struct{}, 1), collections: collections,
+		waiting: map[*watch]struct{}{}, inFlight: map[*watch]struct{}{},
 	}
 }
 
-// publish changes the collections, opens them, and answers those who wait for what changed. It returns the edition.
+// publish changes the collections, marks them complete, and answers each watch whose collection changed. It returns the
+// edition.
 func (s *store) publish(set []*resource, remove []*resource) (edition uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -71,11 +81,11 @@ func (s *store) publish(set []*resource, remove []*resource) (edition uint64) {
 	for _, r := range set {
 		s.collections[r.kind].set(r)
 	}
-	s.open = true
+	s.complete = true
 	s.edition++
 	for w := range s.waiting {
-		if s.knows(w) {
-			w.took = s.edition
+		if s.isCurrent(w) {
+			w.ackedEdition = s.edition
 		} else {
 			s.answer(w)
 		}
@@ -83,12 +93,13 @@ func (s *store) publish(set []*resource, remove []*resource) (edition uint64) {
 	return s.edition
 }
 
-// await answers a client when there is something to say: at once if it asks for the first time, else with the next push.
-func (s *store) await(typeURL string, w *watch) (cancel func()) {
-	kind, ours := kinds[typeURL]
-	if !ours {
+// add registers a watch. It answers the first request for a type at once, and a later one with the next push that changes
+// the collection.
+func (s *store) add(typeURL string, w *watch) (cancel func()) {
+	kind, served := kindOfType[typeURL]
+	if !served {
 		if w.first {
-			w.answer(newCollection(), "")
+			w.send(newCollection(), "")
 		}
 		return nil
 	}
@@ -97,79 +108,82 @@ func (s *store) await(typeURL string, w *watch) (cancel func()) {
 	defer s.mu.Unlock()
 	s.waiting[w] = struct{}{}
 	switch {
-	case !s.open:
+	case !s.complete:
 	case w.first:
 		s.answer(w)
-	case s.knows(w):
-		w.took = s.edition
+	case s.isCurrent(w):
+		w.ackedEdition = s.edition
 	default:
 		select {
-		case s.late <- struct{}{}:
+		case s.laggards <- struct{}{}:
 		default:
 		}
 	}
-	return func() { s.leave(w) }
+	return func() { s.cancel(w) }
 }
 
-// knows tells whether a client has the newest.
-func (s *store) knows(w *watch) bool { return !w.first && w.had == s.collections[w.kind].version() }
+// isCurrent reports whether the client of a watch has the newest version. The caller holds mu.
+func (s *store) isCurrent(w *watch) bool {
+	return !w.first && w.version == s.collections[w.kind].version()
+}
 
+// answer sends the collection to a watch and counts the bytes against the throttle. The caller holds mu.
 func (s *store) answer(w *watch) {
 	c := s.collections[w.kind]
-	bytes := w.answer(c, c.version()+editionMark+strconv.FormatUint(s.edition, 10))
+	bytes := w.send(c, c.version()+editionMark+strconv.FormatUint(s.edition, 10))
 	delete(s.waiting, w)
-	s.taking[w] = struct{}{}
-	if now := time.Now(); s.rest.Before(now) {
-		s.rest = now
+	s.inFlight[w] = struct{}{}
+	if now := time.Now(); s.throttledUntil.Before(now) {
+		s.throttledUntil = now
 	}
-	s.rest = s.rest.Add(pause(bytes))
+	s.throttledUntil = s.throttledUntil.Add(throttleFor(bytes))
 }
 
-// leave is called when a client comes back for more, or is gone.
-func (s *store) leave(w *watch) {
+// ackGrace is how long an answered watch counts as in flight after its client sent the next request. The next watch, which
+// records the acknowledged edition, is added after the previous one is canceled.
+const ackGrace = 100 * time.Millisecond
+
+// cancel removes a watch when its client sends the next request or disconnects.
+func (s *store) cancel(w *watch) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.waiting, w)
-	if _, answered := s.taking[w]; !answered {
+	if _, answered := s.inFlight[w]; !answered {
 		return
 	}
-	time.AfterFunc(returning, func() {
+	time.AfterFunc(ackGrace, func() {
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		delete(s.taking, w)
+		delete(s.inFlight, w)
 	})
 }
 
-// returning is how long a client counts as one that takes what it was sent when it has come back, since another watch
-// only then says what it has.
-const returning = 100 * time.Millisecond
-
-// taken returns the edition that every client has taken.
-func (s *store) taken() uint64 {
+// ackedEdition returns the newest edition that every client has acknowledged.
+func (s *store) ackedEdition() uint64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	taken := s.edition
-	for _, some := range []map[*watch]struct{}{s.waiting, s.taking} {
-		for w := range some {
-			taken = min(taken, w.took)
+	acked := s.edition
+	for _, watches := range []map[*watch]struct{}{s.waiting, s.inFlight} {
+		for w := range watches {
+			acked = min(acked, w.ackedEdition)
 		}
 	}
-	return taken
+	return acked
 }
 
-// resting returns how long it is until there may be another push.
-func (s *store) resting() time.Duration {
+// throttledFor returns how long the next push has to wait.
+func (s *store) throttledFor() time.Duration {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return time.Until(s.rest)
+	return time.Until(s.throttledUntil)
 }
 
 // Fetch implements cache.Cache.
 func (s *store) Fetch(context.Context, *cache.Request) (cache.Response, error) {
-	return nil, errors.New("there are streams only")
+	return nil, errors.New("xds: only streams are served")
 }
 
-// count returns how many resources of a kind there are, and their size in bytes.
+// count returns the number of resources of a kind and their size in bytes.
 func (s *store) count(kind mesh.Kind) (resources, bytes int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

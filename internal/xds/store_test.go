@@ -15,9 +15,10 @@ import (
 	"github.com/isthmus-mesh/isthmus/internal/mesh"
 )
 
-// TestSlowClient holds that a client which acknowledges nothing holds up nobody, and is sent the newest when it does.
+// TestSlowClient verifies that a client that does not acknowledge a response delays no other client, and receives the newest
+// version once it acknowledges.
 func TestSlowClient(t *testing.T) {
-	s := serve(t, &script{complete: true}, Options{})
+	s := serve(t, &fakeState{complete: true}, Options{})
 	slow := &client{t: t, stream: dial(t, s.Address(), nil), mute: true}
 	slow.receive()
 	slow.send(&discovery.DiscoveryRequest{TypeUrl: entryType})
@@ -26,24 +27,24 @@ func TestSlowClient(t *testing.T) {
 	quick.await(entryType)
 	for n := range 20 {
 		s.change("a", webEntry("a", fmt.Sprint("10.0.0.", n)))
-		eventually(t, func() bool { return quick.count(entryType) >= n+2 }, "the quick client waits")
+		eventually(t, func() bool { return quick.count(entryType) >= n+2 }, "the quick client is delayed")
 	}
 	if count := slow.count(entryType); count != 1 {
-		t.Errorf("the slow client was sent %d answers that it had not asked for", count-1)
+		t.Errorf("the slow client received %d responses without a request", count-1)
 	}
 	slow.mu.Lock()
 	slow.mute = false
-	last := slow.answers[0]
+	last := slow.responses[0]
 	slow.mu.Unlock()
 	slow.send(&discovery.DiscoveryRequest{TypeUrl: entryType, VersionInfo: last.GetVersionInfo(), ResponseNonce: last.GetNonce()})
-	eventually(t, func() bool { return cmp.Equal(slow.holds(entryType), quick.holds(entryType)) }, "the slow client is behind")
+	eventually(t, func() bool { return cmp.Equal(slow.resources(entryType), quick.resources(entryType)) }, "the slow client did not receive the newest version")
 }
 
-// TestStalledClient holds that a client which doesn't read, so that what it is sent fills its connection, holds up
-// nobody.
+// TestStalledClient verifies that a client that does not read, and so fills the buffers of its connection, delays no other
+// client.
 func TestStalledClient(t *testing.T) {
-	state := &script{complete: true}
-	for n := range 100 { // 20 MB, far more than a connection takes in
+	state := &fakeState{complete: true}
+	for n := range 100 { // 20 MB, more than the buffers of a connection
 		large := webEntry(fmt.Sprint("large-", n))
 		large.Annotations = map[string]string{"text": strings.Repeat("x", 200_000)}
 		state.set(fmt.Sprint("large-", n), large)
@@ -53,7 +54,7 @@ func TestStalledClient(t *testing.T) {
 	if err := stalled.Send(&discovery.DiscoveryRequest{TypeUrl: entryType}); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, func() bool { return testutil.ToFloat64(s.metrics.pushes.WithLabelValues("ServiceEntry")) == 1 }, "it was sent nothing")
+	eventually(t, func() bool { return testutil.ToFloat64(s.metrics.pushes.WithLabelValues("ServiceEntry")) == 1 }, "no response was sent")
 	quick := connect(t, s.Address(), nil, workloadType)
 	quick.await(workloadType)
 	for n := range 5 {
@@ -62,13 +63,13 @@ func TestStalledClient(t *testing.T) {
 		quick.await(workloadType, "ns/small-"+id+".consul")
 	}
 	if sent := testutil.ToFloat64(s.metrics.pushes.WithLabelValues("ServiceEntry")); sent != 1 {
-		t.Errorf("the stalled client was sent %v answers", sent)
+		t.Errorf("the stalled client was sent %v responses, want 1", sent)
 	}
 }
 
-// TestPace holds that all that is sent calls for a pause, first answers too and to all clients together, and that a client
-// which comes back for more is answered with the next push, not at once.
-func TestPace(t *testing.T) {
+// TestSentBytesThrottlePushes verifies that all sent bytes count for the throttle, including first responses and those to
+// all clients together, and that a later request is answered with the next push and not at once.
+func TestSentBytesThrottlePushes(t *testing.T) {
 	s := newStore()
 	large := webEntry("large")
 	large.Annotations = map[string]string{"text": strings.Repeat("x", 20<<20)}
@@ -80,43 +81,43 @@ func TestPace(t *testing.T) {
 		s.publish([]*resource{r}, nil)
 	}
 	set(large)
-	answers := make(chan cache.Response, 1)
-	// ask has a client come that was sent these versions, and says whether it is answered at once.
-	ask := func(had map[string]string) (comeBack func(), answered bool) {
+	responses := make(chan cache.Response, 1)
+	// request adds a watch of a client that was sent these versions. It reports whether the watch is answered at once.
+	request := func(had map[string]string) (cancel func(), answered bool) {
 		sub := stream.NewSotwSubscription(nil, true)
 		sub.SetReturnedResources(had)
-		comeBack, err := s.CreateWatch(&discovery.DiscoveryRequest{TypeUrl: entryType}, sub, answers)
+		cancel, err := s.CreateWatch(&discovery.DiscoveryRequest{TypeUrl: entryType}, sub, responses)
 		if err != nil {
 			t.Fatal(err)
 		}
-		return comeBack, len(answers) == 1
+		return cancel, len(responses) == 1
 	}
 	var had map[string]string
 	for n := range 3 {
-		if _, answered := ask(nil); !answered {
-			t.Fatal("a first request has to wait")
+		if _, answered := request(nil); !answered {
+			t.Fatal("a first request was not answered at once")
 		}
-		had = (<-answers).GetReturnedResources()
-		if rest, least := s.resting(), time.Duration(n+1)*pause(20<<20); rest < least-time.Second/20 || rest > least+time.Second/20 {
-			t.Errorf("after %d answers of 20 MB it rests for %s, not %s", n+1, rest, least)
+		had = (<-responses).GetReturnedResources()
+		if pause, want := s.throttledFor(), time.Duration(n+1)*throttleFor(20<<20); pause < want-time.Second/20 || pause > want+time.Second/20 {
+			t.Errorf("the pause after %d responses of 20 MB is %s, want %s", n+1, pause, want)
 		}
 	}
 	set(webEntry("small"))
-	if _, answered := ask(had); answered {
-		t.Error("who comes back was answered at once")
+	if _, answered := request(had); answered {
+		t.Error("a later request was answered at once")
 	}
 	select {
-	case <-s.late:
+	case <-s.laggards:
 	default:
-		t.Error("nobody was told that somebody waits")
+		t.Error("no push was requested for the waiting client")
 	}
-	if s.publish(nil, nil); len(answers) != 1 {
-		t.Error("it was not answered with the next push")
+	if s.publish(nil, nil); len(responses) != 1 {
+		t.Error("the later request was not answered with the next push")
 	}
-	had = (<-answers).GetReturnedResources()
-	comeBack, _ := ask(had)
-	if len(s.late) != 0 {
-		t.Error("who has the newest calls for a push")
+	had = (<-responses).GetReturnedResources()
+	cancel, _ := request(had)
+	if len(s.laggards) != 0 {
+		t.Error("a client with the newest version requested a push")
 	}
-	comeBack()
+	cancel()
 }

@@ -9,13 +9,13 @@ import (
 	"testing"
 	"time"
 
-	"github.com/isthmus-mesh/isthmus/internal/contract"
-
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/goleak"
 	networking "istio.io/api/networking/v1alpha3"
 
+	"github.com/isthmus-mesh/isthmus/internal/contract"
 	"github.com/isthmus-mesh/isthmus/internal/mesh"
+	"github.com/isthmus-mesh/isthmus/internal/testutil"
 	"github.com/isthmus-mesh/isthmus/test/testbed"
 )
 
@@ -26,12 +26,13 @@ const (
 	workloadType = "networking.istio.io/v1/WorkloadEntry"
 )
 
-func parts(name string) (namespace, object string) {
+// splitName splits the name of a resource into the namespace and the name of the object.
+func splitName(name string) (namespace, object string) {
 	namespace, object, _ = strings.Cut(name, "/")
 	return namespace, object
 }
 
-// webEntry is a ServiceEntry with inline endpoints.
+// webEntry returns a ServiceEntry with inline endpoints.
 func webEntry(label string, addresses ...string) mesh.Object {
 	spec := &networking.ServiceEntry{Hosts: []string{label + ".service.consul"}, Resolution: networking.ServiceEntry_STATIC}
 	for _, address := range addresses {
@@ -40,6 +41,7 @@ func webEntry(label string, addresses ...string) mesh.Object {
 	return mesh.Object{Kind: mesh.ServiceEntryKind, Namespace: "ns", Name: label + ".consul", Spec: spec}
 }
 
+// workload returns a WorkloadEntry.
 func workload(label, id, address string) mesh.Object {
 	return mesh.Object{
 		Kind: mesh.WorkloadEntryKind, Namespace: "ns", Name: label + "-" + id + ".consul",
@@ -47,23 +49,24 @@ func workload(label, id, address string) mesh.Object {
 	}
 }
 
-func named(label string) mesh.Name { return mesh.Name{Source: "consul", Label: label} }
+// nameOf returns the name of a service.
+func nameOf(label string) mesh.Name { return mesh.Name{Source: "consul", Label: label} }
 
-// script is a bridge.State that a test writes.
-type script struct {
+// fakeState is a contract.State that a test changes.
+type fakeState struct {
 	mu       sync.Mutex
 	complete bool
 	desired  map[mesh.Name][]mesh.Object
 	revision uint64
 }
 
-func (s *script) Desired(name mesh.Name) contract.Desired {
+func (s *fakeState) Desired(name mesh.Name) contract.Desired {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return contract.Desired{Resources: mesh.Resources{Objects: s.desired[name]}, Authoritative: s.complete, Revision: s.revision}
 }
 
-func (s *script) Names() []mesh.Name {
+func (s *fakeState) Names() []mesh.Name {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var names []mesh.Name
@@ -73,47 +76,48 @@ func (s *script) Names() []mesh.Name {
 	return names
 }
 
-func (s *script) Restored() bool { return s.Complete() }
+func (s *fakeState) Restored() bool { return s.Complete() }
 
-func (s *script) Complete() bool {
+func (s *fakeState) Complete() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.complete
 }
 
-func (s *script) Written(mesh.Name, uint64) time.Time { return time.Time{} }
+func (s *fakeState) Written(mesh.Name, uint64) time.Time { return time.Time{} }
 
-// set makes a service's objects these; none takes it away.
-func (s *script) set(label string, objects ...mesh.Object) {
+// set sets the objects of a service. No objects remove the service.
+func (s *fakeState) set(label string, objects ...mesh.Object) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.desired == nil {
 		s.desired = map[mesh.Name][]mesh.Object{}
 	}
 	s.revision++
-	if s.desired[named(label)] = objects; len(objects) == 0 {
-		delete(s.desired, named(label))
+	if s.desired[nameOf(label)] = objects; len(objects) == 0 {
+		delete(s.desired, nameOf(label))
 	}
 }
 
-func (s *script) finish() {
+// finish completes the initial sync.
+func (s *fakeState) finish() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.complete = true
 }
 
-// serving is an output that runs for a test.
+// serving is an output that runs during a test.
 type serving struct {
 	*Output
-	*script
+	*fakeState
 	log  *testbed.Log
 	stop func()
 }
 
 // serve runs an output on a free port until the test ends.
-func serve(t *testing.T, state *script, options Options) *serving {
+func serve(t *testing.T, state *fakeState, options Options) *serving {
 	t.Helper()
-	s := &serving{script: state, log: &testbed.Log{}}
+	s := &serving{fakeState: state, log: &testbed.Log{}}
 	options.Log = slog.New(slog.NewTextHandler(s.log, nil))
 	options.Metrics = NewMetrics(prometheus.NewRegistry())
 	if options.Address == "" {
@@ -136,26 +140,25 @@ func serve(t *testing.T, state *script, options Options) *serving {
 	return s
 }
 
-// change sets a service's objects and tells the output.
+// change sets the objects of a service and notifies the output.
 func (s *serving) change(label string, objects ...mesh.Object) {
 	s.set(label, objects...)
-	s.Notify(named(label))
+	s.Notify(nameOf(label))
 }
 
-func (s *serving) complete() {
+// completeSync completes the initial sync and notifies the output.
+func (s *serving) completeSync() {
 	s.finish()
 	s.Synced()
 }
 
-func eventually(t *testing.T, ok func() bool, what string) {
+// eventually waits until ok returns true.
+func eventually(t *testing.T, ok func() bool, failure string) {
 	t.Helper()
-	err := testbed.Poll(t.Context(), time.Minute, func(context.Context) error {
-		if !ok() {
-			return errors.New(what)
+	testutil.Eventually(t, func() error {
+		if ok() {
+			return nil
 		}
-		return nil
+		return errors.New(failure)
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
 }

@@ -15,80 +15,80 @@ import (
 	"google.golang.org/grpc/credentials"
 
 	"github.com/isthmus-mesh/isthmus/internal/filewatch"
+	"github.com/isthmus-mesh/isthmus/internal/logonce"
+	"github.com/isthmus-mesh/isthmus/internal/wait"
 )
 
-// TLS names the files of the server's TLS, PEM each, and who may read.
+// TLS configures the TLS of the server. The files are PEM.
 type TLS struct {
-	// CertFile and KeyFile are the server's certificate, with its chain, and key.
-	CertFile, KeyFile string
-	// ClientCAFile has the authorities that sign clients' certificates. Empty: clients show none.
+	// CertFile is the certificate of the server, followed by its chain.
+	CertFile string
+	// KeyFile is the private key of the certificate.
+	KeyFile string
+	// ClientCAFile holds the authorities that sign client certificates. Empty means that clients need no certificate.
 	ClientCAFile string
-	// Clients are the identities that may read, URIs (SPIFFE IDs), DNS names or IP addresses of certificates; Anyone
-	// stands for all. They count where there is a ClientCAFile.
+	// Clients are the identities that may read: URIs (SPIFFE IDs), DNS names or IP addresses of certificates. AnyClient
+	// allows all. They apply if ClientCAFile is set.
 	Clients []string
 }
 
-// tlsFiles are the contents of the files.
+// tlsFiles is the content of the files.
 type tlsFiles struct{ cert, key, clientCA string }
 
-// rotating is TLS that changes with its files. Connections that stand stay as they are.
-type rotating struct {
+// reloadingTLS is a TLS configuration that follows its files. Established connections keep their configuration.
+type reloadingTLS struct {
 	current  atomic.Pointer[tls.Config]
-	material filewatch.Loader[tlsFiles]
-	every    time.Duration
+	files    filewatch.Loader[tlsFiles]
+	interval time.Duration
 	log      *slog.Logger
+	// failing is active while the files cannot be used.
+	failing logonce.Condition
 }
 
-func newRotating(options TLS, every time.Duration, log *slog.Logger) (*rotating, error) {
-	r := &rotating{every: every, log: log}
-	r.material = filewatch.Loader[tlsFiles]{
+func newReloadingTLS(options TLS, interval time.Duration, log *slog.Logger) (*reloadingTLS, error) {
+	r := &reloadingTLS{interval: interval, log: log}
+	r.files = filewatch.Loader[tlsFiles]{
 		Read: func() (tlsFiles, error) { return readTLS(options) },
 		Use: func(files tlsFiles) error {
-			made, err := serverTLS(files)
+			config, err := serverTLS(files)
 			if err == nil {
-				r.current.Store(made)
+				r.current.Store(config)
 			}
 			return err
 		},
 	}
-	files, err := r.material.Read()
+	files, err := r.files.Read()
 	if err == nil {
-		err = r.material.Use(files)
+		err = r.files.Use(files)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("xds.tls: %w", err)
 	}
-	r.material.Used = files
+	r.files.Used = files
 	return r, nil
 }
 
-// credentials ask for the newest material at each handshake.
-func (r *rotating) credentials() credentials.TransportCredentials {
+// credentials returns credentials that use the newest configuration for each handshake.
+func (r *reloadingTLS) credentials() credentials.TransportCredentials {
 	return credentials.NewTLS(&tls.Config{
 		MinVersion:         tls.VersionTLS12,
 		GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) { return r.current.Load(), nil },
 	})
 }
 
-// watch looks at the files until ctx ends. A trouble makes one line when it begins.
-func (r *rotating) watch(ctx context.Context) {
-	ticker := time.NewTicker(r.every)
-	defer ticker.Stop()
-	troubled := false
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-ticker.C:
-		}
-		changed, err := r.material.Poll()
+// run polls the files until ctx ends.
+func (r *reloadingTLS) run(ctx context.Context) {
+	for wait.Sleep(ctx, r.interval) {
+		changed, err := r.files.Poll()
 		if changed {
-			r.log.Info("the TLS files of xds changed; what is new is used for connections from now on")
+			r.log.Info("xDS TLS files changed, using them for new connections")
 		}
-		if err != nil && !troubled {
-			r.log.Error("the TLS files of xds can't be used; what was read before stands", "error", err)
+		switch {
+		case err == nil:
+			r.failing.End()
+		case r.failing.Begin():
+			r.log.Error("xDS TLS files unusable, keeping the previous ones", "error", err)
 		}
-		troubled = err != nil
 	}
 }
 
@@ -114,15 +114,15 @@ func serverTLS(files tlsFiles) (*tls.Config, error) {
 	if err != nil {
 		return nil, fmt.Errorf("certFile and keyFile: %w", err)
 	}
-	made := &tls.Config{
+	config := &tls.Config{
 		MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{certificate}, NextProtos: []string{"h2"},
 	}
 	if files.clientCA == "" {
-		return made, nil
+		return config, nil
 	}
-	made.ClientAuth, made.ClientCAs = tls.RequireAndVerifyClientCert, x509.NewCertPool()
-	if !made.ClientCAs.AppendCertsFromPEM([]byte(files.clientCA)) {
-		return nil, errors.New("clientCAFile holds no certificate")
+	config.ClientAuth, config.ClientCAs = tls.RequireAndVerifyClientCert, x509.NewCertPool()
+	if !config.ClientCAs.AppendCertsFromPEM([]byte(files.clientCA)) {
+		return nil, errors.New("clientCAFile contains no PEM certificate")
 	}
-	return made, nil
+	return config, nil
 }

@@ -22,103 +22,103 @@ const (
 	otherID  = "spiffe://cluster.local/ns/default/sa/other"
 )
 
-// TestClients holds who may read: those whose certificate an authority signed that is trusted and that have an identity
-// which is named, and nobody else.
-func TestClients(t *testing.T) {
-	ours, theirs := newAuthority(t), newAuthority(t)
+// TestAuthorization verifies that a client may read only if a trusted authority signed its certificate and the certificate
+// has a listed identity.
+func TestAuthorization(t *testing.T) {
+	trusted, other := newAuthority(t), newAuthority(t)
 	for name, test := range map[string]struct {
 		clients []string
 		creds   credentials.TransportCredentials
 		want    codes.Code
 	}{
-		"named":              {[]string{otherID, istiodID}, clientTLS(t, ours, ours, istiodID), codes.OK},
-		"not named":          {[]string{istiodID}, clientTLS(t, ours, ours, otherID), codes.PermissionDenied},
-		"by address":         {[]string{"127.0.0.1"}, clientTLS(t, ours, ours), codes.OK},
-		"by DNS name":        {[]string{"localhost"}, clientTLS(t, ours, ours), codes.OK},
-		"anyone":             {[]string{Anyone}, clientTLS(t, ours, ours, otherID), codes.OK},
-		"of another CA":      {[]string{istiodID, Anyone}, clientTLS(t, ours, theirs, istiodID), codes.Unavailable},
-		"no certificate":     {[]string{Anyone}, clientTLS(t, ours, nil), codes.Unavailable},
-		"plain text":         {[]string{Anyone}, nil, codes.Unavailable},
-		"server not trusted": {[]string{Anyone}, clientTLS(t, theirs, ours, istiodID), codes.Unavailable},
+		"listed":             {[]string{otherID, istiodID}, clientTLS(t, trusted, trusted, istiodID), codes.OK},
+		"not listed":         {[]string{istiodID}, clientTLS(t, trusted, trusted, otherID), codes.PermissionDenied},
+		"by address":         {[]string{"127.0.0.1"}, clientTLS(t, trusted, trusted), codes.OK},
+		"by DNS name":        {[]string{"localhost"}, clientTLS(t, trusted, trusted), codes.OK},
+		"any client":         {[]string{AnyClient}, clientTLS(t, trusted, trusted, otherID), codes.OK},
+		"other authority":    {[]string{istiodID, AnyClient}, clientTLS(t, trusted, other, istiodID), codes.Unavailable},
+		"no certificate":     {[]string{AnyClient}, clientTLS(t, trusted, nil), codes.Unavailable},
+		"plain text":         {[]string{AnyClient}, nil, codes.Unavailable},
+		"server not trusted": {[]string{AnyClient}, clientTLS(t, other, trusted, istiodID), codes.Unavailable},
 	} {
 		t.Run(name, func(t *testing.T) {
-			files := newFiles(t, ours, ours)
+			files := newFiles(t, trusted, trusted)
 			files.Clients = test.clients
-			s := serve(t, &script{complete: true}, Options{TLS: files})
+			s := serve(t, &fakeState{complete: true}, Options{TLS: files})
 			c := tryConnect(t, s.Address(), test.creds)
 			if test.want == codes.OK {
 				c.await(entryType)
 				return
 			}
-			eventually(t, func() bool { return status.Code(c.failed()) == test.want }, "it was not refused")
-			if c.holds(entryType) != nil {
-				t.Error("it was told something")
+			eventually(t, func() bool { return status.Code(c.failed()) == test.want }, "the client was not rejected")
+			if c.resources(entryType) != nil {
+				t.Error("the rejected client received resources")
 			}
 			if test.want == codes.PermissionDenied &&
-				(!strings.Contains(s.log.String(), otherID) || testutil.ToFloat64(s.metrics.refusals) != 1) {
-				t.Errorf("the refusal isn't reported:\n%s", s.log)
+				(!strings.Contains(s.log.String(), otherID) || testutil.ToFloat64(s.metrics.unauthorized) != 1) {
+				t.Errorf("the rejection is not reported:\n%s", s.log)
 			}
 		})
 	}
 }
 
-// TestServerTLSAlone holds that without a client authority any client may read, over TLS.
-func TestServerTLSAlone(t *testing.T) {
-	ours := newAuthority(t)
-	s := serve(t, &script{complete: true}, Options{TLS: newFiles(t, ours, nil)})
-	connect(t, s.Address(), clientTLS(t, ours, nil), entryType).await(entryType)
+// TestTLSWithoutClientCertificates verifies that any client may read over TLS if there is no client authority.
+func TestTLSWithoutClientCertificates(t *testing.T) {
+	trusted := newAuthority(t)
+	s := serve(t, &fakeState{complete: true}, Options{TLS: newFiles(t, trusted, nil)})
+	connect(t, s.Address(), clientTLS(t, trusted, nil), entryType).await(entryType)
 }
 
-// TestRotation holds that new files are used for new connections without a restart, that connections which stand stay,
-// and that broken files change nothing and are told of.
+// TestRotation verifies that new files are used for new connections without a restart, that established connections stay
+// open, and that invalid files change nothing and are logged.
 func TestRotation(t *testing.T) {
 	older, newer := newAuthority(t), newAuthority(t)
 	files := newFiles(t, older, older)
 	files.Clients = []string{istiodID}
-	s := serve(t, &script{complete: true}, Options{TLS: files, reread: 10 * time.Millisecond})
-	stays := connect(t, s.Address(), clientTLS(t, older, older, istiodID), entryType)
-	stays.await(entryType)
+	s := serve(t, &fakeState{complete: true}, Options{TLS: files, reloadInterval: 10 * time.Millisecond})
+	established := connect(t, s.Address(), clientTLS(t, older, older, istiodID), entryType)
+	established.await(entryType)
 
 	write(t, files.CertFile, []byte("broken"))
-	eventually(t, func() bool { return strings.Contains(s.log.String(), "can't be used") }, "the log doesn't say it")
+	eventually(t, func() bool { return strings.Contains(s.log.String(), "level=ERROR") }, "the invalid files are not logged")
 	connect(t, s.Address(), clientTLS(t, older, older, istiodID), entryType).await(entryType)
 
 	rewrite(t, files, newer, newer)
 	eventually(t, func() bool {
 		c := tryConnect(t, s.Address(), clientTLS(t, newer, newer, istiodID))
-		eventually(t, func() bool { return c.failed() != nil || c.holds(entryType) != nil }, "it hangs")
+		eventually(t, func() bool { return c.failed() != nil || c.resources(entryType) != nil }, "the client got neither a response nor an error")
 		return c.failed() == nil
 	}, "the new files are not used")
 	old := tryConnect(t, s.Address(), clientTLS(t, newer, older, istiodID))
-	eventually(t, func() bool { return old.failed() != nil }, "the old authority is trusted still")
+	eventually(t, func() bool { return old.failed() != nil }, "the previous authority is still trusted")
 	s.change("a", webEntry("a", "10.0.0.1"))
-	stays.await(entryType, "ns/a.consul")
+	established.await(entryType, "ns/a.consul")
 }
 
-// TestBadFiles holds that what is wrong with the files shows at the start, and names the file.
-func TestBadFiles(t *testing.T) {
-	ours := newAuthority(t)
+// TestInvalidFiles verifies that invalid files are reported at the start, with the name of the file.
+func TestInvalidFiles(t *testing.T) {
+	trusted := newAuthority(t)
 	for name, test := range map[string]struct {
 		spoil func(*TLS)
 		want  string
 	}{
 		"no file":     {func(f *TLS) { f.CertFile += "x" }, "certx: no such file"},
 		"no PEM":      {func(f *TLS) { write(t, f.KeyFile, []byte("x")) }, "certFile and keyFile"},
-		"no CA":       {func(f *TLS) { write(t, f.ClientCAFile, []byte("x")) }, "clientCAFile holds no certificate"},
+		"no CA":       {func(f *TLS) { write(t, f.ClientCAFile, []byte("x")) }, "clientCAFile contains no PEM certificate"},
 		"empty CA":    {func(f *TLS) { write(t, f.ClientCAFile, nil) }, "ca is empty"},
-		"another key": {func(f *TLS) { f.KeyFile = newFiles(t, ours, nil).KeyFile }, "private key does not match"},
+		"another key": {func(f *TLS) { f.KeyFile = newFiles(t, trusted, nil).KeyFile }, "private key does not match"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			files := newFiles(t, ours, ours)
+			files := newFiles(t, trusted, trusted)
 			test.spoil(files)
 			if _, err := New(Options{Address: "127.0.0.1:0", TLS: files}); err == nil || !strings.Contains(err.Error(), test.want) {
-				t.Errorf("%v, expected %q", err, test.want)
+				t.Errorf("error %v, want %q", err, test.want)
 			}
 		})
 	}
 }
 
-// tryConnect asks for ServiceEntries; how that goes, failed tells.
+// tryConnect requests ServiceEntries. The failed method returns the error.
 func tryConnect(t *testing.T, address string, creds credentials.TransportCredentials) *client {
 	t.Helper()
 	c := &client{t: t}
@@ -128,7 +128,7 @@ func tryConnect(t *testing.T, address string, creds credentials.TransportCredent
 		return c
 	}
 	c.receive()
-	c.ask(entryType)
+	c.request(entryType)
 	return c
 }
 
@@ -141,7 +141,8 @@ func newAuthority(t *testing.T) *testbed.Authority {
 	return a
 }
 
-// newFiles makes the files of a server whose certificate one authority signs, and its clients' another; nil for none.
+// newFiles creates the files of a server. One authority signs the certificate of the server, and one those of its clients;
+// nil means that clients have no certificates.
 func newFiles(t *testing.T, server, clients *testbed.Authority) *TLS {
 	t.Helper()
 	dir := t.TempDir()
@@ -173,7 +174,8 @@ func write(t *testing.T, file string, content []byte) {
 	}
 }
 
-// clientTLS is a client that trusts one authority and has a certificate of another; nil for none.
+// clientTLS returns the credentials of a client that trusts one authority and has a certificate of another one; nil means no
+// certificate.
 func clientTLS(t *testing.T, trusts, signed *testbed.Authority, identities ...string) credentials.TransportCredentials {
 	t.Helper()
 	config := &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: x509.NewCertPool()}

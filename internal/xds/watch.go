@@ -10,65 +10,76 @@ import (
 	"github.com/isthmus-mesh/isthmus/internal/mesh"
 )
 
-// everything keys, among the resources that a client was sent, the version of all of them, and behind editionMark the
-// edition that they were of.
-const everything, editionMark = "*", "@"
+const (
+	// collectionKey is the key of the collection's version among the versions of the resources that a client was sent.
+	collectionKey = "*"
+	// editionMark separates the collection's version from the edition.
+	editionMark = "@"
+)
 
 // watch is a client that waits for a change of one kind. It is answered once.
 type watch struct {
 	kind mesh.Kind
-	// first says that the client asks for the first time on its stream, and so must be told even what it may know.
+	// first is true for the first request of a type on a stream. It is answered even if the client has the newest version.
 	first bool
-	// had is the version of everything that the client has, took the edition of that.
-	had  string
-	took uint64
-	// answer tells the client what it doesn't have. It returns how many bytes that is.
-	answer func(c *collection, stamp string) (bytes int)
+	// version is the version of the collection that the client has.
+	version string
+	// ackedEdition is the edition of that version.
+	ackedEdition uint64
+	// send sends the difference between the collection and the state of the client. It returns the number of bytes.
+	//
+	// send never blocks. A state-of-the-world watch has a channel of its own with a buffer of one response. The delta
+	// watches of a stream share one channel, and the stream drains it before it handles a request. Between two drains each
+	// type URL in kindOfType is answered at most once, and the type of the request once more: at most 10 responses. The
+	// channel has a buffer of twice the number of Envoy's types, which is 20 (TestResponseBuffer).
+	send func(c *collection, stamp string) (bytes int)
 }
 
 func newWatch(sub cache.Subscription, first bool) *watch {
 	w := &watch{first: first}
-	had, edition, _ := strings.Cut(sub.ReturnedResources()[everything], editionMark)
+	version, edition, _ := strings.Cut(sub.ReturnedResources()[collectionKey], editionMark)
 	if !first {
-		w.had = had
-		w.took, _ = strconv.ParseUint(edition, 10, 64) // it is our own
+		w.version = version
+		w.ackedEdition, _ = strconv.ParseUint(edition, 10, 64) // answer wrote the number
 	}
 	return w
 }
 
-// CreateWatch implements cache.ConfigWatcher, for state of the world. What a client rejected it is not sent again until
-// there is something else to send.
+// CreateWatch implements cache.ConfigWatcher for the state-of-the-world protocol. A response that a client rejected is not
+// sent again until the collection changes.
 func (s *store) CreateWatch(request *cache.Request, sub cache.Subscription, responses chan cache.Response) (func(), error) {
 	if !sub.IsWildcard() {
 		return nil, errNames
 	}
-	// A nonce doesn't tell whether it is the first request: istiod makes one up.
-	_, answered := sub.ReturnedResources()[everything]
+	// The nonce does not identify the first request: istiod invents one for it.
+	_, answered := sub.ReturnedResources()[collectionKey]
 	w := newWatch(sub, !answered)
-	w.answer = func(c *collection, stamp string) int {
+	w.send = func(c *collection, stamp string) int {
 		responses <- &cache.PassthroughResponse{
 			Request: request,
 			DiscoveryResponse: &discovery.DiscoveryResponse{
 				VersionInfo: c.version(), TypeUrl: request.GetTypeUrl(), Resources: c.all(),
 			},
-			ReturnedResources: map[string]string{everything: stamp},
+			ReturnedResources: map[string]string{collectionKey: stamp},
 		}
 		return c.bytes
 	}
-	return s.await(request.GetTypeUrl(), w), nil
+	return s.add(request.GetTypeUrl(), w), nil
 }
 
-// CreateDeltaWatch implements cache.ConfigWatcher, for the delta protocol: a client is sent what differs from what it
-// has, by its own word where it comes from another replica.
-func (s *store) CreateDeltaWatch(request *cache.DeltaRequest, sub cache.Subscription, responses chan cache.DeltaResponse) (func(), error) {
+// CreateDeltaWatch implements cache.ConfigWatcher for the delta protocol. A client is sent the difference from the
+// resources that it has. A client that comes from another replica names these resources in its first request.
+func (s *store) CreateDeltaWatch(
+	request *cache.DeltaRequest, sub cache.Subscription, responses chan cache.DeltaResponse,
+) (func(), error) {
 	if !sub.IsWildcard() {
 		return nil, errNames
 	}
 	w := newWatch(sub, request.GetResponseNonce() == "")
-	w.answer = func(c *collection, stamp string) int {
+	w.send = func(c *collection, stamp string) int {
 		changed, removed := c.since(sub.ReturnedResources())
 		next := c.versions()
-		next[everything] = stamp
+		next[collectionKey] = stamp
 		responses <- &cache.DeltaPassthroughResponse{
 			DeltaRequest: request,
 			DeltaDiscoveryResponse: &discovery.DeltaDiscoveryResponse{
@@ -79,5 +90,5 @@ func (s *store) CreateDeltaWatch(request *cache.DeltaRequest, sub cache.Subscrip
 		}
 		return sizeOf(changed)
 	}
-	return s.await(request.GetTypeUrl(), w), nil
+	return s.add(request.GetTypeUrl(), w), nil
 }
