@@ -22,7 +22,7 @@ func TestAdviceIsOnThePage(t *testing.T) {
 		return regexp.MustCompile(pattern).FindAllStringSubmatch(text, -1)
 	}
 	page := map[reason]string{}
-	for _, row := range find("../../docs/troubleshoot.md", "\n## Trouble with Consul\n", "(?m)^\\| `([a-z_]+)` \\| .+ \\| (.+) \\|$") {
+	for _, row := range find("../../docs/troubleshoot.md", "\n## Failing Consul queries\n", "(?m)^\\| `([a-z_]+)` \\| .+ \\| (.+) \\|$") {
 		page[reason(row[1])] = row[2]
 	}
 	reasons := map[reason]bool{}
