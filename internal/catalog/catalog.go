@@ -60,6 +60,7 @@ func (s Service) Apply(before Service) Service {
 		}
 	}
 	slices.SortFunc(s.Instances, func(a, b Instance) int { return a.ID.Compare(b.ID) })
+	MarkSuperseded(s.Instances)
 	s.Datacenter = cmp.Or(s.Datacenter, before.Datacenter)
 	return s
 }
@@ -139,6 +140,11 @@ type Instance struct {
 	// Checks are the types of the service's own health checks ("http", "grpc", "tcp", "ttl"...), sorted and unique. They are
 	// hints to the protocol.
 	Checks []string
+	// Modified orders the registrations of one datacenter by age: a newer one has a larger number (Consul's ModifyIndex).
+	Modified uint64 `json:",omitempty"`
+	// Superseded is true if a newer registration of the service has the same address and port. Only the newest registration
+	// of an address is an endpoint. MarkSuperseded sets the field.
+	Superseded bool `json:",omitempty"`
 }
 
 // Port is a named port of an instance.

@@ -37,6 +37,7 @@ func convert(key catalog.Key, datacenter string, entries []*api.ServiceEntry) ca
 		service.Instances = nil
 	} else {
 		service.Datacenter = service.Instances[0].ID.Datacenter
+		catalog.MarkSuperseded(service.Instances)
 	}
 	return service
 }
@@ -92,6 +93,7 @@ func instanceOf(datacenter string, entry *api.ServiceEntry) catalog.Instance {
 		Weights:  catalog.Weights{Passing: service.Weights.Passing, Warning: service.Weights.Warning},
 		Health:   healthOf(service.ID, entry.Checks),
 		Checks:   checksOf(service.ID, entry.Checks),
+		Modified: service.ModifyIndex,
 	}
 	// None and empty are the same; an answer must not look changed by it.
 	if len(service.Tags) != 0 {

@@ -49,6 +49,7 @@ func (s Selection) of(service catalog.Service) catalog.Service {
 		return service.AsComplete()
 	case slices.ContainsFunc(service.Instances, refused): // usually none is, and of 100,000 instances a copy takes 20 MB
 		service.Instances = slices.DeleteFunc(slices.Clone(service.Instances), refused)
+		catalog.MarkSuperseded(service.Instances)
 	}
 	return service
 }

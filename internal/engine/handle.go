@@ -57,7 +57,7 @@ func (e *Engine) handleReport(report update) {
 		return // not configured: nothing would ever mark its content as complete
 	}
 	before := s.countReport(report.service)
-	e.metrics.reported(s.name, before, len(report.service.Instances))
+	e.metrics.reported(s.name, before, report.service.Endpoints())
 	if q := s.quarantine; q != nil {
 		name := report.service.Name
 		report.service = report.service.Apply(q.reports[name].service)

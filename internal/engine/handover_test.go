@@ -115,7 +115,7 @@ func TestTakeOverOfMerged(t *testing.T) {
 	e := idleEngine(map[string]string{"west": "west", "east": "west"})
 	for _, source := range []string{"east", "west"} {
 		service := reported(source, "web", "1")
-		service.Instances[0].ID.Node = source
+		service.Instances[0].ID.Node, service.Instances[0].Address = source, addressOf(source)
 		e.handle(oneUpdate(service))
 		e.handleSynced(source, true)
 	}

@@ -2,6 +2,8 @@ package engine
 
 import (
 	"context"
+	"fmt"
+	"hash/fnv"
 	"log/slog"
 	"slices"
 	"sync"
@@ -171,12 +173,20 @@ func startSources(t *testing.T, options Options, out contract.Output, all []cont
 	return e, stop
 }
 
+// addressOf returns an address that depends on the ID of an instance only.
+func addressOf(id string) string {
+	sum := fnv.New32a()
+	fmt.Fprint(sum, id)
+	return fmt.Sprintf("10.%d.%d.%d", byte(sum.Sum32()>>16), byte(sum.Sum32()>>8), byte(sum.Sum32()))
+}
+
+// reported returns the report of a service with healthy instances.
 func reported(source, name string, ids ...string) catalog.Service {
 	s := catalog.Service{Key: catalog.Key{Source: source, Name: name}, Datacenter: "dc1"}
 	for _, id := range ids {
 		s.Instances = append(s.Instances, catalog.Instance{
 			ID:      catalog.InstanceID{Datacenter: "dc1", Node: "n1", ServiceID: id},
-			Address: "10.0.0.1", Port: 8080, Health: catalog.Passing, Weights: catalog.Weights{Passing: 1, Warning: 1},
+			Address: addressOf(id), Port: 8080, Health: catalog.Passing, Weights: catalog.Weights{Passing: 1, Warning: 1},
 		})
 	}
 	return s

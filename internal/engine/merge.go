@@ -73,5 +73,6 @@ func join(key catalog.Key, parts map[string]catalog.Service) catalog.Service {
 		}
 	}
 	slices.SortFunc(merged.Instances, func(a, b catalog.Instance) int { return a.ID.Compare(b.ID) })
+	catalog.MarkSuperseded(merged.Instances)
 	return merged
 }

@@ -99,10 +99,10 @@ func (s *sourceState) endQuarantine() *quarantine {
 	return q
 }
 
-// countReport records how many instances a report has, and returns the number of the earlier report.
+// countReport records how many endpoints a report has, and returns the number of the earlier report.
 func (s *sourceState) countReport(report catalog.Service) (before int) {
 	before = s.instances[report.Name]
-	if s.instances[report.Name] = len(report.Instances); len(report.Instances) == 0 {
+	if s.instances[report.Name] = report.Endpoints(); len(report.Instances) == 0 {
 		delete(s.instances, report.Name)
 	}
 	return before

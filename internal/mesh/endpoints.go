@@ -25,12 +25,15 @@ type endpoint struct {
 	takesTraffic bool
 }
 
-// usableEndpoints returns all instances with a usable address and port, healthy or not, in the order of the catalog. Their
-// labels are not set yet.
+// usableEndpoints returns all instances with a usable address and port, healthy or not, in the order of the catalog. Of
+// several registrations with the same address and port, only the newest is an endpoint. The labels are not set yet.
 func usableEndpoints(service catalog.Service, options Options, report *report) []endpoint {
 	endpoints := make([]endpoint, 0, len(service.Instances))
+	superseded := catalog.Superseded(service.Instances)
 	for i := range service.Instances {
-		if e, ok := usableEndpoint(&service.Instances[i], options, report); ok {
+		if newest, ok := superseded[i]; ok {
+			report.superseded(service.Instances[i], service.Instances[newest])
+		} else if e, ok := usableEndpoint(&service.Instances[i], options, report); ok {
 			endpoints = append(endpoints, e)
 		}
 	}

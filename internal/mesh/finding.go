@@ -1,6 +1,7 @@
 package mesh
 
 import (
+	"fmt"
 	"slices"
 
 	"github.com/isthmus-mesh/isthmus/internal/catalog"
@@ -20,6 +21,8 @@ const (
 	BadPort Reason = "bad_port"
 	// SkippedPort: a named port is missing on some instances or conflicts with another port. The port is skipped.
 	SkippedPort Reason = "skipped_port"
+	// Duplicate: a newer registration has the same address and port. The instance is skipped.
+	Duplicate Reason = "duplicate"
 	// BadLabel: a meta entry or tag cannot be converted to a label. It is skipped.
 	BadLabel Reason = "bad_label"
 	// ReservedLabel: the key of a meta entry or tag is reserved for Istio, Kubernetes or isthmus, or is denied by the
@@ -96,6 +99,13 @@ func (r *report) instance(reason Reason, instance catalog.Instance, detail strin
 	} else {
 		r.count(reason)
 	}
+}
+
+// superseded adds a finding about an instance with the address and port of a newer registration.
+func (r *report) superseded(instance, newest catalog.Instance) {
+	r.instance(Duplicate, instance, fmt.Sprintf(
+		"address %s port %d has a newer registration, %s; the instance is skipped", clip(instance.Address), instance.Port, instanceSubject(newest.ID),
+	))
 }
 
 // instanceSubject returns the ID of an instance with a bounded length: a service ID may have 10 kB.

@@ -2,6 +2,7 @@ package mesh_test
 
 import (
 	"encoding/json"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -87,7 +88,7 @@ func TestWorkloadEntryNameIsStable(t *testing.T) {
 	before, _ := mesh.Translate(c.Service, c.MeshName(), c.Options)
 	for i := range c.Service.Instances {
 		instance := &c.Service.Instances[i]
-		instance.Address, instance.Port, instance.Tags, instance.Meta = "10.9.9.9", 1, []string{"a=b"}, nil
+		instance.Address, instance.Port, instance.Tags, instance.Meta = "10.9.9."+strconv.Itoa(i), 1, []string{"a=b"}, nil
 		instance.Health, instance.Weights = catalog.Warning, catalog.Weights{Passing: 1, Warning: 7}
 	}
 	after, _ := mesh.Translate(c.Service, c.MeshName(), c.Options)

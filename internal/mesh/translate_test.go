@@ -1,7 +1,6 @@
 package mesh_test
 
 import (
-	"bytes"
 	"flag"
 	"os"
 	"path/filepath"
@@ -9,7 +8,6 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-	"sigs.k8s.io/yaml"
 
 	"github.com/isthmus-mesh/isthmus/internal/mesh"
 	"github.com/isthmus-mesh/isthmus/internal/mesh/meshtest"
@@ -27,7 +25,7 @@ func TestTranslateGolden(t *testing.T) {
 		t.Run(c.Name, func(t *testing.T) {
 			resources, findings := mesh.Translate(c.Service, c.MeshName(), c.Options)
 			checkResources(t, resources)
-			got := render(t, resources, findings)
+			got := meshtest.Render(t, resources, findings)
 			if *update {
 				if err := os.WriteFile(goldenFile(c.Name), got, 0o644); err != nil {
 					t.Fatal(err)
@@ -58,39 +56,6 @@ func TestGoldenFilesHaveCases(t *testing.T) {
 	if diff := cmp.Diff(names, files); diff != "" {
 		t.Errorf("cases and golden files (-cases +files):\n%s", diff)
 	}
-}
-
-// render returns the manifests and the findings as YAML.
-func render(t *testing.T, resources mesh.Resources, findings []mesh.Finding) []byte {
-	t.Helper()
-	var out bytes.Buffer
-	for _, object := range resources.Objects {
-		manifest, err := object.Manifest()
-		if err != nil {
-			t.Fatal(err)
-		}
-		out.Write(toYAML(t, manifest))
-		out.WriteString("---\n")
-	}
-	list := []map[string]any{}
-	for _, f := range findings {
-		finding := map[string]any{"reason": string(f.Reason), "subject": f.Subject, "detail": f.Detail}
-		if f.Count != 1 {
-			finding["count"] = f.Count
-		}
-		list = append(list, finding)
-	}
-	out.Write(toYAML(t, map[string]any{"findings": list}))
-	return out.Bytes()
-}
-
-func toYAML(t *testing.T, value any) []byte {
-	t.Helper()
-	text, err := yaml.Marshal(value)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return text
 }
 
 // TestTranslateDoesNotModify verifies that the service is read-only.

@@ -17,14 +17,7 @@ const (
 
 // of returns a case. Its options are the product's defaults with the given changes.
 func of(name string, service catalog.Service, changes ...func(*mesh.Options)) Case {
-	options := mesh.Options{
-		Domain:          "consul",
-		ClusterDomain:   "cluster.local",
-		Form:            mesh.WorkloadEntryForm,
-		DefaultProtocol: mesh.HTTP,
-		Ports:           mesh.DefaultPorts(),
-		Placement:       mesh.Placement{Base: "consul-services"},
-	}
+	options := DefaultOptions()
 	for _, change := range changes {
 		change(&options)
 	}

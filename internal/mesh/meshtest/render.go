@@ -1,0 +1,44 @@
+package meshtest
+
+import (
+	"bytes"
+	"testing"
+
+	"sigs.k8s.io/yaml"
+
+	"github.com/isthmus-mesh/isthmus/internal/mesh"
+)
+
+// Render returns the manifests of a service's objects and the findings as YAML, for golden files.
+func Render(t testing.TB, resources mesh.Resources, findings []mesh.Finding) []byte {
+	t.Helper()
+	var out bytes.Buffer
+	for _, object := range resources.Objects {
+		manifest, err := object.Manifest()
+		if err != nil {
+			t.Fatal(err)
+		}
+		out.Write(toYAML(t, manifest))
+		out.WriteString("---\n")
+	}
+	list := []map[string]any{}
+	for _, f := range findings {
+		finding := map[string]any{"reason": string(f.Reason), "subject": f.Subject, "detail": f.Detail}
+		if f.Count != 1 {
+			finding["count"] = f.Count
+		}
+		list = append(list, finding)
+	}
+	out.Write(toYAML(t, map[string]any{"findings": list}))
+	return out.Bytes()
+}
+
+// toYAML encodes a value as YAML.
+func toYAML(t testing.TB, value any) []byte {
+	t.Helper()
+	text, err := yaml.Marshal(value)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text
+}
