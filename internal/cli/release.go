@@ -11,7 +11,7 @@ import (
 
 	"github.com/isthmus-mesh/isthmus/internal/config"
 	"github.com/isthmus-mesh/isthmus/internal/guard"
-	"github.com/isthmus-mesh/isthmus/internal/kube"
+	"github.com/isthmus-mesh/isthmus/internal/kube/holdstatus"
 	"github.com/isthmus-mesh/isthmus/internal/state"
 )
 
@@ -89,7 +89,7 @@ func newRequester(c config.Config, source string) (requester, error) {
 	if err != nil {
 		return requester{}, err
 	}
-	ask, err := kube.NewRequest(restConfig, holdsConfigMap(c), source)
+	ask, err := holdstatus.NewRequest(restConfig, holdsConfigMap(c), source)
 	if err != nil {
 		return requester{}, err
 	}

@@ -179,7 +179,7 @@ func newOutput(
 		if err != nil {
 			return nil, nil, err
 		}
-		return out, out.Memory(), nil
+		return out, out.Store(), nil
 	}
 	memory, err := newMemory(c, kind, log)
 	if err != nil {

@@ -7,7 +7,6 @@ import (
 
 	"github.com/go-logr/logr"
 	networkingv1 "istio.io/client-go/pkg/apis/networking/v1"
-	toolscache "k8s.io/client-go/tools/cache"
 	"k8s.io/client-go/util/workqueue"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
@@ -16,32 +15,32 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 	"sigs.k8s.io/controller-runtime/pkg/source"
 
+	"github.com/isthmus-mesh/isthmus/internal/kube/object"
 	"github.com/isthmus-mesh/isthmus/internal/mesh"
 )
 
 const (
-	// A failed service is tried again after firstRetry, then each time after twice as long up to lastRetry. The
-	// upper bound is what an API server that comes back has to wait for our writes.
-	firstRetry = 50 * time.Millisecond
-	lastRetry  = 2 * time.Second
-	// refusedRetry is for what the API server refused for a reason that lies in the object.
-	refusedRetry = 5 * time.Minute
-	// scoutRetry is for one of the services that miss the same right.
-	scoutRetry = 5 * time.Second
+	// minRetry is the delay of the first retry of a failed service. Each further delay is twice as long, up to maxRetry.
+	minRetry = 50 * time.Millisecond
+	// maxRetry is also how long an API server that is back waits for our writes.
+	maxRetry = 2 * time.Second
+	// rejectedRetry is the delay after a permanent error.
+	rejectedRetry = 5 * time.Minute
+	// canaryRetry is the delay for the one service that finds out when a missing permission is granted.
+	canaryRetry = 5 * time.Second
 )
 
-// newController makes a controller whose requests are names of services. It runs on every replica, so that a
-// new leader starts with all it must know; whoever doesn't lead writes nothing.
+// newController returns a controller whose requests are names of services. It runs on every replica, so a new leader
+// starts with all caches filled.
 func (o *Output) newController(ctx context.Context) (controller.TypedController[mesh.Name], error) {
-	unique := false
 	c, err := controller.NewTypedUnmanaged("service", controller.TypedOptions[mesh.Name]{
-		SkipNameValidation:      new(!unique),
+		SkipNameValidation:      new(true),
 		MaxConcurrentReconciles: o.options.Writers,
 		Reconciler:              reconcile.TypedFunc[mesh.Name](o.Reconcile),
-		// An API server that is away while we start is waited for, as it is at any other time.
+		// If the API server is unreachable at the start, the controller waits for it, as it does at any other time.
 		CacheSyncTimeout: math.MaxInt64,
-		RateLimiter:      workqueue.NewTypedItemExponentialFailureRateLimiter[mesh.Name](firstRetry, lastRetry),
-		// What goes wrong is logged by Reconcile, once and in our words.
+		RateLimiter:      workqueue.NewTypedItemExponentialFailureRateLimiter[mesh.Name](minRetry, maxRetry),
+		// writeErrors logs failures, once for each cause.
 		LogConstructor: func(*mesh.Name) logr.Logger { return logr.Discard() },
 	})
 	if err != nil {
@@ -52,7 +51,7 @@ func (o *Output) newController(ctx context.Context) (controller.TypedController[
 		source.TypedKind(o.cache, &networkingv1.WorkloadEntry{}, objectHandler[*networkingv1.WorkloadEntry](o)),
 		source.TypedFunc[mesh.Name](o.connect),
 	}
-	if o.rules {
+	if o.watchesRules {
 		sources = append(sources, source.TypedKind(o.cache, &networkingv1.DestinationRule{}, objectHandler[*networkingv1.DestinationRule](o)))
 	}
 	for _, s := range sources {
@@ -60,45 +59,40 @@ func (o *Output) newController(ctx context.Context) (controller.TypedController[
 			return nil, err
 		}
 	}
-	return c, o.memory.watch(ctx)
+	return c, o.holds.Watch(ctx, o.cache)
 }
 
-// connect opens the way from Notify to the controller's queue.
+// connect ends the starting phase when the caches are synced: from then on Notify reaches the queue of the controller.
 func (o *Output) connect(ctx context.Context, queue workqueue.TypedRateLimitingInterface[mesh.Name]) error {
 	go func() {
-		if o.cache.WaitForCacheSync(ctx) && toolscache.WaitForCacheSync(ctx.Done(), o.handled...) {
-			if err := o.readClaims(ctx); err != nil {
-				o.log.Error("can't read which hosts others have", "error", err)
-			}
-			o.queue.Store(&queue)
+		if o.cache.WaitForCacheSync(ctx) && o.watcher.Sync(ctx) {
+			o.updateRole(func(r *role) { r.queue = queue })
 			close(o.read)
-			o.lookAtAll()
+			o.queueAll()
 		}
 	}()
 	return nil
 }
 
-// objectHandler queues the service that an object was written for whenever the object changes.
+// objectHandler queues the service of an object when the object changes.
 func objectHandler[T client.Object](o *Output) handler.TypedFuncs[T, mesh.Name] {
-	add := func(ctx context.Context, object client.Object, queue workqueue.TypedRateLimitingInterface[mesh.Name]) {
-		if kindOf(object) == mesh.ServiceEntryKind && o.asideOurs {
-			o.readClaim(ctx, client.ObjectKeyFromObject(object))
-		}
-		if name, ok := serviceOf(object); ok {
+	add := func(ctx context.Context, live client.Object, queue workqueue.TypedRateLimitingInterface[mesh.Name]) {
+		o.watcher.UpdateOwn(ctx, live)
+		if name, ok := object.ServiceOf(live); ok {
 			queue.Add(name)
 		}
 	}
 	return handler.TypedFuncs[T, mesh.Name]{
 		CreateFunc: func(ctx context.Context, e event.TypedCreateEvent[T], q workqueue.TypedRateLimitingInterface[mesh.Name]) {
 			add(ctx, e.Object, q)
-			o.follow(e.Object)
+			o.reportLeaderAddresses(e.Object)
 		},
 		UpdateFunc: func(ctx context.Context, e event.TypedUpdateEvent[T], q workqueue.TypedRateLimitingInterface[mesh.Name]) {
 			add(ctx, e.ObjectNew, q)
-			o.follow(e.ObjectNew)
+			o.reportLeaderAddresses(e.ObjectNew)
 		},
 		DeleteFunc: func(ctx context.Context, e event.TypedDeleteEvent[T], q workqueue.TypedRateLimitingInterface[mesh.Name]) {
-			o.ledger.forget(e.Object)
+			o.expectations.observeDelete(e.Object)
 			add(ctx, e.Object, q)
 		},
 	}

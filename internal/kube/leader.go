@@ -12,23 +12,23 @@ import (
 	"k8s.io/client-go/tools/leaderelection/resourcelock"
 )
 
-// Election is a leader election by Lease. The times are those of client-go's leaderelection, whose defaults
-// (15 s, 10 s, 2 s) most controllers use.
+// Election configures leader election by a Lease. The times are those of client-go's leaderelection; most controllers use
+// its defaults of 15 s, 10 s and 2 s.
 type Election struct {
 	Namespace string
 	Name      string
-	// Identity tells this replica from the others.
+	// Identity identifies this replica.
 	Identity string
-	// LeaseDuration is how long others wait for a leader that is silent.
+	// LeaseDuration is how long other replicas wait for a leader that does not renew its lease.
 	LeaseDuration time.Duration
-	// RenewDeadline is how long a leader goes on that can't renew its lease.
+	// RenewDeadline is how long a leader that can't renew its lease keeps writing.
 	RenewDeadline time.Duration
-	// RetryPeriod is the time between two tries to get or renew the lease.
+	// RetryPeriod is the time between two tries to take or renew the lease.
 	RetryPeriod time.Duration
 }
 
-// lead takes part in the election until ctx ends, and gives the lease back then. A replica that loses the lease,
-// since the API server was away, stops writing and stands again: what it knows of Consul stays warm.
+// lead takes part in the election until ctx ends, and releases the lease then. A replica that loses the lease, because it
+// could not reach the API server, stops writing and takes part again. It keeps its state of Consul.
 func (o *Output) lead(ctx context.Context) error {
 	if o.options.Election == nil {
 		o.startTerm(ctx)
@@ -37,7 +37,7 @@ func (o *Output) lead(ctx context.Context) error {
 	}
 	elector, err := o.newElector()
 	if err != nil {
-		return fmt.Errorf("leader election: %w", err)
+		return fmt.Errorf("set up leader election: %w", err)
 	}
 	for ctx.Err() == nil {
 		elector.Run(ctx)
@@ -48,7 +48,7 @@ func (o *Output) lead(ctx context.Context) error {
 func (o *Output) newElector() (*leaderelection.LeaderElector, error) {
 	election := o.options.Election
 	config := rest.CopyConfig(o.options.REST)
-	config.RateLimiter = nil // a lease doesn't wait behind writes
+	config.RateLimiter = nil // The lease must not wait for writes.
 	client, err := coordinationv1.NewForConfigAndClient(config, o.http)
 	if err != nil {
 		return nil, err
@@ -62,10 +62,12 @@ func (o *Output) newElector() (*leaderelection.LeaderElector, error) {
 				LockConfig: resourcelock.ResourceLockConfig{Identity: election.Identity},
 			},
 			timeout: min(election.RenewDeadline/2, leaseTimeout),
-			renewed: &o.renewed,
-			hesitates: func(ctx context.Context) bool {
-				listener := o.listener.Load()
-				return listener != nil && !(*listener).Connected(ctx)
+			setRenewed: func(at time.Time) {
+				o.updateRole(func(r *role) { r.renewed = at })
+			},
+			shouldYield: func(ctx context.Context) bool {
+				feedback := o.feedback.Load()
+				return feedback != nil && !(*feedback).Connected(ctx)
 			},
 		},
 		LeaseDuration:   election.LeaseDuration,
@@ -74,35 +76,38 @@ func (o *Output) newElector() (*leaderelection.LeaderElector, error) {
 		ReleaseOnCancel: true,
 		Callbacks: leaderelection.LeaderCallbacks{
 			OnNewLeader: func(identity string) {
-				o.standby.Store(identity != election.Identity)
+				o.updateRole(func(r *role) { r.follows = identity != election.Identity })
 			},
 			OnStartedLeading: func(ctx context.Context) {
-				o.log.Info("leading: this replica writes", "lease", election.Name, "identity", election.Identity)
+				o.log.Info(MessageLeading, "name", election.Name, "replica", election.Identity)
 				o.startTerm(ctx)
 			},
-			OnStoppedLeading: func() {
-				o.standby.Store(true) // it stands again, and has written all once
-				if o.term.Swap(nil) != nil {
-					o.log.Info("no longer leading", "lease", election.Name)
-				}
-				o.metrics.leader.Set(0)
-				o.forgetDisputes()
-			},
+			OnStoppedLeading: o.endTerm,
 		},
 	})
 }
 
-// startTerm lets the writers write until ctx ends, and has them look at everything first.
+// startTerm makes this replica write until ctx ends, and queues all services.
 func (o *Output) startTerm(ctx context.Context) {
-	o.ledger.clear()
-	o.quarrels.clear()
+	o.expectations.clear()
+	o.driftBackoff.clear()
 	if o.takeOver(ctx); ctx.Err() != nil {
-		return // the term is over already
+		return // The term is over already.
 	}
-	o.term.Store(&ctx)
+	o.updateRole(func(r *role) { r.leaderCtx = ctx })
 	o.metrics.leader.Set(1)
-	o.memory.wake.Notify()
-	if o.queue.Load() != nil {
-		o.lookAtAll()
+	o.holds.Wake.Notify()
+	if o.role.Load().phase() == leading {
+		o.queueAll()
 	}
+}
+
+// endTerm makes this replica a standby. It has written all services once, so it stays ready.
+func (o *Output) endTerm() {
+	before := o.updateRole(func(r *role) { r.follows, r.leaderCtx = true, nil })
+	if before.leaderCtx != nil {
+		o.log.Info(MessageNotLeading, "name", o.options.Election.Name)
+	}
+	o.metrics.leader.Set(0)
+	o.conflicts.Clear()
 }

@@ -9,7 +9,7 @@ import (
 // is lost, nothing is written twice.
 func TestOneWrites(t *testing.T) {
 	const ns = "election"
-	b, c := newBoard(ns), newClient(t)
+	b, c := newFakeState(ns), newClient(t)
 	elect := func(identity string) func(*Options) {
 		return func(o *Options) {
 			o.Election = &Election{
@@ -38,10 +38,10 @@ func TestOneWrites(t *testing.T) {
 func TestWhoIsCutOffLeavesTheLease(t *testing.T) {
 	t.Parallel()
 	const ns = "cut-off"
-	b := newBoard(ns)
-	leader := startMemory(t, b, elect(ns, "leader"))
+	b := newFakeState(ns)
+	leader := startWithStore(t, b, elect(ns, "leader"))
 	leader.waitReady(t)
-	blind, seeing := startMemory(t, b, elect(ns, "blind")), startMemory(t, b, elect(ns, "seeing"))
+	blind, seeing := startWithStore(t, b, elect(ns, "blind")), startWithStore(t, b, elect(ns, "seeing"))
 	blind.blind.Store(true)
 	blind.waitReady(t)
 	seeing.waitReady(t)
@@ -49,7 +49,7 @@ func TestWhoIsCutOffLeavesTheLease(t *testing.T) {
 		t.Fatal(err)
 	}
 	eventually(t, 1.0, func() float64 { return seeing.value(t, "isthmus_leader") })
-	if terms := blind.told("leading: this replica writes")(); terms > 0 {
+	if terms := blind.told(MessageLeading)(); terms > 0 {
 		t.Errorf("who is cut off began %d terms", terms)
 	}
 	if err := seeing.stop(); err != nil {

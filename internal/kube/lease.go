@@ -3,36 +3,39 @@ package kube
 import (
 	"context"
 	"errors"
-	"sync/atomic"
 	"time"
 
 	"k8s.io/client-go/tools/leaderelection/resourcelock"
 )
 
-// leaseTimeout bounds one request for the lease. An isthmus that ends, and can't give its lease back, waits for so long.
+// leaseTimeout bounds one request for the lease. An isthmus that stops, and can't release its lease, waits for so long.
 const leaseTimeout = 5 * time.Second
 
-// lease is the lock of an election that knows until when it is surely held. client-go's elector ends a leader's
-// context only after it has tried to give the lease back, which takes RenewDeadline more where the API server hangs:
-// others lead by then.
+// lease is the lock of an election that knows until when this replica surely holds it. client-go's elector ends the
+// context of a leader only after it has tried to release the lease. If the API server hangs, that takes RenewDeadline
+// more, and another replica leads by then.
 type lease struct {
 	resourcelock.Interface
-	// timeout bounds one request, so that one which hangs leaves time for another.
+	// timeout bounds one request, so that there is time for another one when a request hangs.
 	timeout time.Duration
-	// renewed is when the last request began that took or renewed the lease: others count from later on.
-	renewed *atomic.Pointer[time.Time]
-	// hesitates tells whether this replica would rather have another one lead, asked only before it takes the lease.
-	hesitates func(context.Context) bool
-	// holder is who holds the lease, as far as is known; passed counts how often it was left to others.
+	// setRenewed is called with the start of each request that took or renewed the lease.
+	setRenewed func(time.Time)
+	// shouldYield reports whether another replica had better lead. It is called only before the lease is taken.
+	shouldYield func(context.Context) bool
+
+	// The following fields belong to the goroutine of the elector.
+
+	// holder is the identity of the replica that holds the lease, as far as is known.
 	holder string
-	passed int
+	// yields counts how often in a row this replica did not take the lease.
+	yields int
 }
 
-// errHesitates is the answer of a lease to who isn't in touch with Consul.
-var errHesitates = errors.New("the lease is left to a replica that is in touch with Consul")
+// errYielded is the result of a request for the lease on a replica that is not connected to Consul.
+var errYielded = errors.New("the lease is left to a replica that is connected to Consul")
 
-// patient is how often a free lease is left to others: one of them has tried twice by then.
-const patient = 3
+// maxYields is how often in a row a replica leaves a free lease to others. Another replica has tried twice by then.
+const maxYields = 3
 
 // Get implements resourcelock.Interface.
 func (l *lease) Get(ctx context.Context) (*resourcelock.LeaderElectionRecord, []byte, error) {
@@ -59,32 +62,32 @@ func (l *lease) take(ctx context.Context, record resourcelock.LeaderElectionReco
 	request func(context.Context, resourcelock.LeaderElectionRecord) error,
 ) error {
 	if record.HolderIdentity == l.Identity() && l.holder != l.Identity() {
-		if l.passed < patient && l.hesitates(ctx) {
-			l.passed++
-			return errHesitates
+		if l.yields < maxYields && l.shouldYield(ctx) {
+			l.yields++
+			return errYielded
 		}
-		l.passed = 0
+		l.yields = 0
 	}
 	ctx, cancel := context.WithTimeout(ctx, l.timeout)
 	defer cancel()
-	began := time.Now()
+	start := time.Now()
 	err := request(ctx, record)
 	if err != nil {
 		return err
 	}
 	if l.holder = record.HolderIdentity; l.holder == l.Identity() {
-		l.renewed.Store(&began)
+		l.setRenewed(start)
 	}
 	return nil
 }
 
-// writing bounds one write: by writeTimeout, and by the time that the lease is surely held.
-func (o *Output) writing(ctx context.Context) (context.Context, context.CancelFunc) {
-	end := time.Now().Add(writeTimeout)
-	if renewed := o.renewed.Load(); renewed != nil {
-		if lost := renewed.Add(o.options.Election.RenewDeadline); lost.Before(end) {
-			end = lost
+// writeContext bounds one write by writeTimeout, and by the time until which this replica surely holds the lease.
+func (o *Output) writeContext(ctx context.Context) (context.Context, context.CancelFunc) {
+	deadline := time.Now().Add(writeTimeout)
+	if renewed := o.role.Load().renewed; !renewed.IsZero() {
+		if lost := renewed.Add(o.options.Election.RenewDeadline); lost.Before(deadline) {
+			deadline = lost
 		}
 	}
-	return context.WithDeadline(ctx, end)
+	return context.WithDeadline(ctx, deadline)
 }

@@ -1,9 +1,17 @@
-// Package kube writes the mesh's resources to a Kubernetes API: it makes the ServiceEntries and WorkloadEntries
-// there equal to what the state says, service by service.
+// Package kube is the output that writes ServiceEntries, WorkloadEntries and DestinationRules to a Kubernetes API. It
+// keeps the live objects equal to the desired objects, service by service.
 //
-// The API server's content is watched, so what nobody changed costs no request, what somebody else changed is
-// healed at once, and a restart writes nothing. What isthmus didn't write is never touched, whatever its name
-// or labels: ours is what the API server itself says was applied by the field owner "isthmus".
+// It reads live objects from a cache that informers keep up to date. An unchanged object costs no request, drift is
+// corrected at once, and a restart writes nothing. It never changes an object that isthmus did not write, whatever its
+// name or labels: an object is ours if the API server's managedFields say that the field owner "isthmus" applied it.
+//
+//	Notify, informers ──▶ queue ──▶ Reconcile ──▶ apply, remove ──▶ API server
+//	                                   │  ▲
+//	                                   ▼  │ conflicts, feedback
+//	                                conflict        holdstatus ◀──▶ ConfigMap of the holds
+//
+// The role of a replica (role.go) decides what Reconcile does: nothing while it is starting, detection of yielded hosts
+// on a standby, writes on the leader.
 package kube
 
 import (
@@ -11,224 +19,216 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
-	"sync"
 	"sync/atomic"
 	"time"
 
-	"github.com/isthmus-mesh/isthmus/internal/contract"
-
 	"golang.org/x/sync/errgroup"
 	"k8s.io/client-go/rest"
-	toolscache "k8s.io/client-go/tools/cache"
 	"k8s.io/client-go/util/flowcontrol"
-	"k8s.io/client-go/util/workqueue"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/isthmus-mesh/isthmus/internal/contract"
+	"github.com/isthmus-mesh/isthmus/internal/kube/conflict"
+	"github.com/isthmus-mesh/isthmus/internal/kube/holdstatus"
+	"github.com/isthmus-mesh/isthmus/internal/kube/object"
 	"github.com/isthmus-mesh/isthmus/internal/mesh"
 	"github.com/isthmus-mesh/isthmus/internal/vip"
 )
 
-// FieldOwner is the name by which the API server knows what isthmus applied.
-const FieldOwner = "isthmus"
-
-// Options say where and how to write.
+// Options configure an Output.
 type Options struct {
-	// REST is how to reach the API server. Its own limit of requests a second is replaced by WritesPerSecond.
+	// REST is how to reach the API server. WritesPerSecond replaces its rate limit.
 	REST      *rest.Config
 	Placement mesh.Placement
-	// DestinationRules says that there may be some to write. Without it, the right to is not needed.
+	// DestinationRules reports whether there may be DestinationRules to write. Without it, isthmus needs no permission
+	// for them.
 	DestinationRules bool
-	// Sources are the names of the registries that are ours: what isthmus wrote for others is somebody else's.
+	// Sources are the sources of this isthmus. Objects that isthmus wrote for another source are foreign.
 	Sources []string
-	// WritesPerSecond bounds the requests to the API server; 0 leaves the bound to the server.
+	// WritesPerSecond limits the requests to the API server; 0 leaves the limit to the server.
 	WritesPerSecond float64
 	// Writers is how many services are written at the same time.
 	Writers int
-	// Grace is how long the ServiceEntry of a service that left stays, without endpoints.
+	// Grace is how long the ServiceEntry of a removed service stays, without endpoints.
 	Grace time.Duration
 	// Addresses are the ranges of the virtual addresses.
 	Addresses vip.Options
-	// Holds is the ConfigMap that says which removals are held.
+	// Holds is the ConfigMap in which held removals are published.
 	Holds client.ObjectKey
-	// Election is how replicas agree which of them writes; nil where there is only one.
+	// Election configures the leader election of replicas; nil if there is only one replica.
 	Election *Election
 	Log      *slog.Logger
 	Metrics  *Metrics
 }
 
-// Output is the bridge.Output of the Kubernetes API. Make one with New.
+// Output implements contract.Output for a Kubernetes API. Create one with New.
 type Output struct {
 	options Options
 	log     *slog.Logger
 	metrics *Metrics
 	http    *http.Client
 	client  client.Client
-	cache   cache.Cache
+	// cache holds the objects in the namespaces of the placement.
+	cache cache.Cache
+	// state is set by Run.
+	state contract.State
 
-	state  contract.State
-	queue  atomic.Pointer[queue]
-	term   atomic.Pointer[context.Context]
-	ledger ledger
-	links  links
-	memory *Memory
-	// everywhere watches what others have in the whole cluster, as far as that may be seen; handled tell whether all that
-	// is there is known. asideOurs says that it leaves out the namespaces that are ours to write.
-	everywhere                cache.Cache
-	seesEntries, seesServices bool
-	asideOurs                 bool
-	handled                   []toolscache.InformerSynced
-	neighbours                neighbours
-	occupied                  occupied
-	// listener is told of hosts and virtual addresses; nil before it listens.
-	listener atomic.Pointer[contract.Feedback]
-	// reading keeps readClaim's order.
-	reading sync.Mutex
-	// rules says that DestinationRules are watched.
-	rules bool
-	// read is closed once the API server's content is in the cache.
+	// role is what this replica may do. It is replaced as a whole by updateRole.
+	role atomic.Pointer[role]
+	// feedback is nil until the engine listens.
+	feedback atomic.Pointer[contract.Feedback]
+	// read is closed when the caches are synced.
 	read chan struct{}
-	// renewed is when the lease was renewed last; nil without an election.
-	renewed  atomic.Pointer[time.Time]
-	quarrels quarrels
-	// standby says that this replica doesn't lead, but could.
-	standby atomic.Bool
+	// watchesRules reports whether DestinationRules are in the cache.
+	watchesRules bool
 
-	mu sync.Mutex
-	// held says in which namespace the services are that have WorkloadEntries there, crowd counts them by namespace;
-	// departed says since when others should have none.
-	held     map[mesh.Name]string
-	crowd    map[string]int
-	departed map[mesh.Name]time.Time
-	// first are the services of the first whole content that wait for their first write; nil before it is known.
-	first  map[mesh.Name]bool
-	warned bool
+	// services, expectations, writeErrors and driftBackoff each have a mutex of their own. These are leaves in the lock
+	// order: no other lock is taken while one of them is held.
+
+	services     services
+	expectations expectations
+	writeErrors  writeErrors
+	driftBackoff driftBackoff
+
+	conflicts *conflict.Detector
+	watcher   *conflict.Watcher
+	holds     *holdstatus.Reconciler
 }
 
-type queue = workqueue.TypedRateLimitingInterface[mesh.Name]
-
-// New checks the options and makes an output. It asks nothing of the API server.
+// New checks the options and returns an output. It sends no request.
 func New(options Options) (*Output, error) {
 	config := rest.CopyConfig(options.REST)
 	config.QPS = -1
 	if options.WritesPerSecond > 0 {
-		// One for all: left to themselves, the clients of each kind would count apart.
+		// All clients share one limiter. By default, the client of each kind has its own.
 		config.RateLimiter = flowcontrol.NewTokenBucketRateLimiter(
 			float32(options.WritesPerSecond), max(1, int(options.WritesPerSecond)))
 	}
-	config.Wrap(func(next http.RoundTripper) http.RoundTripper { return overload{next} })
+	config.Wrap(func(next http.RoundTripper) http.RoundTripper { return retryAfterTransport{next} })
 	options.REST = config
 	httpClient, err := rest.HTTPClientFor(config)
 	if err != nil {
-		return nil, fmt.Errorf("kubernetes client: %w", err)
+		return nil, fmt.Errorf("create Kubernetes client: %w", err)
+	}
+	c, err := client.New(config, client.Options{HTTPClient: httpClient, Scheme: object.Scheme, Mapper: object.Mapper})
+	if err != nil {
+		return nil, fmt.Errorf("create Kubernetes client: %w", err)
 	}
 	o := &Output{
-		options: options, log: options.Log, metrics: options.Metrics, http: httpClient,
-		read: make(chan struct{}), neighbours: newNeighbours(), occupied: newOccupied(),
-		held: map[mesh.Name]string{}, crowd: map[string]int{}, departed: map[mesh.Name]time.Time{},
-		links:    links{log: options.Log, metrics: options.Metrics},
-		quarrels: quarrels{log: options.Log, rewrites: options.Metrics.rewrites},
+		options: options, log: options.Log, metrics: options.Metrics, http: httpClient, client: c,
+		read:         make(chan struct{}),
+		services:     newServices(options.Log),
+		writeErrors:  newWriteErrors(options.Log, options.Metrics),
+		driftBackoff: newDriftBackoff(options.Log, options.Metrics.driftCorrections),
 	}
-	o.memory = &Memory{output: o, wake: contract.NewSignal(), at: options.Holds, told: map[string]begins{}, obeyed: map[string]int{}}
-	o.client, err = client.New(config, client.Options{HTTPClient: httpClient, Scheme: scheme, Mapper: mapper})
-	if err != nil {
-		return nil, fmt.Errorf("kubernetes client: %w", err)
-	}
+	o.role.Store(&role{})
+	o.conflicts = conflict.NewDetector(conflict.Options{
+		Parser: conflict.Parser{Ranges: options.Addresses, Sources: options.Sources},
+		Notify: o.Notify, Log: options.Log, Metrics: options.Metrics.conflicts,
+	})
+	o.watcher = conflict.NewWatcher(o.conflicts, options.Log)
+	o.holds = holdstatus.New(holdstatus.Options{
+		Client: c, ConfigMap: options.Holds, Sources: options.Sources, Log: options.Log,
+		LeaderContext: func() context.Context { return o.role.Load().leaderCtx },
+		WriteContext:  o.writeContext,
+		CountWrite:    func(verb string, err error) { o.metrics.countWrite(verb, "ConfigMap", err) },
+	})
 	return o, nil
 }
 
-// Notify implements bridge.Output.
+// Notify implements contract.Output.
 func (o *Output) Notify(name mesh.Name) {
-	if queue := o.queue.Load(); queue != nil {
-		(*queue).Add(name)
+	if queue := o.role.Load().queue; queue != nil {
+		queue.Add(name)
 	}
 }
 
-// Synced implements bridge.Output.
+// Synced implements contract.Output.
 func (o *Output) Synced() {
-	if o.queue.Load() != nil {
-		o.lookAtAll()
+	if o.role.Load().phase() != starting {
+		o.queueAll()
 	}
 }
 
-// Ready implements bridge.Output. A replica that doesn't lead is ready as soon as it could take over.
+// Ready implements contract.Output. A standby replica is ready as soon as it could take over.
 func (o *Output) Ready() error {
-	if o.queue.Load() == nil {
-		return fmt.Errorf("kubernetes: the API server has not been read yet")
-	}
-	complete := o.state.Complete()
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	switch leading := o.term.Load() != nil; {
-	case !leading && !o.standby.Load():
-		return fmt.Errorf("kubernetes: no replica has been elected yet")
-	case leading && complete && o.first == nil:
-		return fmt.Errorf("kubernetes: the whole content has just become known, and waits for its first write")
-	case leading && complete && len(o.first) > 0:
-		return fmt.Errorf("kubernetes: %d services wait for their first write", len(o.first))
+	role := o.role.Load()
+	switch phase := role.phase(); {
+	case phase == starting:
+		return fmt.Errorf("kubernetes: the caches are not synced yet")
+	case phase == leading:
+		return o.services.ready(o.state.Complete())
+	case !role.follows:
+		return fmt.Errorf("kubernetes: no leader is elected yet")
 	}
 	return nil
 }
 
-// Run implements bridge.Output. It returns an error only for what a retry can't mend.
+// Conflicts returns the conflicts with foreign objects on the replica that leads, sorted by service, and their count. It
+// returns at most 100 of them.
+func (o *Output) Conflicts() (first []conflict.Conflict, count int) {
+	if o.role.Load().phase() != leading {
+		return nil, 0
+	}
+	return o.conflicts.Conflicts()
+}
+
+// Run implements contract.Output. It returns an error only for a failure that a retry can't solve.
 func (o *Output) Run(ctx context.Context, state contract.State) error {
 	o.state = state
-	namespaces, err := o.prepare(ctx)
+	namespaces, err := o.setUp(ctx)
 	if err != nil || ctx.Err() != nil {
 		return err
 	}
 	if o.cache, err = o.newCache(ctx, namespaces); err != nil {
-		return fmt.Errorf("kubernetes cache: %w", err)
+		return fmt.Errorf("create Kubernetes cache: %w", err)
 	}
-	if err := o.watchNeighbours(ctx, namespaces); err != nil {
-		return fmt.Errorf("kubernetes cache: %w", err)
+	err = o.watcher.Setup(ctx, conflict.CacheOptions{
+		REST: o.options.REST, HTTP: o.http, OnWatchError: o.onWatchError, OwnCache: o.cache, OwnNamespaces: namespaces,
+	})
+	if err != nil {
+		return fmt.Errorf("create Kubernetes cache of all namespaces: %w", err)
 	}
 	controller, err := o.newController(ctx)
 	if err != nil {
-		return fmt.Errorf("kubernetes controller: %w", err)
+		return fmt.Errorf("create Kubernetes controller: %w", err)
 	}
-	// The lease outlives the writers: it is released only when the last of them has stopped.
-	electing, stopElecting := context.WithCancel(context.WithoutCancel(ctx))
-	defer stopElecting()
+	// The lease outlives the writers: it is released when the last of them has stopped.
+	electionCtx, stopElection := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopElection()
 	var election errgroup.Group
-	group, running := errgroup.WithContext(ctx)
-	group.Go(func() error { return o.cache.Start(running) })
-	group.Go(func() error { return o.everywhere.Start(running) })
-	group.Go(func() error { return controller.Start(running) })
-	election.Go(func() error { return o.lead(electing) })
+	group, groupCtx := errgroup.WithContext(ctx)
+	group.Go(func() error { return o.cache.Start(groupCtx) })
+	group.Go(func() error { return o.watcher.Start(groupCtx) })
+	group.Go(func() error { return controller.Start(groupCtx) })
+	election.Go(func() error { return o.lead(electionCtx) })
 	if err = group.Wait(); ctx.Err() != nil {
-		err = nil // who is stopped in the middle of a start has not failed
+		err = nil // A start that was interrupted has not failed.
 	}
-	stopElecting()
+	stopElection()
 	if electionErr := election.Wait(); err == nil {
 		err = electionErr
 	}
 	return err
 }
 
-// lookAtAll queues every service that should have objects, and every one that has some.
-func (o *Output) lookAtAll() {
-	queue := *o.queue.Load()
+// queueAll queues every service that has desired objects or live objects.
+func (o *Output) queueAll() {
+	queue := o.role.Load().queue
 	names := o.state.Names()
 	if o.state.Complete() {
-		o.mu.Lock()
-		if o.first == nil {
-			o.first = make(map[mesh.Name]bool, len(names))
-			for _, name := range names {
-				o.first[name] = true
-			}
-		}
-		o.mu.Unlock()
+		o.services.startInitialSync(names)
 	}
 	for _, name := range names {
 		queue.Add(name)
 	}
-	standing, err := o.standingNames(context.Background())
+	live, err := o.liveNames(context.Background())
 	if err != nil {
-		o.log.Error("can't list what stands in the mesh", "error", err)
+		o.log.Error("listing live objects failed, objects of removed services stay until the next change", "error", err)
 		return
 	}
-	for name := range standing {
+	for name := range live {
 		queue.Add(name)
 	}
 }

@@ -6,164 +6,135 @@ import (
 	"slices"
 	"time"
 
-	"github.com/isthmus-mesh/isthmus/internal/contract"
-
-	networking "istio.io/api/networking/v1alpha3"
 	networkingv1 "istio.io/client-go/pkg/apis/networking/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
+	"github.com/isthmus-mesh/isthmus/internal/contract"
+	"github.com/isthmus-mesh/isthmus/internal/kube/conflict"
+	"github.com/isthmus-mesh/isthmus/internal/kube/object"
 	"github.com/isthmus-mesh/isthmus/internal/mesh"
 )
 
-// Reconcile makes the API server hold what the state says of one service.
+// Reconcile makes the live objects of one service equal to its desired objects.
 func (o *Output) Reconcile(ctx context.Context, name mesh.Name) (reconcile.Result, error) {
-	term := o.term.Load()
-	if o.queue.Load() == nil {
-		return reconcile.Result{}, nil // what others have isn't known yet; then everything is looked at
-	}
-	if term == nil {
-		// Another replica writes; a new term starts with a look at everything.
-		return reconcile.Result{}, o.watchHosts(ctx, name)
+	role := o.role.Load()
+	switch role.phase() {
+	case starting:
+		return reconcile.Result{}, nil // All services are queued when the caches are synced.
+	case standby:
+		return reconcile.Result{}, o.detectYieldedHosts(ctx, name) // All services are queued when a term begins.
 	}
 	desired := o.state.Desired(name)
 	if !desired.Authoritative {
 		return reconcile.Result{}, nil
 	}
-	if wait := o.quarrels.pause(name, desired.Revision); wait > 0 {
-		return reconcile.Result{RequeueAfter: wait}, nil
+	if delay := o.driftBackoff.delay(name, desired.Revision); delay > 0 {
+		return reconcile.Result{RequeueAfter: delay}, nil
 	}
-	// What is being written is given up when isthmus stops or no longer leads.
+	// Writes end when isthmus stops or the term ends.
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	defer context.AfterFunc(*term, cancel)()
-	standing, err := o.standing(ctx, name)
+	defer context.AfterFunc(role.leaderCtx, cancel)()
+	live, err := o.live(ctx, name)
 	if err != nil {
-		return o.failed(name, err)
+		return o.handleError(name, err)
 	}
-	w := writer{Output: o, name: name, standing: standing, waiting: desired.PendingSources}
-	if w.vacate(ctx, desired.Objects) {
+	w := writer{Output: o, name: name, live: live, pendingSources: desired.PendingSources}
+	if o.conflicts.EvictAddresses(ctx, w.service(desired.Objects)) {
 		if desired = o.state.Desired(name); !desired.Authoritative {
 			return reconcile.Result{}, nil
 		}
 	}
-	var wait time.Duration
-	switch wanted := w.yield(desired.Objects); {
-	case len(wanted) > 0:
-		o.returned(name)
-		err = w.fill(ctx, wanted)
-	case len(desired.Objects) > 0:
-		err = w.withhold(ctx)
-	default:
-		wait, err = w.empty(ctx)
-	}
+	requeueAfter, err := w.write(ctx, desired.Objects)
 	switch {
 	case ctx.Err() != nil:
 		return reconcile.Result{}, nil
 	case err != nil:
-		return o.failed(name, err)
+		return o.handleError(name, err)
 	}
-	for _, other := range o.links.recovered(name) {
-		o.Notify(other)
-	}
-	o.quarrels.settled(name, desired, w.writes)
-	if len(desired.Objects) == 0 && wait == 0 {
-		o.quarrels.forget(name)
-	}
-	o.finished(name, desired, w.writes)
-	return reconcile.Result{RequeueAfter: wait}, nil
+	o.finish(name, desired, w.writes, requeueAfter)
+	return reconcile.Result{RequeueAfter: requeueAfter}, nil
 }
 
-// writer brings one service up to date.
+// writer writes one service.
 type writer struct {
 	*Output
-	name     mesh.Name
-	standing map[reference]client.Object
-	// waiting are the sources whose instances are not all known yet.
-	waiting []string
-	writes  int
+	name mesh.Name
+	// live are the live objects under the service's names. update takes the desired ones out.
+	live map[object.Key]client.Object
+	// pendingSources are the sources of which not all instances are known yet.
+	pendingSources []string
+	// writes counts the writes that succeeded.
+	writes int
 }
 
-// fill applies what differs, the ServiceEntry first, and deletes what is there besides. One refused object
-// doesn't keep the others from being written, but what stands in a namespace that the service leaves stays until
-// everything stands in the new one.
-func (w *writer) fill(ctx context.Context, wanted []mesh.Object) error {
-	var errs []error
-	for _, object := range wanted {
-		at := refer(object)
-		standing := w.standing[at]
-		delete(w.standing, at)
-		errs = append(errs, w.ensure(ctx, object, standing))
+func (w *writer) service(desired []mesh.Object) conflict.Service {
+	return conflict.Service{Name: w.name, Desired: desired, Live: w.live}
+}
+
+// write chooses what to do with the service. It returns when the next step of a removal is due; 0 for none.
+func (w *writer) write(ctx context.Context, desired []mesh.Object) (requeueAfter time.Duration, err error) {
+	switch remaining := w.conflicts.Resolve(w.service(desired)); {
+	case len(remaining) > 0:
+		w.services.endRemoval(w.name)
+		return 0, w.update(ctx, remaining)
+	case len(desired) > 0:
+		return 0, w.removeAll(ctx) // The service yields all its hosts.
+	default:
+		return w.drain(ctx)
 	}
-	moved := errors.Join(errs...) == nil
-	for at, object := range w.standing {
-		if w.awaited(object) {
+}
+
+// update applies the objects that differ, the ServiceEntry first, and deletes the others. A rejected object does not
+// keep the others from being written. If the service moves to another namespace, the objects in the old one stay until
+// all objects in the new one are written.
+func (w *writer) update(ctx context.Context, desired []mesh.Object) error {
+	var errs []error
+	for _, wanted := range desired {
+		key := object.KeyOf(wanted)
+		live := w.live[key]
+		delete(w.live, key)
+		errs = append(errs, w.applyIfChanged(ctx, wanted, live))
+	}
+	complete := errors.Join(errs...) == nil
+	for key, live := range w.live {
+		if w.isSourcePending(live) {
 			continue
 		}
-		if moved || at.namespace == wanted[0].Namespace {
-			errs = append(errs, w.remove(ctx, object))
+		if complete || key.Namespace == desired[0].Namespace {
+			errs = append(errs, w.remove(ctx, live))
 		}
 	}
 	return errors.Join(errs...)
 }
 
-// awaited tells whether an object holds instances of a source that has not reported them yet, so that nobody can say
-// that they are gone.
-func (w *writer) awaited(standing client.Object) bool {
-	if len(w.waiting) == 0 || standing == nil || !ours(standing) {
+// isSourcePending reports whether a live object has instances of a source that has not reported them yet. Then nothing
+// is known about their removal.
+func (w *writer) isSourcePending(live client.Object) bool {
+	if len(w.pendingSources) == 0 || live == nil || !object.IsOurs(live) {
 		return false
 	}
-	if entry, ok := standing.(*networkingv1.ServiceEntry); ok {
+	if entry, ok := live.(*networkingv1.ServiceEntry); ok {
 		return len(entry.Spec.Endpoints) > 0
 	}
-	source := standing.GetAnnotations()[mesh.SourceAnnotation]
-	return source == "" || slices.Contains(w.waiting, source)
+	source := live.GetAnnotations()[mesh.SourceAnnotation]
+	return source == "" || slices.Contains(w.pendingSources, source)
 }
 
-// finished notes that a service is as it should be.
-func (o *Output) finished(name mesh.Name, desired contract.Desired, writes int) {
+// finish notes that the live objects of a service are as desired.
+func (o *Output) finish(name mesh.Name, desired contract.Desired, writes int, requeueAfter time.Duration) {
+	for _, other := range o.writeErrors.recover(name) {
+		o.Notify(other)
+	}
+	o.driftBackoff.finish(name, desired.Revision, writes)
+	if len(desired.Objects) == 0 && requeueAfter == 0 {
+		o.driftBackoff.forget(name)
+	}
 	since := o.state.Written(name, desired.Revision)
 	if writes > 0 && !since.IsZero() {
 		o.metrics.propagation.Observe(time.Since(since).Seconds())
 	}
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	o.firstWritten(name)
-	if before, held := o.held[name]; held {
-		o.crowd[before]--
-		delete(o.held, name)
-	}
-	if !crowds(desired) {
-		return
-	}
-	namespace := desired.Objects[0].Namespace
-	o.held[name] = namespace
-	o.crowd[namespace]++
-	if o.crowd[namespace] > crowded && !o.warned {
-		o.warned = true
-		o.log.Warn("many services in one namespace: istiod's work there grows with services times instances; "+
-			"set kubernetes.shards, or mesh.endpoints to inline",
-			"services", o.crowd[namespace], "namespace", namespace)
-	}
-}
-
-// crowds tells whether a service costs istiod a look at all WorkloadEntries of its namespace.
-func crowds(desired contract.Desired) bool {
-	if len(desired.Objects) == 0 {
-		return false
-	}
-	entry, ok := desired.Objects[0].Spec.(*networking.ServiceEntry)
-	return ok && entry.WorkloadSelector != nil
-}
-
-// crowded is how many services with WorkloadEntries one namespace bears without harm to istiod.
-const crowded = 500
-
-func (o *Output) firstWritten(name mesh.Name) {
-	if o.first[name] {
-		delete(o.first, name)
-		if len(o.first) == 0 {
-			o.log.Info("the first whole content is written")
-		}
-	}
+	o.services.finishInitial(name)
+	o.services.setWritten(name, desired)
 }

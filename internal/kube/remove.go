@@ -13,135 +13,130 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/isthmus-mesh/isthmus/internal/kube/object"
 	"github.com/isthmus-mesh/isthmus/internal/mesh"
 )
 
-// empty takes the endpoints of a service away, and its ServiceEntry once the grace time is over: without
-// endpoints an entry costs istiod little, while its removal makes it push to every proxy. It returns how long
-// to wait for the next step.
-func (w *writer) empty(ctx context.Context) (time.Duration, error) {
+// drain removes a service: its endpoints at once, its ServiceEntry and DestinationRules after the grace period. An entry
+// without endpoints costs istiod little; its removal makes istiod push to every proxy. It returns when the next step is
+// due; 0 for none.
+func (w *writer) drain(ctx context.Context) (requeueAfter time.Duration, err error) {
 	var (
 		errs    []error
 		entries []*networkingv1.ServiceEntry
 		rules   []client.Object
 	)
-	for _, object := range w.standing {
-		switch object := object.(type) {
+	for _, live := range w.live {
+		switch live := live.(type) {
 		case *networkingv1.ServiceEntry:
-			entries = append(entries, object)
+			entries = append(entries, live)
 		case *networkingv1.DestinationRule:
-			rules = append(rules, object)
+			rules = append(rules, live)
 		default:
-			errs = append(errs, w.remove(ctx, object))
+			errs = append(errs, w.remove(ctx, live))
 		}
 	}
 	entries = slices.DeleteFunc(entries, func(entry *networkingv1.ServiceEntry) bool {
-		_, ahead := w.ledger.ahead(referStanding(entry), entry)
-		return !ours(entry) || (ahead && w.isDeleted(entry))
+		return !object.IsOurs(entry) || w.isDeleted(entry)
 	})
-	var wait time.Duration
-	if len(entries) == 0 {
-		w.forgetDeparted()
-	} else {
-		wait = w.graceLeft()
-	}
-	for _, rule := range rules { // they stay as long as the entry that they belong to
-		if wait <= 0 {
+	remaining := w.graceRemaining(len(entries))
+	for _, rule := range rules { // A rule stays as long as its entry.
+		if remaining <= 0 {
 			errs = append(errs, w.remove(ctx, rule))
 		}
 	}
 	for _, entry := range entries {
-		if wait <= 0 {
+		if remaining <= 0 {
 			errs = append(errs, w.remove(ctx, entry))
 			continue
 		}
-		errs = append(errs, w.takeEndpoints(ctx, entry))
+		errs = append(errs, w.stripEndpoints(ctx, entry))
 	}
-	return max(wait, 0), errors.Join(errs...)
+	return max(remaining, 0), errors.Join(errs...)
 }
 
-// takeEndpoints leaves a ServiceEntry as it is but for its inline endpoints.
-func (w *writer) takeEndpoints(ctx context.Context, entry *networkingv1.ServiceEntry) error {
+// graceRemaining returns how long a removed service keeps its live ServiceEntries. The first call starts the grace
+// period; a call without entries ends it.
+func (w *writer) graceRemaining(entries int) time.Duration {
+	if entries == 0 {
+		w.services.endRemoval(w.name)
+		return 0
+	}
+	return w.options.Grace - time.Since(w.services.startRemoval(w.name))
+}
+
+// stripEndpoints removes the inline endpoints of a ServiceEntry and changes nothing else.
+func (w *writer) stripEndpoints(ctx context.Context, entry *networkingv1.ServiceEntry) error {
 	if len(entry.Spec.Endpoints) == 0 {
 		return nil
 	}
 	spec := proto.Clone(&entry.Spec).(*networking.ServiceEntry)
 	spec.Endpoints = nil
-	// A DNS entry without endpoints would make Istio resolve the host itself.
+	// Without endpoints, Istio would resolve the host of a DNS entry itself.
 	spec.Resolution = networking.ServiceEntry_STATIC
 	wanted := mesh.Object{
 		Kind: mesh.ServiceEntryKind, Namespace: entry.Namespace, Name: entry.Name, Spec: spec,
 		Labels: entry.Labels, Annotations: entry.Annotations,
 	}
-	return w.ensure(ctx, wanted, entry)
+	return w.applyIfChanged(ctx, wanted, entry)
 }
 
-// graceLeft is how long a service that left keeps its ServiceEntry; the first call starts the clock.
-func (w *writer) graceLeft() time.Duration {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	since, ok := w.departed[w.name]
-	if !ok {
-		since = time.Now()
-		w.departed[w.name] = since
+// removeAll removes all objects of a service that yields all its hosts. There is no grace period, because the live
+// objects still have the hosts.
+func (w *writer) removeAll(ctx context.Context) error {
+	var errs []error
+	for _, live := range w.live {
+		errs = append(errs, w.remove(ctx, live))
 	}
-	return w.options.Grace - time.Since(since)
+	return errors.Join(errs...)
 }
 
-func (w *writer) forgetDeparted() { w.returned(w.name) }
-
-func (o *Output) returned(name mesh.Name) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	delete(o.departed, name)
-}
-
-// remove deletes an object of ours: that very one, as it was when it was decided on.
-func (w *writer) remove(ctx context.Context, standing client.Object) error {
-	if !ours(standing) || w.isDeleted(standing) {
+// remove deletes an object of ours, and only in the version that the decision is based on.
+func (w *writer) remove(ctx context.Context, live client.Object) error {
+	if !object.IsOurs(live) || w.isDeleted(live) {
 		return nil
 	}
-	on := basisOf(standing)
-	if last, ahead := w.ledger.ahead(referStanding(standing), standing); ahead {
-		on = last.basis
+	basis := preconditionOf(live)
+	if last, pending := w.expectations.pending(object.LiveKeyOf(live), live); pending {
+		basis = last.result
 	}
-	err := w.delete(ctx, standing, on)
-	if !errors.Is(err, errMoved) {
+	err := w.delete(ctx, live, basis)
+	if !errors.Is(err, errConflict) {
 		return err
 	}
-	live, err := w.live(ctx, referStanding(standing))
+	newest, err := w.get(ctx, object.LiveKeyOf(live))
 	switch {
 	case err != nil:
 		return err
-	case live == nil || live.GetUID() != standing.GetUID():
-		w.ledger.deleted(standing)
+	case newest == nil || newest.GetUID() != live.GetUID():
+		w.expectations.deleted(live)
 		return nil
-	case !ours(live):
+	case !object.IsOurs(newest):
 		return nil
 	default:
-		return w.delete(ctx, live, basisOf(live))
+		return w.delete(ctx, newest, preconditionOf(newest))
 	}
 }
 
-func (w *writer) delete(ctx context.Context, standing client.Object, on basis) error {
-	ctx, cancel := w.writing(ctx)
+func (w *writer) delete(ctx context.Context, live client.Object, basis precondition) error {
+	ctx, cancel := w.writeContext(ctx)
 	defer cancel()
-	err := w.client.Delete(ctx, standing.DeepCopyObject().(client.Object),
-		client.Preconditions{UID: &on.uid, ResourceVersion: &on.version})
+	err := w.client.Delete(ctx, live.DeepCopyObject().(client.Object),
+		client.Preconditions{UID: &basis.uid, ResourceVersion: &basis.version})
 	err = client.IgnoreNotFound(err)
-	w.wrote("delete", kindOf(standing), err)
+	w.countWrite("delete", object.KindOf(live), err)
 	if apierrors.IsConflict(err) {
-		err = errors.Join(errMoved, err)
+		err = errors.Join(errConflict, err)
 	}
 	if err != nil {
-		return fmt.Errorf("delete %s %s/%s: %w", kindOf(standing), standing.GetNamespace(), standing.GetName(), err)
+		return fmt.Errorf("delete %s %s/%s: %w", object.KindOf(live), live.GetNamespace(), live.GetName(), err)
 	}
-	w.ledger.deleted(standing)
+	w.expectations.deleted(live)
 	return nil
 }
 
-// isDeleted tells whether we deleted an object that the cache still holds.
-func (w *writer) isDeleted(standing client.Object) bool {
-	last, ahead := w.ledger.ahead(referStanding(standing), standing)
-	return ahead && last.deleted != ""
+// isDeleted reports whether isthmus deleted an object that the cache still has.
+func (w *writer) isDeleted(live client.Object) bool {
+	last, pending := w.expectations.pending(object.LiveKeyOf(live), live)
+	return pending && last.deleted != ""
 }

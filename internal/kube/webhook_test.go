@@ -19,7 +19,7 @@ import (
 func TestContested(t *testing.T) {
 	const ns = "contested"
 	alter(t, ns, `[{"op":"add","path":"/metadata/labels/version","value":"v9"}]`)
-	b, c := newBoard(ns), newClient(t)
+	b, c := newFakeState(ns), newClient(t)
 	b.set("web", map[string]string{"1": "v1"})
 	r := start(t, b, nil)
 	r.waitReady(t)

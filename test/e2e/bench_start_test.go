@@ -28,7 +28,7 @@ func (b *bed) measureStart(t *testing.T) {
 		b.ready(t)
 		if w.output == "kube" { // it is ready once it knows what stands, as that is the last known good
 			eventually(t, func(context.Context) error {
-				if !strings.Contains(b.isthmus.Log(), "the first whole content is written") {
+				if !strings.Contains(b.isthmus.Log(), "initial sync complete") {
 					return errors.New("not everything is compared and written")
 				}
 				return nil

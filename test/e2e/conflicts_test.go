@@ -49,7 +49,7 @@ func TestHostOfSomebodyElse(t *testing.T) {
 	if !strings.Contains(w.isthmus.Log(), `host=disputed.service.consul of="ServiceEntry others/disputed"`) {
 		t.Error("the log doesn't say whose the host is")
 	}
-	if status, err := w.isthmus.Status(t.Context()); err != nil || !strings.Contains(status, `"of": "ServiceEntry others/disputed"`) {
+	if status, err := w.isthmus.Status(t.Context()); err != nil || !strings.Contains(status, `"object": "ServiceEntry others/disputed"`) {
 		t.Errorf("the status doesn't say whose the host is: %v\n%s", err, status)
 	}
 	if err := client.Delete(t.Context(), "disputed", metav1.DeleteOptions{}); err != nil {

@@ -46,7 +46,7 @@ func TestLeaderKilled(t *testing.T) {
 	if writes := w.applied(t) - before; writes > services {
 		t.Errorf("%d changes cost %d writes", services, writes)
 	}
-	if terms := strings.Count(replicas[0].Log()+replicas[1].Log(), "leading: this replica writes"); terms != 2 {
+	if terms := strings.Count(replicas[0].Log()+replicas[1].Log(), "lease taken, this replica leads"); terms != 2 {
 		t.Errorf("%d terms began, not 2", terms)
 	}
 }
@@ -89,7 +89,7 @@ func TestAPIServerGone(t *testing.T) {
 	if writes := w.applied(t); writes != services-from {
 		t.Errorf("%d changes cost %d writes", services-from, writes)
 	}
-	if told := strings.Count(daemon.Log(), "the API server doesn't answer"); told < 1 || told > 3 {
+	if told := strings.Count(daemon.Log(), "API server unreachable, retrying writes"); told < 1 || told > 3 {
 		t.Errorf("the log says %d times that the API server doesn't answer:\n%s", told, daemon.Log())
 	}
 }

@@ -1,0 +1,92 @@
+package kube
+
+import (
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/prometheus/client_golang/prometheus"
+	corev1 "k8s.io/api/core/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/isthmus-mesh/isthmus/internal/mesh"
+)
+
+// placed is what stands for a service "web" with one instance.
+func placed(namespace string) []string {
+	return []string{"SE " + namespace + "/web.consul", "WLE " + namespace + "/" + wle("web", "1") + " v1"}
+}
+
+// TestMoveAcrossRestarts holds that what a rule, another rule, or none places elsewhere moves when isthmus starts, out of
+// namespaces that it created.
+func TestMoveAcrossRestarts(t *testing.T) {
+	b, c := newFakeState("move"), newClient(t)
+	namespaces := []string{"move", "move-shop", "move-other"}
+	for _, namespace := range []string{"move-shop", "move-other", "move"} {
+		b.options.Placement.Rules = nil
+		if namespace != "move" {
+			b.options.Placement.Rules = []mesh.Rule{{Services: []string{"w*"}, Namespace: namespace}}
+		}
+		b.outputs = nil
+		b.set("web", map[string]string{"1": "v1"})
+		r := start(t, b, nil)
+		r.waitReady(t)
+		eventually(t, placed(namespace), objects(t, c, namespaces...))
+		if err := r.stop(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var created corev1.Namespace
+	if err := c.Get(t.Context(), client.ObjectKey{Name: "move-shop"}, &created); err != nil {
+		t.Fatal(err)
+	}
+	if got := created.Labels[mesh.PlacementLabel]; got != "move" {
+		t.Errorf("the namespace carries the placement %q", got)
+	}
+}
+
+// TestMoveWhileRunning holds that a service moves between namespaces that were known at the start, and that what stands
+// in the old one stays, endpoints too, until the new one takes it.
+func TestMoveWhileRunning(t *testing.T) {
+	b, c := newFakeState("moving"), newClient(t)
+	b.options.Placement.Choices = []string{"moving-there"}
+	b.set("web", map[string]string{"1": "v1"})
+	r := start(t, b, nil)
+	r.waitReady(t)
+	namespaces := []string{"moving", "moving-there"}
+	eventually(t, placed("moving"), objects(t, c, namespaces...))
+
+	deleteNamespace(t, c, "moving-there")
+	b.options.Placement.Rules = []mesh.Rule{{Services: []string{"web"}, Namespace: "moving-there"}}
+	b.set("web", map[string]string{"1": "v1"})
+	eventually(t, true, func() bool { return strings.Contains(r.log.String(), MessageWriteFailed) })
+	if got := objects(t, c, namespaces...)(); !slices.Equal(got, placed("moving")) {
+		t.Errorf("before the move: %v", got)
+	}
+	finalizeNamespace(t, c, "moving-there")
+	eventually(t, placed("moving-there"), objects(t, c, namespaces...))
+
+	b.options.Placement.Rules = nil
+	b.set("web", map[string]string{"1": "v1"})
+	eventually(t, placed("moving"), objects(t, c, namespaces...))
+}
+
+// TestNamedNamespaceOfOthers holds that a namespace which the configuration names, but isthmus may not read, is an error
+// at the start, not a watch that waits for ever.
+func TestNamedNamespaceOfOthers(t *testing.T) {
+	applyFile(t, "../../deploy/rbac.yaml")
+	b := newFakeState("consul-services")
+	b.options.Placement.Choices = []string{"default"}
+	output, err := New(Options{
+		REST: daemonREST(t), Placement: b.options.Placement, Writers: 1, Holds: holdsOf(b), Log: slog.New(slog.DiscardHandler), Metrics: NewMetrics(prometheus.NewRegistry()),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer output.http.CloseIdleConnections()
+	if err := fmt.Sprint(output.Run(t.Context(), b)); !strings.Contains(err, "in namespace default: ") {
+		t.Errorf("got %s", err)
+	}
+}

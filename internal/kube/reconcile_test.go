@@ -1,0 +1,131 @@
+package kube
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+
+	networkingv1 "istio.io/client-go/pkg/apis/networking/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/isthmus-mesh/isthmus/internal/catalog"
+	"github.com/isthmus-mesh/isthmus/internal/kube/object"
+	"github.com/isthmus-mesh/isthmus/internal/mesh"
+)
+
+// wle is the name of the WorkloadEntry of an instance that fakeState.set made.
+func wle(service, id string) string {
+	name := mesh.Name{Source: "consul", Label: service}
+	return name.WorkloadEntry(catalog.InstanceID{Datacenter: "dc1", Node: "n1", ServiceID: id})
+}
+
+func TestOneChangeIsOneWrite(t *testing.T) {
+	const ns = "one-change"
+	b, c := newFakeState(ns), newClient(t)
+	b.set("web", map[string]string{"1": "v1", "2": "v1"})
+	b.set("db", map[string]string{"1": "v1"})
+	r := start(t, b, nil)
+	r.waitReady(t)
+	all := []string{
+		"SE one-change/db.consul", "SE one-change/web.consul",
+		"WLE one-change/" + wle("db", "1") + " v1",
+		"WLE one-change/" + wle("web", "1") + " v1", "WLE one-change/" + wle("web", "2") + " v1",
+	}
+	slices.Sort(all)
+	eventually(t, all, objects(t, c, ns))
+	want := map[string]int{"apply": 5}
+	assertWrites(t, r, want)
+
+	b.set("web", map[string]string{"1": "v1", "2": "v2"})
+	want["apply"]++
+	eventually(t, want, func() map[string]int { return r.writes(t) })
+
+	b.set("web", map[string]string{"1": "v1"})
+	want["delete"]++
+	eventually(t, want, func() map[string]int { return r.writes(t) })
+
+	for range 5 { // changes that follow each other faster than the cache learns of the writes
+		for i := range 3 {
+			b.set("db", map[string]string{"1": fmt.Sprint("v", i)})
+		}
+	}
+	b.set("db", map[string]string{"1": "last"})
+	eventually(t, true, func() bool {
+		return slices.Contains(objects(t, c, ns)(), "WLE one-change/"+wle("db", "1")+" last")
+	})
+	before := r.writes(t)
+	if got := before["apply"] - want["apply"]; got > 16 {
+		t.Errorf("%d writes for 16 changes", got)
+	}
+	if err := r.stop(); err != nil {
+		t.Fatal(err)
+	}
+
+	again := start(t, b, nil)
+	again.waitReady(t)
+	again.Synced()
+	b.set("last", map[string]string{"1": "v1"}) // what comes after all others is written: so they were looked at
+	eventually(t, map[string]int{"apply": 2}, func() map[string]int { return again.writes(t) })
+}
+
+// assertWrites waits for the writes to be counted: the API server shows an object before its writer has the answer.
+func assertWrites(t *testing.T, r *runningOutput, want map[string]int) {
+	t.Helper()
+	eventually(t, want, func() map[string]int { return r.writes(t) })
+}
+
+// TestHeal holds that what someone else does to our objects is undone, and that what they add to the metadata
+// may stay.
+func TestHeal(t *testing.T) {
+	const ns = "heal"
+	b, c := newFakeState(ns), newClient(t)
+	b.set("web", map[string]string{"1": "v1"})
+	start(t, b, nil).waitReady(t)
+	entry := func() *networkingv1.ServiceEntry {
+		return &networkingv1.ServiceEntry{ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: "web.consul"}}
+	}
+	workload := func() *networkingv1.WorkloadEntry {
+		return &networkingv1.WorkloadEntry{ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: wle("web", "1")}}
+	}
+	read := func(live client.Object) func() string {
+		return func() string {
+			if err := c.Get(t.Context(), client.ObjectKeyFromObject(live), live); err != nil {
+				return err.Error()
+			}
+			return fmt.Sprint(live.GetLabels()[mesh.ManagedByLabel], live.GetLabels()["version"], object.SpecOf(live))
+		}
+	}
+	wantEntry, wantWorkload := read(entry())(), read(workload())()
+	patch := func(object client.Object, json string) {
+		t.Helper()
+		if err := c.Patch(t.Context(), object, client.RawPatch("application/merge-patch+json", []byte(json))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, harm := range []struct {
+		name string
+		do   func()
+	}{
+		{"a value changed", func() { patch(workload(), `{"spec":{"labels":{"version":"v9"},"weight":7}}`) }},
+		{"a value added", func() { patch(workload(), `{"spec":{"labels":{"extra":"x"}}}`) }},
+		{"a value removed", func() { patch(entry(), `{"spec":{"location":null}}`) }},
+		// istiod lets an object's labels go before those of its spec.
+		{"a value overridden", func() { patch(workload(), `{"metadata":{"labels":{"version":"v9"}}}`) }},
+		{"a label removed", func() { patch(entry(), `{"metadata":{"labels":null}}`) }},
+		{"an object deleted", func() { _ = c.Delete(t.Context(), workload()) }},
+		{"an entry deleted", func() { _ = c.Delete(t.Context(), entry()) }},
+		{"somebody's labels", func() { patch(entry(), `{"metadata":{"labels":{"team":"a"},"annotations":{"note":"b"}}}`) }},
+	} {
+		t.Run(harm.name, func(t *testing.T) {
+			harm.do()
+			eventually(t, wantEntry, read(entry()))
+			eventually(t, wantWorkload, read(workload()))
+		})
+	}
+	standing := entry()
+	read(standing)()
+	if standing.Labels["team"] != "a" || standing.Annotations["note"] != "b" {
+		t.Errorf("what others added to the metadata is gone: %v %v", standing.Labels, standing.Annotations)
+	}
+}
