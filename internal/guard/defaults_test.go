@@ -10,16 +10,16 @@ import (
 	"github.com/isthmus-mesh/isthmus/internal/config"
 )
 
-// TestDefaults says what the defaults make of what befalls a fleet. docs/reliability.md argues with it.
+// TestDefaults verifies the effect of the default limits on typical failures. docs/reliability.md refers to its results.
 func TestDefaults(t *testing.T) {
-	type outcome struct{ Leave, Held string }
+	type outcome struct{ Removed, Held string }
 	on := func(node int) func(int, int) bool { return func(_, n int) bool { return n == node } }
 	zone := func(lost int) func(int, int) bool { return func(_, n int) bool { return n%3 < lost } }
 	services := func(most int) func(int, int) bool { return func(s, _ int) bool { return s < most } }
 	for _, c := range []struct {
 		name                string
 		services, instances int
-		goes                func(service, node int) bool
+		removed             func(service, node int) bool
 		want                outcome
 	}{
 		{"one node of twelve", 200, 3, on(4), outcome{"50 of 600", "none"}},
@@ -38,23 +38,23 @@ func TestDefaults(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			o := config.Default().Guard.Options()
 			o.Serving = options().Serving
-			w := newWorld(t, o)
+			w := newScenario(t, o)
 			after := map[string]catalog.Service{}
 			all := 0
 			for s := range c.services {
 				words, left := []string{fmt.Sprintf("s%03d", s)}, []string{fmt.Sprintf("s%03d", s)}
-				for k := range c.instances { // on 12 nodes in 3 zones, a service's instances in each zone
+				for k := range c.instances { // 12 nodes in 3 zones; each service has instances in each zone
 					node := (s + 4*k) % 12
 					all++
 					words = append(words, fmt.Sprint("on-", node))
-					if !c.goes(s, node) {
+					if !c.removed(s, node) {
 						left = append(left, fmt.Sprint("on-", node))
 					}
 				}
 				w.take(w.guard.Report(w.now, service(words...)))
 				after[words[0]] = service(left...)
 			}
-			w.play("sync")
+			w.run("sync")
 			for _, s := range after {
 				w.take(w.guard.Report(w.now, s))
 			}

@@ -12,7 +12,7 @@ func TestGuard(t *testing.T) {
 			s2 a b-
 			= s2 a
 			held`,
-		"many services at once are held, the first of them too": ten() + `
+		"several services at once are held, including the first one": ten() + `
 			s0
 			= s0
 			s1
@@ -22,13 +22,13 @@ func TestGuard(t *testing.T) {
 			s2
 			= s2 a b
 			held 6/3`,
-		"so are services that turn critical": ten() + `
+		"services that turn critical are held": ten() + `
 			s0 a- b-
 			s1 a- b-
 			= s0 a b
 			= s1 a b
 			held 4/2`,
-		"half of all instances at once are held, though every service has others": ten() + `
+		"more than half of all instances at once are held, although every service has others": ten() + `
 			s0 a
 			s1 a
 			s2 a
@@ -45,7 +45,7 @@ func TestGuard(t *testing.T) {
 			= s0 a b
 			= s9 a b
 			held 11/1`,
-		"small steps are believed": ten() + `
+		"small steps are applied": ten() + `
 			s0
 			+61s
 			s1
@@ -58,7 +58,7 @@ func TestGuard(t *testing.T) {
 			= s0
 			= s4
 			held`,
-		"services that lost some leave these meanwhile, and additions and changes go on": ten() + `
+		"during a hold, losses of some instances of a service are applied, and additions and updates continue": ten() + `
 			s0
 			s1
 			s2 a
@@ -71,7 +71,7 @@ func TestGuard(t *testing.T) {
 			s2
 			= s2 a b
 			held 6/3`,
-		"until more than half is gone: then everything stays": ten() + `
+		"a hold of services widens to all instances when more than half are lost": ten() + `
 			s0
 			s1
 			s2 a
@@ -92,7 +92,7 @@ func TestGuard(t *testing.T) {
 			s9 b
 			= s9 a b
 			held 12/2`,
-		"what comes back ends the hold": ten() + `
+		"returning instances end the hold": ten() + `
 			s0
 			s1
 			held 4/2
@@ -103,7 +103,7 @@ func TestGuard(t *testing.T) {
 			s1 a b
 			= s1 a b
 			held`,
-		"an operator ends the hold": ten() + `
+		"an operator releases the hold": ten() + `
 			s0
 			s1
 			s2 a- b-
@@ -112,7 +112,7 @@ func TestGuard(t *testing.T) {
 			= s1
 			= s2
 			held`,
-		"a rest that is small is believed when nothing more comes back for a window": ten() + `
+		"a small rest is applied after one window without a returning instance": ten() + `
 			s0
 			s1
 			s2
@@ -126,13 +126,13 @@ func TestGuard(t *testing.T) {
 			+11s
 			= s2
 			held`,
-		"time alone ends nothing": ten() + `
+		"time alone doesn't end a hold": ten() + `
 			s0
 			s1
 			+1000h
 			= s0 a b
 			held 4/2`,
-		"a rolling change loses nothing": ten() + `
+		"a rolling update has no losses": ten() + `
 			s0 c d
 			s1 a b c d
 			s1 c d
@@ -150,7 +150,7 @@ func TestGuard(t *testing.T) {
 			= s1 c d
 			= s2 c d
 			held`,
-		"instances that come take the places of those that are held": ten() + `
+		"new instances replace held instances": ten() + `
 			s0
 			s1
 			held 4/2
@@ -159,27 +159,27 @@ func TestGuard(t *testing.T) {
 			s0 c d
 			= s0 c d
 			held 2/1`,
-		"maintenance is an operator's word": ten() + `
+		"maintenance isn't a loss": ten() + `
 			s0 a! b!
 			s1 a! b!
 			s2 a! b!
 			= s0
 			= s2
 			held`,
-		"also for what is held": ten() + `
+		"maintenance ends the hold of an instance": ten() + `
 			s0 a- b-
 			s1 a- b-
 			= s0 a b
 			s0 a! b!
 			= s0
 			held 2/1`,
-		"critical first, gone later, is one loss": ten() + `
+		"critical first and gone later is one loss": ten() + `
 			s0 a- b-
 			s1 a- b-
 			s0
 			= s0 a b
 			held 4/2`,
-		"what may only be hidden stays": ten() + `
+		"instances that a partial report may hide stay": ten() + `
 			s0? a- c
 			= s0 b c
 			s1?
@@ -190,13 +190,13 @@ func TestGuard(t *testing.T) {
 			= s1
 			= s0 c
 			held`,
-		"few may go whatever share they are": `
+		"a few losses are always applied": `
 			s0 a b
 			sync
 			s0
 			= s0
 			held`,
-		"all of a small registry is held": `
+		"all services of a small registry are held": `
 			s0 a
 			s1 a
 			sync
@@ -205,18 +205,18 @@ func TestGuard(t *testing.T) {
 			= s0 a
 			= s1 a
 			held 2/2`,
-		"a new service has nothing that could take its place": ten() + `
+		"nothing replaces the instances of a new service": ten() + `
 			n0 a b
 			n1 a b
 			n0
 			n1
 			= n0 a b
 			held 4/2`,
-		"an instance whose case changes stays": ten() + `
+		"a change of case in an ID isn't a loss": ten() + `
 			s0 A B
 			= s0 A B
 			held`,
 	} {
-		t.Run(name, func(t *testing.T) { newWorld(t, options()).play(script) })
+		t.Run(name, func(t *testing.T) { newScenario(t, options()).run(script) })
 	}
 }

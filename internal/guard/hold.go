@@ -8,63 +8,65 @@ import (
 	"github.com/isthmus-mesh/isthmus/internal/catalog"
 )
 
-// Hold is a disappearance that is not believed.
+// Hold describes removals that are held.
 type Hold struct {
-	// Since is when it began, by the clock of who began it. It is there to be told: nothing is decided by it.
+	// Since is the time at which the hold began, by the clock of the replica that began it. It is informational only.
 	Since time.Time `json:"since"`
-	// Reason says what disappeared at once, of how many.
+	// Reason describes the removal that caused the hold.
 	Reason string `json:"reason"`
-	// All says that everything that goes is kept. Else that is so only for services that lost all their instances: they
-	// have nothing to lose by it, while the others do better without instances that may be dead.
+	// All reports whether all lost instances are held. If false, only those of services that lost all instances are held:
+	// such a service has nothing to lose, while another one works better without instances that may be dead.
 	All bool `json:"all"`
-	// Released says that somebody let it go before the registry was read: it goes as soon as that is done.
+	// Released reports whether an operator released the hold before the source has synced. The removals apply after the
+	// sync.
 	Released bool `json:"released,omitempty"`
-	// Services and Instances count what is kept now: instances that the registry doesn't report as serving, and
-	// services that have no others.
-	Services  int `json:"services"`
+	// Services is the number of services whose instances are all held.
+	Services int `json:"services"`
+	// Instances is the number of held instances.
 	Instances int `json:"instances"`
 }
 
-// Hold returns the hold in force; false where there is none.
+// Hold returns the active hold, or false if there is none.
 func (g *Guard) Hold() (Hold, bool) { return g.hold, g.held }
 
-// Release lets everything go that is held: somebody says that it is meant. Before the source has reported its whole
-// content nothing may go, and what is missing isn't known: then as much goes as was held, once that is done.
+// Release applies the held removals. Before the source has synced, it only records the release: after the sync, removals
+// up to the size of the hold apply.
 func (g *Guard) Release() []catalog.Service {
 	if !g.synced {
 		g.hold.Released = g.held
 		return nil
 	}
-	g.end()
+	g.endHold()
 	g.recent = nil
 	var changed []catalog.Service
-	for _, s := range g.losers() {
-		kept := s.counted.kept > 0
+	for _, s := range g.servicesWithLosses() {
+		held := s.counted.held > 0
 		clear(s.losses)
 		g.recount(s)
-		if kept {
+		if held {
 			changed = append(changed, s.reported)
 		}
-		g.drop(s)
+		g.dropIfGone(s)
 	}
 	return changed
 }
 
-// over says that a hold keeps nothing, and won't. One of before our start may have kept what is not known yet.
-func (g *Guard) over() bool { return g.kept == 0 && !g.unsure() }
+// nothingHeld reports whether the hold affects no instance, now and later.
+func (g *Guard) nothingHeld() bool { return g.totals.held == 0 && !g.mayHoldMore() }
 
-func (g *Guard) unsure() bool { return g.inherited && g.recalled > 0 }
+// mayHoldMore reports whether an inherited hold may affect instances that aren't known to be missing yet.
+func (g *Guard) mayHoldMore() bool { return g.inherited && g.totals.restored > 0 }
 
-func (g *Guard) end() { g.held, g.inherited, g.hold = false, false, Hold{} }
+func (g *Guard) endHold() { g.held, g.inherited, g.hold = false, false, Hold{} }
 
-// judge begins or widens a hold where too much went, and returns the services that get something back by it: also what
-// went earlier within the window.
-func (g *Guard) judge(now time.Time, when string) []catalog.Service {
-	all, some := g.flooded(), g.drained()
-	if g.options.Window == 0 || !all && !some || g.held && (g.hold.All || !all) {
+// updateHold begins or widens a hold if a limit is exceeded. It returns the services that get instances back, including
+// those lost earlier in the window.
+func (g *Guard) updateHold(now time.Time, when string) []catalog.Service {
+	instances, services := g.instanceLimitExceeded(), g.serviceLimitExceeded()
+	if g.options.Window == 0 || !instances && !services || g.held && (g.hold.All || !instances) {
 		return nil
 	}
-	hold := Hold{Since: now, Reason: g.reason(when), All: all}
+	hold := Hold{Since: now, Reason: g.totals.reason(when), All: instances}
 	if g.held {
 		hold.Since = g.hold.Since
 	} else {
@@ -72,70 +74,74 @@ func (g *Guard) judge(now time.Time, when string) []catalog.Service {
 	}
 	g.held, g.hold = true, hold
 	var changed []catalog.Service
-	for _, s := range g.losers() {
-		if g.keepIfHeld(s) {
+	for _, s := range g.servicesWithLosses() {
+		if g.holdLosses(s) {
 			changed = append(changed, g.view(s))
 		}
 	}
 	return changed
 }
 
-// keepIfHeld keeps what a service lost, as far as the hold says so. It returns whether that is anything more.
-func (g *Guard) keepIfHeld(s *service) bool {
-	if !g.held || !g.hold.All && !s.counted.emptied() || s.counted.kept == s.counted.lost {
+// holdLosses holds the losses of a service if the active hold applies to it. It reports whether that holds more instances
+// than before.
+func (g *Guard) holdLosses(s *service) bool {
+	if !g.held || !g.hold.All && !s.counted.lostAll() || s.counted.held == s.counted.lost {
 		return false
 	}
 	for id, l := range s.losses {
-		l.kept = true
+		l.held = true
 		s.losses[id] = l
 	}
 	g.recount(s)
 	return true
 }
 
-// Tick lets go what is due. It returns when to call it next, the zero time where a report comes first.
+// Tick ends a hold that is due. It returns the time of the next call, or the zero time if only a report or a release can
+// end the hold.
 func (g *Guard) Tick(now time.Time) (released []catalog.Service, next time.Time) {
 	if !g.held || !g.synced {
 		return nil, time.Time{}
 	}
-	if g.over() || g.expired(now) || g.subsided(now) {
+	if g.nothingHeld() || g.expired(now) || g.recovered(now) {
 		return g.Release(), time.Time{}
 	}
 	next = g.began.Add(g.options.ReleaseAfter)
-	if calm := g.calm(); g.options.ReleaseAfter == 0 || (!g.flooded() && !g.drained() && calm.Before(next)) {
-		next = calm
+	if quiet := g.quietUntil(); g.options.ReleaseAfter == 0 || !g.limitExceeded() && quiet.Before(next) {
+		next = quiet
 	}
 	if !next.After(now) {
-		return nil, time.Time{} // too much is missing: only a report, or somebody, can end it
+		return nil, time.Time{} // a limit is still exceeded
 	}
 	return nil, next
 }
 
+// expired reports whether Options.ReleaseAfter has passed.
 func (g *Guard) expired(now time.Time) bool {
 	return g.options.ReleaseAfter > 0 && now.Sub(g.began) >= g.options.ReleaseAfter
 }
 
-// subsided says that the registry has brought so much back that the rest may be believed, and that nothing more came
-// for a whole window: while it is coming back, what is missing is only late.
-func (g *Guard) subsided(now time.Time) bool {
-	return !g.flooded() && !g.drained() && !g.unsure() && !now.Before(g.calm())
+// recovered reports whether the remaining losses are below the limits and no lost instance has returned for one window.
+// While instances return, the missing ones may only be late.
+func (g *Guard) recovered(now time.Time) bool {
+	return !g.limitExceeded() && !g.mayHoldMore() && !now.Before(g.quietUntil())
 }
 
-// calm is when a window without a return is over.
-func (g *Guard) calm() time.Time {
-	last := g.returned
+// quietUntil returns the end of one window without a returning instance.
+func (g *Guard) quietUntil() time.Time {
+	last := g.lastReturn
 	if g.began.After(last) {
 		last = g.began
 	}
 	return last.Add(g.options.Window)
 }
 
-func (g *Guard) reason(when string) string {
-	return fmt.Sprintf("%d of %d instances went %s, %d of %d services with all of theirs",
-		g.lost, g.serving+g.lost, when, g.emptied, g.full+g.emptied)
+// reason describes the losses.
+func (t totals) reason(when string) string {
+	return fmt.Sprintf("%d of %d instances removed %s, %d of %d services with all instances",
+		t.lost, t.serving+t.lost, when, t.servicesLost, t.servicesServing+t.servicesLost)
 }
 
-func (g *Guard) losers() []*service {
+func (g *Guard) servicesWithLosses() []*service {
 	return slices.DeleteFunc(g.sorted(), func(s *service) bool { return len(s.losses) == 0 })
 }
 

@@ -6,38 +6,40 @@ import (
 	"github.com/isthmus-mesh/isthmus/internal/catalog"
 )
 
-// Options say how much may disappear.
+// Options set the limits of the guard.
 type Options struct {
-	// Window is how long a disappearance counts; 0 turns the guard off.
+	// Window is the time for which a loss counts. 0 disables the guard.
 	Window time.Duration
-	// Instances is the share of a source's serving instances, and Services the share of its services, that may go
-	// within a window. A service goes with its last serving instance.
-	Instances, Services float64
-	// FewInstances and FewServices may go whatever share they are.
-	FewInstances, FewServices int
-	// ReleaseAfter is when a hold ends by itself, counted anew after a restart; 0 means never.
+	// Instances is the share of a source's serving instances that may be lost within a window.
+	Instances float64
+	// Services is the share of a source's services that may lose all instances within a window.
+	Services float64
+	// FewInstances is the number of instances that may always be lost.
+	FewInstances int
+	// FewServices is the number of services that may always lose all instances.
+	FewServices int
+	// ReleaseAfter is the time after which a hold ends. After a restart it counts again, from the sync. 0 means never.
 	ReleaseAfter time.Duration
-	// Serving tells whether an instance takes traffic: by its health, and by whether it can be reached at all.
+	// Serving reports whether an instance receives traffic: it is healthy and reachable.
 	Serving func(catalog.Instance) bool
 }
 
-// SetOptions changes the rules. What went before counts no more, but what is held stays so, unless the guard is switched
-// off.
+// SetOptions changes the options. Earlier losses no longer count. Held instances stay held, unless the guard is disabled.
 func (g *Guard) SetOptions(options Options) []catalog.Service {
 	g.options = options
 	for _, s := range g.services {
-		s.gained = nil
+		s.arrivals = nil
 		if g.synced {
-			g.forget(s)
+			g.dropUnheld(s)
 		}
 		g.recount(s)
-		g.drop(s)
+		g.dropIfGone(s)
 	}
 	if options.Window > 0 {
 		return nil
 	}
 	if !g.synced {
-		g.end() // what it kept can't go yet
+		g.endHold() // the removals apply after the sync
 		return nil
 	}
 	return g.Release()

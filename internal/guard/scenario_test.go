@@ -10,17 +10,17 @@ import (
 	"github.com/isthmus-mesh/isthmus/internal/guard"
 )
 
-// A step of a scenario is one of
+// scenario runs a script against a guard. Each line of the script is a step:
 //
-//	web a b- c!   the registry reports web: a serves, b is critical, c is in maintenance; no instances: it is gone
-//	web? a        it may not show everything of web: a serves, and others may
-//	+30s          time passes
-//	sync          the registry has reported everything
-//	sync?         or what it shows: it may not show every name
-//	release       an operator lets go
-//	= web a b     the mesh holds web with a and b now; nothing behind the name: it doesn't hold web
-//	held 3/2      3 instances and 2 services are held; "held" alone: nothing is
-type world struct {
+//	web a b- c!   the registry reports web: a is passing, b critical, c in maintenance; without instances, web is gone
+//	web? a        a partial report of web: a is passing, other instances may exist
+//	+30s          30 seconds pass
+//	sync          the registry has reported its complete content
+//	sync?         the registry has reported all that the source can read
+//	release       an operator releases the hold
+//	= web a b     the mesh has web with a and b; without instances, the mesh doesn't have web
+//	held 3/2      3 instances and 2 services are held; without numbers, nothing is held
+type scenario struct {
 	t     *testing.T
 	guard *guard.Guard
 	now   time.Time
@@ -36,8 +36,8 @@ func options() guard.Options {
 	}
 }
 
-func newWorld(t *testing.T, options guard.Options) *world {
-	return &world{t: t, guard: guard.New(options), now: start, mesh: map[string]string{}}
+func newScenario(t *testing.T, options guard.Options) *scenario {
+	return &scenario{t: t, guard: guard.New(options), now: start, mesh: map[string]string{}}
 }
 
 func service(words ...string) catalog.Service {
@@ -59,8 +59,8 @@ func service(words ...string) catalog.Service {
 	return s
 }
 
-// take brings what the guard hands on into the mesh, which holds what serves.
-func (w *world) take(services []catalog.Service) {
+// take applies the services that the guard returned to the mesh. The mesh has the passing instances.
+func (w *scenario) take(services []catalog.Service) {
 	for _, s := range services {
 		var names []string
 		for _, i := range s.Instances {
@@ -72,7 +72,7 @@ func (w *world) take(services []catalog.Service) {
 	}
 }
 
-func (w *world) play(script string) {
+func (w *scenario) run(script string) {
 	w.t.Helper()
 	for line := range strings.Lines(script) {
 		line = strings.TrimSpace(line)
@@ -93,7 +93,7 @@ func (w *world) play(script string) {
 			w.take(w.guard.Release())
 		case words[0] == "=":
 			if got, want := w.mesh[words[1]], strings.Join(words[2:], " "); got != want {
-				w.t.Errorf("%s: the mesh holds %q", line, got)
+				w.t.Errorf("%s: the mesh has %q", line, got)
 			}
 		case words[0] == "held":
 			hold, held := w.guard.Hold()
@@ -110,7 +110,7 @@ func (w *world) play(script string) {
 	}
 }
 
-// ten is a registry of ten services of two instances each.
+// ten returns the steps of a registry with ten services of two instances each.
 func ten() string {
 	var script strings.Builder
 	for i := range 10 {
@@ -119,8 +119,8 @@ func ten() string {
 	return script.String() + "sync\n"
 }
 
-// instances counts what the mesh holds.
-func (w *world) instances() int {
+// instances returns the number of instances in the mesh.
+func (w *scenario) instances() int {
 	n := 0
 	for _, names := range w.mesh {
 		n += len(strings.Fields(names))

@@ -11,8 +11,8 @@ import (
 	"github.com/isthmus-mesh/isthmus/internal/guard"
 )
 
-func TestRecall(t *testing.T) {
-	recalled := func() (services []catalog.Service) {
+func TestRestore(t *testing.T) {
+	known := func() (services []catalog.Service) {
 		for i := range 10 {
 			services = append(services, service(fmt.Sprintf("s%d", i), "a", "b"))
 		}
@@ -23,27 +23,27 @@ func TestRecall(t *testing.T) {
 		hold   guard.Hold
 		script string
 	}{
-		"nothing leaves before everything is reported": {script: `
+		"no removal is applied before the sync": {script: `
 			s0 a
 			= s0 a b
 			s1 a- b-
 			= s1 a b
 			held`},
-		"a difference that is small is believed": {script: all + `
+		"a small difference is applied": {script: all + `
 			s0 a
 			sync
 			= s0 a
 			held`},
-		"a registry that came back empty is held": {script: `
+		"the content of an empty registry is held": {script: `
 			sync
 			= s0 a b
 			= s9 a b
 			held 20/10`},
-		"what was replaced meanwhile isn't missing": {script: strings.ReplaceAll(all, "a b", "c d") + `
+		"instances replaced while isthmus was not running aren't losses": {script: strings.ReplaceAll(all, "a b", "c d") + `
 			sync
 			= s0 c d
 			held`},
-		"a hold outlives a restart, though what is missing is little by now": {
+		"a hold survives a restart, although few losses remain": {
 			hold: guard.Hold{Since: start, Reason: "before"},
 			script: all + `
 			s0
@@ -53,7 +53,7 @@ func TestRecall(t *testing.T) {
 			= s1 a
 			held 2/1`,
 		},
-		"one of everything too": {
+		"a hold of all instances survives a restart": {
 			hold: guard.Hold{Since: start, Reason: "before", All: true},
 			script: all + `
 			s0
@@ -63,13 +63,13 @@ func TestRecall(t *testing.T) {
 			= s1 a b
 			held 3/1`,
 		},
-		"unless nothing is missing": {
+		"a hold ends with the sync if nothing is missing": {
 			hold: guard.Hold{Since: start, Reason: "before"},
 			script: all + `
 			sync
 			held`,
 		},
-		"what is hidden stays, until everything is shown": {script: `
+		"hidden instances stay until a full report": {script: `
 			s0? a
 			s1? c
 			s2 a
@@ -88,7 +88,7 @@ func TestRecall(t *testing.T) {
 			= s1 c
 			= s3 a b
 			held`},
-		"what is gone behind that goes then": {script: strings.NewReplacer("s3 a b\n", "", "s4 a", "s4? a").Replace(all) + `
+		"removals that were hidden are applied after a complete sync": {script: strings.NewReplacer("s3 a b\n", "", "s4 a", "s4? a").Replace(all) + `
 			sync?
 			= s3 a b
 			sync?
@@ -100,7 +100,7 @@ func TestRecall(t *testing.T) {
 			sync
 			s4 a
 			= s4 a`},
-		"unless it is a flood": {script: `
+		"mass removals that were hidden are held after a complete sync": {script: `
 			s0 a b
 			s1? a b
 			sync?
@@ -110,7 +110,7 @@ func TestRecall(t *testing.T) {
 			= s1 a b
 			= s9 a b
 			held 16/8`},
-		"a hold of what is hidden waits for it": {
+		"a restored hold stays active while services are hidden": {
 			hold: guard.Hold{Since: start, Reason: "before"},
 			script: strings.Replace(all, "s0 a b\n", "", 1) + `
 			sync?
@@ -122,7 +122,7 @@ func TestRecall(t *testing.T) {
 			= s0 a b
 			held 2/1`,
 		},
-		"and ends once all is shown": {
+		"a restored hold ends once a full report shows all instances": {
 			hold: guard.Hold{Since: start, Reason: "before"},
 			script: strings.Replace(all, "s0 a b\n", "s0? a\n", 1) + `
 			sync
@@ -130,7 +130,7 @@ func TestRecall(t *testing.T) {
 			s0 a b
 			held`,
 		},
-		"a release before the registry was read lets go what was held, once it is": {
+		"a release before the sync applies to the held instances after the sync": {
 			hold: guard.Hold{Since: start, Reason: "before", Instances: 4, Services: 2},
 			script: all + `
 			s0
@@ -144,7 +144,7 @@ func TestRecall(t *testing.T) {
 			= s2 a b
 			held`,
 		},
-		"and a single one more": {
+		"a release before the sync allows the usual losses as well": {
 			hold: guard.Hold{Since: start, Reason: "before", Instances: 4, Services: 2, Released: true},
 			script: all + `
 			s0
@@ -155,7 +155,7 @@ func TestRecall(t *testing.T) {
 			= s2
 			held`,
 		},
-		"but not what nobody knew of": {
+		"a release before the sync doesn't apply to further losses": {
 			hold: guard.Hold{Since: start, Reason: "before", Instances: 4, Services: 2},
 			script: `
 			release
@@ -165,25 +165,25 @@ func TestRecall(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			w := newWorld(t, options())
-			w.guard.Restore(recalled(), c.hold)
-			w.take(recalled())
-			w.play(c.script)
+			w := newScenario(t, options())
+			w.guard.Restore(known(), c.hold)
+			w.take(known())
+			w.run(c.script)
 		})
 	}
 }
 
-// What stood in the mesh may tell only where an instance listens. It is the instance that is reported there.
-func TestRecallByAddress(t *testing.T) {
+// TestRestoreByAddress verifies that a restored instance without a node is identified by its address and port.
+func TestRestoreByAddress(t *testing.T) {
 	known := service("s0", "a", "b", "c")
 	for i := range known.Instances {
-		known.Instances[i].ID = catalog.InstanceID{ServiceID: fmt.Sprint("recalled-", i)}
+		known.Instances[i].ID = catalog.InstanceID{ServiceID: fmt.Sprint("restored-", i)}
 	}
-	w := newWorld(t, options())
+	w := newScenario(t, options())
 	w.guard.Restore([]catalog.Service{known}, guard.Hold{Since: start, All: true})
-	w.play(`
+	w.run(`
 		s0 a b
-		= s0 recalled-2 a b
+		= s0 restored-2 a b
 		sync
 		held 1/0
 		s0 a b c
@@ -191,8 +191,8 @@ func TestRecallByAddress(t *testing.T) {
 		held`)
 }
 
-// TestRecalledAndGone holds that also a service without a serving instance is handed on when it turns out to be gone.
-func TestRecalledAndGone(t *testing.T) {
+// TestRestoredAndGone verifies that Synced also returns a restored service that is gone and had no serving instance.
+func TestRestoredAndGone(t *testing.T) {
 	for _, window := range []time.Duration{0, time.Minute} {
 		o := options()
 		o.Window = window
@@ -204,12 +204,12 @@ func TestRecalledAndGone(t *testing.T) {
 				gone = append(gone, s.Name)
 			}
 		}
-		want := []string{"ill"} // the hold of before keeps the other
+		want := []string{"ill"} // the restored hold keeps the other one
 		if window == 0 {
 			want = []string{"ill", "well"}
 		}
 		if !slices.Equal(gone, want) {
-			t.Errorf("window %s: %q are gone", window, gone)
+			t.Errorf("window %s: gone services: %q", window, gone)
 		}
 	}
 }
