@@ -1,5 +1,5 @@
-// Package admin serves what an operator and a kubelet ask: metrics, health, readiness and, when asked for,
-// profiles. Nothing that it serves changes anything.
+// Package admin serves the administrative endpoints over HTTP: metrics, health, readiness, status and, if enabled, profiles.
+// All endpoints are read-only.
 package admin
 
 import (
@@ -16,31 +16,40 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
-// Server is the administrative server. Make one with Listen.
+// Server is the administrative server. Use Listen to create one.
 type Server struct {
 	listener net.Listener
 	http     *http.Server
 }
 
-// Options are what the server serves.
+// Options configure a Server.
 type Options struct {
-	// Address is host:port; an empty host means all interfaces, port 0 a free one.
+	// Address is the host:port to listen on. An empty host means all interfaces, port 0 a free port.
 	Address string
+	// Metrics are served at /metrics.
 	Metrics prometheus.Gatherer
-	// Ready returns nil when everything the sources reported is written, and what is missing otherwise.
+	// Ready returns nil if everything that the sources reported is written, and otherwise an error that says what is missing.
 	Ready func() error
-	// Status returns what /status says, in JSON.
+	// Status returns the value that /status serves as JSON.
 	Status func() any
-	// Profiles adds /debug/pprof/.
+	// Profiles enables /debug/pprof/.
 	Profiles bool
 }
 
-// Listen opens the port, so that an address in use shows before anything else starts.
+// Listen opens the port. Therefore an address in use is reported before the sources start.
 func Listen(options Options) (*Server, error) {
 	listener, err := net.Listen("tcp", options.Address)
 	if err != nil {
-		return nil, fmt.Errorf("admin address %q: %w", options.Address, err)
+		return nil, fmt.Errorf("admin: listen on %q: %w", options.Address, err)
 	}
+	return &Server{
+		listener: listener,
+		http:     &http.Server{Handler: handler(options), ReadHeaderTimeout: 5 * time.Second, IdleTimeout: 2 * time.Minute},
+	}, nil
+}
+
+// handler returns the handler of all endpoints.
+func handler(options Options) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(options.Metrics, promhttp.HandlerOpts{}))
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
@@ -55,7 +64,7 @@ func Listen(options Options) (*Server, error) {
 		w.Header().Set("Content-Type", "application/json")
 		encoder := json.NewEncoder(w)
 		encoder.SetIndent("", "  ")
-		_ = encoder.Encode(options.Status()) // nobody is left to tell where it fails
+		_ = encoder.Encode(options.Status()) // the client is gone
 	})
 	if options.Profiles {
 		mux.HandleFunc("GET /debug/pprof/", pprof.Index)
@@ -63,10 +72,7 @@ func Listen(options Options) (*Server, error) {
 		mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
 		mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
 	}
-	return &Server{
-		listener: listener,
-		http:     &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second, IdleTimeout: 2 * time.Minute},
-	}, nil
+	return mux
 }
 
 // Address returns the address that the server listens on.
@@ -83,7 +89,7 @@ func (s *Server) Run(ctx context.Context) error {
 	})
 	defer stop()
 	if err := s.http.Serve(s.listener); !errors.Is(err, http.ErrServerClosed) {
-		return fmt.Errorf("admin server: %w", err)
+		return fmt.Errorf("admin: serve: %w", err)
 	}
 	return nil
 }

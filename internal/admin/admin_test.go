@@ -15,6 +15,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
+// serve runs a server until the test ends and returns its URL.
 func serve(t *testing.T, options Options) string {
 	t.Helper()
 	options.Address = "127.0.0.1:0"
@@ -35,6 +36,7 @@ func serve(t *testing.T, options Options) string {
 	return "http://" + server.Address()
 }
 
+// get returns the status code and body of a response.
 func get(t *testing.T, url string) (int, string) {
 	t.Helper()
 	response, err := http.Get(url)
@@ -49,13 +51,14 @@ func get(t *testing.T, url string) (int, string) {
 	return response.StatusCode, string(body)
 }
 
+// TestEndpoints verifies the response of each endpoint.
 func TestEndpoints(t *testing.T) {
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(prometheus.NewGauge(prometheus.GaugeOpts{Name: "isthmus_test"}))
 	var ready atomic.Bool
 	url := serve(t, Options{Metrics: registry, Ready: func() error {
 		if !ready.Load() {
-			return errors.New("source consul has not reported")
+			return errors.New("source consul is not synced")
 		}
 		return nil
 	}, Status: func() any { return map[string]int{"sources": 2} }})
@@ -65,7 +68,7 @@ func TestEndpoints(t *testing.T) {
 		body   string
 	}{
 		{"/healthz", 200, "ok\n"},
-		{"/readyz", 503, "source consul has not reported\n"},
+		{"/readyz", 503, "source consul is not synced\n"},
 		{"/metrics", 200, "isthmus_test 0\n"},
 		{"/status", 200, "{\n  \"sources\": 2\n}\n"},
 		{"/debug/pprof/", 404, ""},
@@ -89,7 +92,8 @@ func TestEndpoints(t *testing.T) {
 	}
 }
 
-func TestProfilesWhenAskedFor(t *testing.T) {
+// TestProfiles verifies that profiles are served if they are enabled.
+func TestProfiles(t *testing.T) {
 	url := serve(t, Options{Metrics: prometheus.NewRegistry(), Ready: func() error { return nil }, Profiles: true})
 	for _, path := range []string{"/debug/pprof/", "/debug/pprof/goroutine?debug=1"} {
 		if status, _ := get(t, url+path); status != 200 {

@@ -8,22 +8,23 @@ import (
 )
 
 const (
-	// maxUDP is the longest answer by UDP that no network cuts up (dnsflagday.net/2020), in bytes.
+	// maxUDP is the size in bytes of the longest UDP answer that no network fragments (dnsflagday.net/2020).
 	maxUDP = 1232
-	// maxUDPRecords is more than fit into it, at 16 bytes each: such an answer is cut and marked as that.
+	// maxUDPRecords is more than the number of records that fit into maxUDP, at 16 bytes each. An answer with as many
+	// records is truncated and marked as truncated.
 	maxUDPRecords = 100
 )
 
 // ServeDNS implements dns.Handler.
 func (s *Server) ServeDNS(w dns.ResponseWriter, query *dns.Msg) {
 	_, overUDP := w.RemoteAddr().(*net.UDPAddr)
-	began := time.Now()
+	start := time.Now()
 	reply := s.reply(query, overUDP)
-	s.options.Metrics.answered(query, reply, time.Since(began))
-	_ = w.WriteMsg(reply) // who asked has gone
+	s.options.Metrics.answered(query, reply, time.Since(start))
+	_ = w.WriteMsg(reply) // the client is gone
 }
 
-// reply answers a query with what fits the way that it came.
+// reply answers a query with a message that fits the protocol of the query.
 func (s *Server) reply(query *dns.Msg, overUDP bool) *dns.Msg {
 	reply := s.answer(query, overUDP)
 	reply.Compress = true
@@ -49,40 +50,41 @@ func (s *Server) reply(query *dns.Msg, overUDP bool) *dns.Msg {
 func (s *Server) answer(query *dns.Msg, overUDP bool) *dns.Msg {
 	switch {
 	case query.Opcode != dns.OpcodeQuery:
-		return refusal(query, dns.RcodeNotImplemented)
+		return errorReply(query, dns.RcodeNotImplemented)
 	case len(query.Question) != 1:
-		return refusal(query, dns.RcodeFormatError)
+		return errorReply(query, dns.RcodeFormatError)
 	}
 	question := query.Question[0]
 	switch {
 	case question.Qclass != dns.ClassINET, question.Qtype == dns.TypeAXFR, question.Qtype == dns.TypeIXFR:
-		return refusal(query, dns.RcodeRefused)
+		return errorReply(query, dns.RcodeRefused)
 	}
-	complete := s.complete.Load() // before the table is read, which is whole from then on
-	a := answer{Server: s, question: question, name: dns.CanonicalName(question.Name), overUDP: overUDP}
-	a.zone, a.inZone = s.zoneOf(a.name)
+	complete := s.complete.Load() // read before the table, which is complete from then on
+	r := resolution{Server: s, question: question, name: dns.CanonicalName(question.Name), overUDP: overUDP}
+	r.zone, r.inZone = s.zoneOf(r.name)
 	reply := new(dns.Msg).SetReply(query)
 	reply.Authoritative = true
-	if a.known() {
-		reply.Answer, reply.Extra = a.records, a.extra
+	if r.resolve() {
+		reply.Answer, reply.Extra = r.records, r.extra
 		if len(reply.Answer) == 0 {
-			reply.Ns = []dns.RR{a.soa()}
+			reply.Ns = []dns.RR{r.soa()}
 		}
 		return reply
 	}
 	switch {
-	case !complete: // what is known says what is there, not what isn't
-		return refusal(query, dns.RcodeServerFailure)
-	case !a.inZone:
-		return refusal(query, dns.RcodeRefused)
+	case !complete: // an incomplete table does not prove that a name does not exist
+		return errorReply(query, dns.RcodeServerFailure)
+	case !r.inZone:
+		return errorReply(query, dns.RcodeRefused)
 	}
-	if servers := s.forward.servers(a.name, a.zone); len(servers) > 0 {
-		return s.forward.ask(servers, query, overUDP)
+	if servers := s.forwarder.servers(r.name, r.zone); len(servers) > 0 {
+		return s.forwarder.forward(servers, query, overUDP)
 	}
-	reply.Rcode, reply.Ns = dns.RcodeNameError, []dns.RR{a.soa()}
+	reply.Rcode, reply.Ns = dns.RcodeNameError, []dns.RR{r.soa()}
 	return reply
 }
 
-func refusal(query *dns.Msg, rcode int) *dns.Msg {
+// errorReply returns a reply without records.
+func errorReply(query *dns.Msg, rcode int) *dns.Msg {
 	return new(dns.Msg).SetRcode(query, rcode)
 }

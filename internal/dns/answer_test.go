@@ -13,8 +13,8 @@ import (
 
 var student = served{"student", []string{"244.1.2.3", "fd00:1::7"}, instances(2)}
 
-// says is a reply as text: its code, then its records, the sections parted by a bar.
-func says(reply *miekg.Msg) []string {
+// text returns a reply as lines of text: the response code and the records, with bars between the sections.
+func text(reply *miekg.Msg) []string {
 	lines := []string{miekg.RcodeToString[reply.Rcode]}
 	for i, section := range [][]miekg.RR{reply.Answer, reply.Ns, reply.Extra} {
 		var records []string
@@ -40,6 +40,7 @@ const (
 	bareSOA = "student. 3 IN SOA ns.student. hostmaster.student. 0 3600 600 86400 3"
 )
 
+// TestAnswers verifies the replies with virtual addresses, over UDP and TCP.
 func TestAnswers(t *testing.T) {
 	for _, c := range []struct {
 		name string
@@ -66,11 +67,11 @@ func TestAnswers(t *testing.T) {
 		{"addr.dc1.consul.", miekg.TypeA, "NOERROR;|;" + soa + ";|"},
 		{"service.metrics.port.consul.", miekg.TypeA, "NOERROR;|;" + soa + ";|"},
 		{"_tcp.consul.", miekg.TypeA, "NOERROR;|;" + soa + ";|"},
-		{"_tcp.nobody.consul.", miekg.TypeA, "NXDOMAIN;|;" + soa + ";|"},
+		{"_tcp.missing.consul.", miekg.TypeA, "NXDOMAIN;|;" + soa + ";|"},
 		{"addr.dc2.consul.", miekg.TypeA, "NXDOMAIN;|;" + soa + ";|"},
-		{"nobody.service.consul.", miekg.TypeA, "NXDOMAIN;|;" + soa + ";|"},
+		{"missing.service.consul.", miekg.TypeA, "NXDOMAIN;|;" + soa + ";|"},
 		{"a.student.service.consul.", miekg.TypeA, "NXDOMAIN;|;" + soa + ";|"},
-		{"nobody.", miekg.TypeA, "REFUSED;|;|"},
+		{"missing.", miekg.TypeA, "REFUSED;|;|"},
 		{"notconsul.", miekg.TypeA, "REFUSED;|;|"},
 		{"www.example.com.", miekg.TypeA, "REFUSED;|;|"},
 		{".", miekg.TypeNS, "REFUSED;|;|"},
@@ -89,17 +90,18 @@ func TestAnswers(t *testing.T) {
 			f := start(t, defaults(), student, served{"4four", []string{"244.9.9.9"}, instances(1)})
 			for _, network := range []string{"udp", "tcp"} {
 				reply := f.ask(t, network, query(c.name, c.kind))
-				if diff := cmp.Diff(c.want, strings.Join(says(reply), ";")); diff != "" {
-					t.Errorf("by %s (-want +got):\n%s", network, diff)
+				if diff := cmp.Diff(c.want, strings.Join(text(reply), ";")); diff != "" {
+					t.Errorf("over %s (-want +got):\n%s", network, diff)
 				}
 				if reply.Authoritative == (reply.Rcode == miekg.RcodeRefused) || reply.RecursionAvailable {
-					t.Errorf("by %s: authoritative %v, recursion available %v", network, reply.Authoritative, reply.RecursionAvailable)
+					t.Errorf("over %s: authoritative %v, recursion available %v", network, reply.Authoritative, reply.RecursionAvailable)
 				}
 			}
 		})
 	}
 }
 
+// TestInstancesAreAnswered verifies the replies with the addresses of instances.
 func TestInstancesAreAnswered(t *testing.T) {
 	options := defaults()
 	options.Instances = true
@@ -120,13 +122,13 @@ func TestInstancesAreAnswered(t *testing.T) {
 		{"named.service.consul.", miekg.TypeSRV, "NOERROR;named.service.consul. 5 IN SRV 1 1 9098 db.example.com.;|;|"},
 		{"down.service.consul.", miekg.TypeA, "NOERROR;|;" + soa + ";|"},
 	} {
-		if diff := cmp.Diff(c.want, strings.Join(says(f.ask(t, "udp", query(c.name, c.kind))), ";")); diff != "" {
+		if diff := cmp.Diff(c.want, strings.Join(text(f.ask(t, "udp", query(c.name, c.kind))), ";")); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", c.name, diff)
 		}
 	}
 }
 
-// Callers that take the first answer are spread over all instances.
+// TestInstancesAreShuffled verifies that each instance is the first of some answers, because many callers use the first one.
 func TestInstancesAreShuffled(t *testing.T) {
 	options := defaults()
 	options.Instances = true
@@ -136,11 +138,12 @@ func TestInstancesAreShuffled(t *testing.T) {
 		firsts[f.ask(t, "udp", query("student.service.consul.", miekg.TypeA)).Answer[0].(*miekg.A).A.String()] = true
 	}
 	if len(firsts) != 4 {
-		t.Errorf("of 4 instances, only %d ever come first", len(firsts))
+		t.Errorf("only %d of 4 instances come first in an answer", len(firsts))
 	}
 }
 
-// However instances of both families and with one address are mixed, an answer is whole or says that it isn't.
+// TestMixedInstances verifies that an answer is complete or marked as truncated, however the instances mix address families
+// and share addresses.
 func TestMixedInstances(t *testing.T) {
 	options := defaults()
 	options.Instances = true
@@ -159,17 +162,17 @@ func TestMixedInstances(t *testing.T) {
 			m := query("mixed.service.consul.", kind)
 			m.SetEdns0(1232, false)
 			if reply := f.ask(t, "udp", m); len(reply.Answer) != want || reply.Truncated {
-				t.Fatalf("%s: %d records of %d, cut: %v", miekg.TypeToString[kind], len(reply.Answer), want, reply.Truncated)
+				t.Fatalf("%s: %d records, want %d, truncated %v", miekg.TypeToString[kind], len(reply.Answer), want, reply.Truncated)
 			}
 		}
 	}
 	if reply := f.ask(t, "udp", query("mixed.service.consul.", miekg.TypeSRV)); !reply.Truncated {
-		t.Error("1500 records are not all of an answer by UDP, and it doesn't say so")
+		t.Error("an answer with fewer than 1500 records over UDP is not marked as truncated")
 	}
 }
 
-// A port of a service is answered by its name as Consul does: at a virtual address the number for callers, at instances
-// each one's own.
+// TestPortsAreAnswered verifies that a query for a named port has the answer of Consul: at a virtual address the number for
+// callers, and at each instance the number of the instance.
 func TestPortsAreAnswered(t *testing.T) {
 	ports := instances(2)
 	for i := range ports {
@@ -182,14 +185,14 @@ func TestPortsAreAnswered(t *testing.T) {
 		options := defaults()
 		options.Instances = instances
 		f := start(t, options, served{"student", []string{"244.1.2.3"}, ports})
-		if got := says(f.ask(t, "udp", query("_student._tcp.service.metrics.port.consul.", miekg.TypeSRV))); got[0] != "NOERROR" || got[1] != first {
+		if got := text(f.ask(t, "udp", query("_student._tcp.service.metrics.port.consul.", miekg.TypeSRV))); got[0] != "NOERROR" || got[1] != first {
 			t.Errorf("%q, want %q", got, first)
 		}
 		for name, want := range map[string]string{
 			"_student._tcp.service.nothing.port.consul.": "NXDOMAIN", "_student._tcp.service.native--2.port.consul.": "NXDOMAIN",
 			"_student._tcp.metrics.port.consul.": "NXDOMAIN", "_student._tcp.service.metrics.port.": "REFUSED",
 		} {
-			if got := says(f.ask(t, "udp", query(name, miekg.TypeSRV))); got[0] != want {
+			if got := text(f.ask(t, "udp", query(name, miekg.TypeSRV))); got[0] != want {
 				t.Errorf("%s: %q, want %s", name, got, want)
 			}
 		}

@@ -9,36 +9,37 @@ import (
 )
 
 const (
-	// forwardTimeout is how long each of Consul's DNS servers is waited for.
+	// forwardTimeout is how long the forwarder waits for each of Consul's DNS servers.
 	forwardTimeout = 2 * time.Second
-	// maxForwarded bounds the queries that wait for Consul at a time; more are told to come again.
+	// maxForwarded limits the forwarded queries in progress. Further queries are answered with SERVFAIL.
 	maxForwarded = 256
 )
 
-// forwarder passes queries on to Consul's own DNS.
+// forwarder forwards queries to Consul's own DNS.
 type forwarder struct {
-	// zones are those that somebody may be asked about, those below others first.
-	zones   []forwarded
-	waiting chan struct{}
+	// zones are the forwarded domains. A domain comes before the domains that contain it.
+	zones []forwardZone
+	// slots has an element for each query in progress.
+	slots   chan struct{}
 	metrics *Metrics
 }
 
-// forwarded is a domain, and who is asked about it.
-type forwarded struct {
+// forwardZone is a domain and the servers that queries below it are forwarded to.
+type forwardZone struct {
 	apex    string
 	servers []string
 }
 
 func newForwarder(options Options) *forwarder {
-	f := &forwarder{waiting: make(chan struct{}, maxForwarded), metrics: options.Metrics}
+	f := &forwarder{slots: make(chan struct{}, maxForwarded), metrics: options.Metrics}
 	for domain, servers := range options.Forward {
-		f.zones = append(f.zones, forwarded{dns.CanonicalName(domain), servers})
+		f.zones = append(f.zones, forwardZone{dns.CanonicalName(domain), servers})
 	}
-	slices.SortFunc(f.zones, func(a, b forwarded) int { return len(b.apex) - len(a.apex) })
+	slices.SortFunc(f.zones, func(a, b forwardZone) int { return len(b.apex) - len(a.apex) })
 	return f
 }
 
-// servers returns who is asked about a name in a zone; nobody where it isn't passed on.
+// servers returns the servers for a name in a zone; none if the name is not forwarded.
 func (f *forwarder) servers(name string, in zone) []string {
 	for _, z := range f.zones {
 		if in.ofConsul && isUnder(name, z.apex) && isUnder(z.apex, in.apex) {
@@ -48,41 +49,42 @@ func (f *forwarder) servers(name string, in zone) []string {
 	return nil
 }
 
-// ask returns the first answer of the servers, by the way that the query came: a cut one has who asks come again by TCP.
-func (f *forwarder) ask(servers []string, query *dns.Msg, overUDP bool) *dns.Msg {
+// forward returns the first answer of the servers. It uses the protocol of the query: a truncated answer makes the client
+// repeat the query over TCP.
+func (f *forwarder) forward(servers []string, query *dns.Msg, overUDP bool) *dns.Msg {
 	select {
-	case f.waiting <- struct{}{}:
-		defer func() { <-f.waiting }()
+	case f.slots <- struct{}{}:
+		defer func() { <-f.slots }()
 	default:
 		f.metrics.forwarded.WithLabelValues("too_many").Inc()
-		return refusal(query, dns.RcodeServerFailure)
+		return errorReply(query, dns.RcodeServerFailure)
 	}
 	client := dns.Client{Net: "tcp", Timeout: forwardTimeout}
 	if overUDP {
 		client.Net, client.UDPSize = "udp", maxUDP
 	}
 	question := query.Question[0]
-	asked := new(dns.Msg).SetQuestion(question.Name, question.Qtype)
-	asked.RecursionDesired = false
-	asked.SetEdns0(maxUDP, false)
+	request := new(dns.Msg).SetQuestion(question.Name, question.Qtype)
+	request.RecursionDesired = false
+	request.SetEdns0(maxUDP, false)
 	for _, server := range servers {
-		answer, _, err := client.Exchange(asked, server)
-		if err != nil || answer == nil || !sameQuestion(asked, answer) || answer.Rcode == dns.RcodeServerFailure {
+		response, _, err := client.Exchange(request, server)
+		if err != nil || response == nil || !answers(response, request) || response.Rcode == dns.RcodeServerFailure {
 			continue
 		}
 		f.metrics.forwarded.WithLabelValues("answered").Inc()
-		return relayed(query, answer)
+		return relay(query, response)
 	}
 	f.metrics.forwarded.WithLabelValues("failed").Inc()
-	return refusal(query, dns.RcodeServerFailure)
+	return errorReply(query, dns.RcodeServerFailure)
 }
 
-// relayed is an answer of Consul's as one of ours. What concerns the way between us and Consul stays behind.
-func relayed(query, answer *dns.Msg) *dns.Msg {
-	reply := new(dns.Msg).SetRcode(query, answer.Rcode)
-	reply.Authoritative, reply.Truncated = answer.Authoritative, answer.Truncated
-	reply.Answer, reply.Ns = answer.Answer, answer.Ns
-	for _, record := range answer.Extra {
+// relay turns a response of Consul into a reply to the query. It drops the EDNS record of the connection to Consul.
+func relay(query, response *dns.Msg) *dns.Msg {
+	reply := new(dns.Msg).SetRcode(query, response.Rcode)
+	reply.Authoritative, reply.Truncated = response.Authoritative, response.Truncated
+	reply.Answer, reply.Ns = response.Answer, response.Ns
+	for _, record := range response.Extra {
 		if record.Header().Rrtype != dns.TypeOPT {
 			reply.Extra = append(reply.Extra, record)
 		}
@@ -90,7 +92,8 @@ func relayed(query, answer *dns.Msg) *dns.Msg {
 	return reply
 }
 
-func sameQuestion(asked, answer *dns.Msg) bool {
-	return answer.Response && len(answer.Question) == 1 && answer.Question[0].Qtype == asked.Question[0].Qtype &&
-		strings.EqualFold(answer.Question[0].Name, asked.Question[0].Name)
+// answers reports whether a response belongs to a request.
+func answers(response, request *dns.Msg) bool {
+	return response.Response && len(response.Question) == 1 && response.Question[0].Qtype == request.Question[0].Qtype &&
+		strings.EqualFold(response.Question[0].Name, request.Question[0].Name)
 }

@@ -7,15 +7,14 @@ import (
 	"strings"
 	"testing"
 
-	miekg "github.com/miekg/dns"
-
 	"github.com/hashicorp/consul/api"
+	miekg "github.com/miekg/dns"
 
 	"github.com/isthmus-mesh/isthmus/test/testbed"
 )
 
-// consul starts a real Consul that has these services, and returns where its DNS answers.
-func consul(t *testing.T, options testbed.ConsulOptions, services ...*api.AgentServiceRegistration) string {
+// startConsul starts a real Consul with these services and returns the address of its DNS.
+func startConsul(t *testing.T, options testbed.ConsulOptions, services ...*api.AgentServiceRegistration) string {
 	t.Helper()
 	testbed.Require(t, testbed.ConsulBinary)
 	run := testbed.ForTest(t)
@@ -37,11 +36,11 @@ func consul(t *testing.T, options testbed.ConsulOptions, services ...*api.AgentS
 	return address
 }
 
-// Names that aren't known are Consul's to answer, below its own domain; nothing else is asked of it.
+// TestForward verifies that unknown names below the domain of Consul are forwarded, and no other names.
 func TestForward(t *testing.T) {
 	options := defaults()
 	options.MoreDomains = []string{"shop.example"}
-	options.Forward = map[string][]string{"consul": {consul(t, testbed.ConsulOptions{}, &api.AgentServiceRegistration{
+	options.Forward = map[string][]string{"consul": {startConsul(t, testbed.ConsulOptions{}, &api.AgentServiceRegistration{
 		ID: "1", Name: "legacy", Address: "10.7.7.7", Port: 99, Tags: []string{"blue"},
 	})}}
 	f := start(t, options, student)
@@ -54,42 +53,42 @@ func TestForward(t *testing.T) {
 		{"legacy.service.consul.", miekg.TypeA, miekg.RcodeSuccess, "10.7.7.7"},
 		{"blue.legacy.service.consul.", miekg.TypeA, miekg.RcodeSuccess, "10.7.7.7"},
 		{"student.service.consul.", miekg.TypeA, miekg.RcodeSuccess, "244.1.2.3"},
-		{"nobody.service.consul.", miekg.TypeA, miekg.RcodeNameError, ""},
-		{"nobody.shop.example.", miekg.TypeA, miekg.RcodeNameError, ""},
+		{"missing.service.consul.", miekg.TypeA, miekg.RcodeNameError, ""},
+		{"missing.shop.example.", miekg.TypeA, miekg.RcodeNameError, ""},
 		{"www.example.com.", miekg.TypeA, miekg.RcodeRefused, ""},
 	} {
 		for _, network := range []string{"udp", "tcp"} {
 			reply := f.ask(t, network, query(c.name, c.kind))
 			if reply.Rcode != c.rcode {
-				t.Errorf("%s by %s: %s", c.name, network, reply)
+				t.Errorf("%s over %s: %s", c.name, network, reply)
 			}
 			if c.first != "" && (len(reply.Answer) == 0 || reply.Answer[0].(*miekg.A).A.String() != c.first) {
-				t.Errorf("%s by %s: %s, want %s", c.name, network, reply, c.first)
+				t.Errorf("%s over %s: %s, want %s", c.name, network, reply, c.first)
 			}
 		}
 	}
 }
 
-// Each Consul is asked about its own domain: another one's refusal, or denial, is nobody's answer.
+// TestForwardByDomain verifies that a query is forwarded to the Consul of its domain only.
 func TestForwardByDomain(t *testing.T) {
 	legacy := func(address string) *api.AgentServiceRegistration {
 		return &api.AgentServiceRegistration{ID: "1", Name: "legacy", Address: address, Port: 99}
 	}
 	options := defaults()
-	options.Domains = []string{"consul", "partner", "nobody.partner"}
+	options.Domains = []string{"consul", "partner", "missing.partner"}
 	options.Forward = map[string][]string{
-		"consul":  {consul(t, testbed.ConsulOptions{}, legacy("10.7.7.7"))},
-		"partner": {consul(t, testbed.ConsulOptions{HCL: `domain = "partner"`}, legacy("10.8.8.8"))},
+		"consul":  {startConsul(t, testbed.ConsulOptions{}, legacy("10.7.7.7"))},
+		"partner": {startConsul(t, testbed.ConsulOptions{HCL: `domain = "partner"`}, legacy("10.8.8.8"))},
 	}
 	options.Forward["east.consul"] = options.Forward["partner"]
 	f := start(t, options, student)
 	for name, want := range map[string]string{
-		"legacy.service.consul.":         "NOERROR legacy.service.consul. 5 IN A 10.7.7.7",
-		"legacy.service.partner.":        "NOERROR legacy.service.partner. 5 IN A 10.8.8.8",
-		"legacy.service.east.consul.":    "REFUSED",
-		"legacy.service.dc1.consul.":     "NOERROR legacy.service.dc1.consul. 5 IN A 10.7.7.7",
-		"other.service.partner.":         "NXDOMAIN",
-		"legacy.service.nobody.partner.": "NXDOMAIN",
+		"legacy.service.consul.":          "NOERROR legacy.service.consul. 5 IN A 10.7.7.7",
+		"legacy.service.partner.":         "NOERROR legacy.service.partner. 5 IN A 10.8.8.8",
+		"legacy.service.east.consul.":     "REFUSED",
+		"legacy.service.dc1.consul.":      "NOERROR legacy.service.dc1.consul. 5 IN A 10.7.7.7",
+		"other.service.partner.":          "NXDOMAIN",
+		"legacy.service.missing.partner.": "NXDOMAIN",
 	} {
 		reply := f.ask(t, "udp", query(name, miekg.TypeA))
 		got := miekg.RcodeToString[reply.Rcode]
@@ -103,17 +102,18 @@ func TestForwardByDomain(t *testing.T) {
 	}
 }
 
-// Where nobody answers, it isn't said that there is no such name; what is known is answered all the same.
-func TestForwardToNobody(t *testing.T) {
-	gone, err := net.ListenPacket("udp", "127.0.0.1:0")
+// TestForwardFails verifies that a name is not denied while no DNS server of Consul answers, and that known names are still
+// answered.
+func TestForwardFails(t *testing.T) {
+	unused, err := net.ListenPacket("udp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	gone.Close()
+	unused.Close()
 	options := defaults()
-	options.Forward = map[string][]string{"consul": {gone.LocalAddr().String()}}
+	options.Forward = map[string][]string{"consul": {unused.LocalAddr().String()}}
 	f := start(t, options, student)
-	if reply := f.ask(t, "udp", query("nobody.service.consul.", miekg.TypeA)); reply.Rcode != miekg.RcodeServerFailure {
+	if reply := f.ask(t, "udp", query("missing.service.consul.", miekg.TypeA)); reply.Rcode != miekg.RcodeServerFailure {
 		t.Error(reply)
 	}
 	if reply := f.ask(t, "udp", query("student.service.consul.", miekg.TypeA)); len(reply.Answer) != 1 {

@@ -8,35 +8,34 @@ import (
 
 	"github.com/miekg/dns"
 	"github.com/prometheus/client_golang/prometheus"
-
 	networking "istio.io/api/networking/v1alpha3"
 
 	"github.com/isthmus-mesh/isthmus/internal/mesh"
 	"github.com/isthmus-mesh/isthmus/internal/vip"
 )
 
-// discard is a way back that nobody listens at; it says how long the answer was.
-type discard struct {
+// discardWriter is a dns.ResponseWriter that records the size of the reply only.
+type discardWriter struct {
 	dns.ResponseWriter
 	udp  bool
 	size int
 }
 
-func (d *discard) RemoteAddr() net.Addr {
+func (d *discardWriter) RemoteAddr() net.Addr {
 	if d.udp {
 		return &net.UDPAddr{}
 	}
 	return &net.TCPAddr{}
 }
 
-func (d *discard) WriteMsg(m *dns.Msg) error {
+func (d *discardWriter) WriteMsg(m *dns.Msg) error {
 	packed, err := m.Pack()
 	d.size = len(packed)
 	return err
 }
 
-// loaded is a server that listens nowhere and knows a few services.
-func loaded(instances bool, services int) *Server {
+// newLoadedServer returns a server with services that does not listen.
+func newLoadedServer(instances bool, services int) *Server {
 	s := newServer(Options{
 		Domains: []string{"consul"}, MoreDomains: []string{"a.consul", "shop"}, Instances: instances,
 		Addresses: vip.Options{IPv4: netip.MustParsePrefix("244.0.0.0/6")},
@@ -57,7 +56,7 @@ func loaded(instances bool, services int) *Server {
 	return s
 }
 
-// FuzzPackets holds that no packet makes the server panic, nor gets an answer longer than it may be.
+// FuzzPackets verifies that no packet makes the server panic or causes a reply above the size limit.
 func FuzzPackets(f *testing.F) {
 	for _, name := range []string{"saaa.service.consul.", "_saaa._tcp.service.consul.", "1.0.0.244.in-addr.arpa.", "0a000001.addr.dc1.consul.", "saaa.", ".", "\\000.consul."} {
 		for _, kind := range []uint16{dns.TypeA, dns.TypeSRV, dns.TypeANY, dns.TypePTR, dns.TypeSOA} {
@@ -70,17 +69,17 @@ func FuzzPackets(f *testing.F) {
 			f.Add(packed, true)
 		}
 	}
-	servers := []*Server{loaded(false, 100), loaded(true, 100)}
+	servers := []*Server{newLoadedServer(false, 100), newLoadedServer(true, 100)}
 	f.Fuzz(func(t *testing.T, packet []byte, udp bool) {
 		query := new(dns.Msg)
 		if query.Unpack(packet) != nil {
 			return
 		}
 		for _, s := range servers {
-			w := &discard{udp: udp}
+			w := &discardWriter{udp: udp}
 			s.ServeDNS(w, query)
 			if udp && w.size > maxUDP {
-				t.Errorf("%d bytes for %s", w.size, query)
+				t.Errorf("the reply has %d bytes, query %s", w.size, query)
 			}
 		}
 	})

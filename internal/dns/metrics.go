@@ -7,7 +7,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// Metrics are the figures of the DNS server.
+// Metrics are the metrics of the DNS server.
 type Metrics struct {
 	queries   *prometheus.CounterVec
 	seconds   prometheus.Histogram
@@ -15,34 +15,37 @@ type Metrics struct {
 	hosts     prometheus.Gauge
 }
 
-// NewMetrics makes the metrics and registers them.
+// NewMetrics creates the metrics and registers them.
 func NewMetrics(registerer prometheus.Registerer) *Metrics {
 	m := &Metrics{
 		queries: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "isthmus_dns_queries_total", Help: "DNS queries that were answered, by type and by the answer's code.",
+			Name: "isthmus_dns_queries_total",
+			Help: "Number of answered DNS queries, by type of the query and response code.",
 		}, []string{"type", "rcode"}),
 		seconds: prometheus.NewHistogram(prometheus.HistogramOpts{
-			Name: "isthmus_dns_query_duration_seconds", Help: "Time that a DNS query took, without the network to who asked.",
+			Name:    "isthmus_dns_query_duration_seconds",
+			Help:    "Time to answer a DNS query, without the network between client and server.",
 			Buckets: []float64{.00001, .00003, .0001, .0003, .001, .003, .01, .03, .1, .3, 1, 3},
 		}),
 		forwarded: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "isthmus_dns_forwarded_total", Help: "DNS queries that were passed on to Consul, by outcome: answered, failed or too_many.",
+			Name: "isthmus_dns_forwarded_total",
+			Help: "Number of DNS queries forwarded to Consul, by outcome: answered, failed or too_many.",
 		}, []string{"outcome"}),
 		hosts: prometheus.NewGauge(prometheus.GaugeOpts{
-			Name: "isthmus_dns_hosts", Help: "Hosts that DNS is answered for.",
+			Name: "isthmus_dns_hosts", Help: "Number of hosts that the DNS server answers for.",
 		}),
 	}
 	registerer.MustRegister(m.queries, m.seconds, m.forwarded, m.hosts)
 	return m
 }
 
-// answered counts a query. Who asks can't make up labels: types that have no answer are counted together.
-func (m *Metrics) answered(query, reply *dns.Msg, took time.Duration) {
+// answered counts a query. Types without an answer share one label, so a client cannot add series.
+func (m *Metrics) answered(query, reply *dns.Msg, duration time.Duration) {
 	kind := "other"
 	if len(query.Question) == 1 {
-		switch asked := query.Question[0].Qtype; asked {
+		switch qtype := query.Question[0].Qtype; qtype {
 		case dns.TypeA, dns.TypeAAAA, dns.TypeSRV, dns.TypePTR, dns.TypeSOA, dns.TypeANY:
-			kind = dns.TypeToString[asked]
+			kind = dns.TypeToString[qtype]
 		}
 	}
 	rcode, ok := dns.RcodeToString[reply.Rcode]
@@ -50,5 +53,5 @@ func (m *Metrics) answered(query, reply *dns.Msg, took time.Duration) {
 		rcode = "other"
 	}
 	m.queries.WithLabelValues(kind, rcode).Inc()
-	m.seconds.Observe(took.Seconds())
+	m.seconds.Observe(duration.Seconds())
 }

@@ -7,47 +7,48 @@ import (
 	"github.com/miekg/dns"
 )
 
-func (a *answer) header(name string, kind uint16) dns.RR_Header {
-	return dns.RR_Header{Name: name, Rrtype: kind, Class: dns.ClassINET, Ttl: seconds(a.options.TTL)}
+// header returns the header of a record.
+func (r *resolution) header(name string, kind uint16) dns.RR_Header {
+	return dns.RR_Header{Name: name, Rrtype: kind, Class: dns.ClassINET, Ttl: seconds(r.options.TTL)}
 }
 
 func seconds(d time.Duration) uint32 { return uint32(d / time.Second) }
 
-// appendAddress appends the record of an address, if it is of the type.
-func (a *answer) appendAddress(records []dns.RR, name string, ip netip.Addr, kind uint16) []dns.RR {
+// appendAddress appends the record of an address if the address has the type.
+func (r *resolution) appendAddress(records []dns.RR, name string, ip netip.Addr, kind uint16) []dns.RR {
 	switch {
 	case kind == dns.TypeA && ip.Is4():
-		return append(records, &dns.A{Hdr: a.header(name, kind), A: ip.AsSlice()})
+		return append(records, &dns.A{Hdr: r.header(name, kind), A: ip.AsSlice()})
 	case kind == dns.TypeAAAA && ip.Is6():
-		return append(records, &dns.AAAA{Hdr: a.header(name, kind), AAAA: ip.AsSlice()})
+		return append(records, &dns.AAAA{Hdr: r.header(name, kind), AAAA: ip.AsSlice()})
 	default:
 		return records
 	}
 }
 
-// appendSRV adds a record as Consul does: all of one priority.
-func (a *answer) appendSRV(target string, port, weight uint16) {
-	a.records = append(a.records, &dns.SRV{
-		Hdr: a.header(a.question.Name, dns.TypeSRV), Priority: 1, Weight: weight, Port: port, Target: target,
+// appendSRV appends an SRV record. All records have the same priority, as in Consul's answers.
+func (r *resolution) appendSRV(target string, port, weight uint16) {
+	r.records = append(r.records, &dns.SRV{
+		Hdr: r.header(r.question.Name, dns.TypeSRV), Priority: 1, Weight: weight, Port: port, Target: target,
 	})
 }
 
-// appendExtra saves who asked the question for a target's address.
-func (a *answer) appendExtra(name string, ip netip.Addr) {
-	a.extra = a.appendAddress(a.extra, name, ip, dns.TypeA)
-	a.extra = a.appendAddress(a.extra, name, ip, dns.TypeAAAA)
+// appendExtra adds the address of a target to the additional section, which saves the client a query.
+func (r *resolution) appendExtra(name string, ip netip.Addr) {
+	r.extra = r.appendAddress(r.extra, name, ip, dns.TypeA)
+	r.extra = r.appendAddress(r.extra, name, ip, dns.TypeAAAA)
 }
 
-// soa says how long it may be kept that there is no such name or record (RFC 2308).
-func (a *answer) soa() dns.RR {
-	apex := a.zone.apex
-	if !a.inZone {
-		apex = a.name // a host outside the domains, where nothing above it is ours
+// soa returns the SOA record of a negative answer. Its TTL is how long the answer may be cached (RFC 2308).
+func (r *resolution) soa() dns.RR {
+	apex := r.zone.apex
+	if !r.inZone {
+		apex = r.name // a host outside the zones: the server is not authoritative for the names above
 	}
-	header := a.header(apex, dns.TypeSOA)
-	header.Ttl = seconds(a.options.NegativeTTL)
+	header := r.header(apex, dns.TypeSOA)
+	header.Ttl = seconds(r.options.NegativeTTL)
 	return &dns.SOA{
-		Hdr: header, Ns: "ns." + apex, Mbox: "hostmaster." + apex, Serial: a.serial.Load(),
-		Refresh: 3600, Retry: 600, Expire: 86400, Minttl: seconds(a.options.NegativeTTL),
+		Hdr: header, Ns: "ns." + apex, Mbox: "hostmaster." + apex, Serial: r.serial.Load(),
+		Refresh: 3600, Retry: 600, Expire: 86400, Minttl: seconds(r.options.NegativeTTL),
 	}
 }

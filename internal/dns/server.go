@@ -1,8 +1,3 @@
-// Package dns answers DNS for the hosts of the mesh's services: with their virtual addresses, or with the addresses of
-// their instances as Consul does.
-//
-// It is an output like the others: what it answers is what the mesh should hold. A query reads a table and waits for
-// nobody; names below the domains that aren't known may be passed on to Consul's own DNS, and nothing else ever is.
 package dns
 
 import (
@@ -16,121 +11,124 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/isthmus-mesh/isthmus/internal/contract"
-
 	"github.com/miekg/dns"
 	"golang.org/x/net/netutil"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/isthmus-mesh/isthmus/internal/contract"
 	"github.com/isthmus-mesh/isthmus/internal/mesh"
 	"github.com/isthmus-mesh/isthmus/internal/vip"
 )
 
-// maxConnections bounds the TCP connections at a time. A resolver needs one for each answer that is too long for UDP.
+// maxConnections limits the open TCP connections. A resolver needs one for each answer that is too long for UDP.
 const maxConnections = 512
 
-// Options say what a server answers.
+// Options configure a Server.
 type Options struct {
-	// Address is host:port to answer at; an empty host means all interfaces, port 0 a free one.
+	// Address is the host:port to listen on. An empty host means all interfaces, port 0 a free port.
 	Address string
-	// Instances answers the addresses of instances, not the virtual ones.
+	// Instances makes the server answer with the addresses of instances instead of virtual addresses.
 	Instances bool
-	// Domains are those of the registries' own DNS, MoreDomains others below which all names are ours.
-	Domains, MoreDomains []string
-	// Forward are the DNS servers that are asked for names below Domains that aren't known, one after the other: those of
-	// the longest domain that a name is in.
+	// Domains are the domains of Consul's own DNS.
+	Domains []string
+	// MoreDomains are further domains. The server is authoritative for all names below them.
+	MoreDomains []string
+	// Forward maps a domain to the DNS servers for unknown names below it. The longest matching domain applies, and its
+	// servers are tried in order. Only names below Domains are forwarded.
 	Forward map[string][]string
-	// Addresses are the ranges of the virtual addresses: what an address in them is called is ours to say.
+	// Addresses are the ranges of the virtual addresses. The server is authoritative for their reverse names.
 	Addresses vip.Options
-	// TTL and NegativeTTL are how long an answer, and that there is no such name, may be kept.
-	TTL, NegativeTTL time.Duration
+	// TTL is the time to live of an answer.
+	TTL time.Duration
+	// NegativeTTL is the time to live of the answer that a name or record does not exist.
+	NegativeTTL time.Duration
 
 	Log     *slog.Logger
 	Metrics *Metrics
 }
 
-// Server is a bridge.Output that answers DNS. Make one with Listen.
+// Server is a contract.Output that answers DNS queries. Use Listen to create one.
 type Server struct {
 	contract.WorkSet
 
-	options Options
-	zones   []zone
-	packets net.PacketConn
-	streams net.Listener
-	forward *forwarder
+	options   Options
+	zones     []zone
+	udp       net.PacketConn
+	tcp       net.Listener
+	forwarder *forwarder
 
 	table *table
-	// unsettled are services of which not all is known that says by what names and addresses they go; synced says that
-	// more of that is known since they were looked at.
-	unsettled map[mesh.Name]bool
-	synced    atomic.Bool
-	// complete says that the whole content is known, recalled that what is known is right, though more may be there;
-	// serial grows with each change of the table.
-	complete, recalled atomic.Bool
-	serial             atomic.Uint32
+	// unstable holds the services whose names and addresses are not final yet. Only the goroutine of Run uses it.
+	unstable map[mesh.Name]bool
+	// synced is set when services of unstable may have become final.
+	synced atomic.Bool
+	// complete is true once the initial sync is complete.
+	complete atomic.Bool
+	// restored is true once the known content is correct, although services may be missing.
+	restored atomic.Bool
+	// serial is the serial number of the zones. It grows with each change of the table.
+	serial atomic.Uint32
 }
 
-// Listen opens the port for UDP and TCP, so that an address in use shows before anything else starts.
+// Listen opens the port for UDP and TCP. Therefore an address in use is reported before the sources start.
 func Listen(options Options) (*Server, error) {
-	// The same port for both, where a free one is asked for: TCP's may be taken for UDP.
+	// Both protocols use the same port. If any free port may be used, the TCP port of a free UDP port may be in use.
 	var err error
 	for range 10 {
 		s := newServer(options)
-		if s.packets, err = net.ListenPacket("udp", options.Address); err != nil {
+		if s.udp, err = net.ListenPacket("udp", options.Address); err != nil {
 			break
 		}
-		if s.streams, err = net.Listen("tcp", s.packets.LocalAddr().String()); err == nil {
+		if s.tcp, err = net.Listen("tcp", s.udp.LocalAddr().String()); err == nil {
 			return s, nil
 		}
-		_ = s.packets.Close() // nobody used it
+		_ = s.udp.Close() // the socket was not used
 		if _, port, _ := net.SplitHostPort(options.Address); port != "0" {
 			break
 		}
 	}
-	return nil, fmt.Errorf("DNS address %q: %w", options.Address, err)
+	return nil, fmt.Errorf("dns: listen on %q: %w", options.Address, err)
 }
 
 func newServer(options Options) *Server {
 	return &Server{
-		WorkSet: contract.NewWorkSet(), options: options, zones: zonesOf(options), table: newTable(), forward: newForwarder(options),
-		unsettled: map[mesh.Name]bool{},
+		WorkSet: contract.NewWorkSet(), options: options, zones: zonesOf(options), table: newTable(),
+		forwarder: newForwarder(options), unstable: map[mesh.Name]bool{},
 	}
 }
 
-// Address returns host:port that is answered at.
-func (s *Server) Address() string { return s.packets.LocalAddr().String() }
+// Address returns the host:port that the server listens on.
+func (s *Server) Address() string { return s.udp.LocalAddr().String() }
 
-// Synced implements bridge.Output.
+// Synced implements contract.Output.
 func (s *Server) Synced() {
 	s.synced.Store(true)
 	s.WorkSet.Synced()
 }
 
-// Ready implements bridge.Output.
+// Ready implements contract.Output.
 func (s *Server) Ready() error {
-	if !s.complete.Load() && !s.recalled.Load() {
-		return errors.New("DNS: the whole content is not known yet")
+	if !s.complete.Load() && !s.restored.Load() {
+		return errors.New("dns: the initial sync is not complete")
 	}
 	return nil
 }
 
-// Run implements bridge.Output: it answers until ctx ends.
+// Run implements contract.Output. It answers queries until ctx ends.
 func (s *Server) Run(ctx context.Context, state contract.State) error {
-	servers := []*dns.Server{
-		{PacketConn: s.packets, Handler: s},
-		// A resolver keeps its connection; one that is idle is closed after 8 s.
-		{Listener: netutil.LimitListener(s.streams, maxConnections), Handler: s, MaxTCPQueries: -1},
-	}
-	s.options.Log.Info("answering DNS", "address", s.Address(), "domains", s.options.Domains)
+	s.options.Log.Info("DNS server started", "address", s.Address())
 	group, ctx := errgroup.WithContext(ctx)
-	for _, server := range servers {
-		started := make(chan struct{})
+	for _, server := range []*dns.Server{
+		{PacketConn: s.udp, Handler: s},
+		// A resolver keeps its connection open. The server closes it after 8 s without a query.
+		{Listener: netutil.LimitListener(s.tcp, maxConnections), Handler: s, MaxTCPQueries: -1},
+	} {
+		started, stopped := make(chan struct{}), make(chan struct{})
 		server.NotifyStartedFunc = func() { close(started) }
-		failed := make(chan struct{})
 		group.Go(func() error {
-			defer close(failed)
+			defer close(stopped)
 			if err := server.ActivateAndServe(); err != nil && ctx.Err() == nil {
-				return fmt.Errorf("DNS: %w", err)
+				return fmt.Errorf("dns: serve: %w", err)
 			}
 			return nil
 		})
@@ -138,26 +136,30 @@ func (s *Server) Run(ctx context.Context, state contract.State) error {
 			<-ctx.Done()
 			select {
 			case <-started:
-			case <-failed:
+			case <-stopped:
 			}
-			// What is being answered is answered, for as long as a forwarded query may take.
-			wait, cancel := context.WithTimeout(context.WithoutCancel(ctx), forwardTimeout)
-			defer cancel()
-			_ = server.ShutdownContext(wait) // it has stopped by itself, or the time is over
+			shutdown(ctx, server)
 			return nil
 		})
 	}
 	group.Go(func() error {
-		s.follow(ctx, state)
+		s.updateTable(ctx, state)
 		return nil
 	})
 	return group.Wait()
 }
 
-// follow brings what changes into the table.
-func (s *Server) follow(ctx context.Context, state contract.State) {
+// shutdown stops a server. Queries in progress are answered, for as long as a forwarded query may take.
+func shutdown(ctx context.Context, server *dns.Server) {
+	wait, cancel := context.WithTimeout(context.WithoutCancel(ctx), forwardTimeout)
+	defer cancel()
+	_ = server.ShutdownContext(wait) // the server has already stopped, or the time is over
+}
+
+// updateTable applies changes to the table until ctx ends.
+func (s *Server) updateTable(ctx context.Context, state contract.State) {
 	for {
-		s.takeOver(state)
+		s.applyChanges(state)
 		select {
 		case <-ctx.Done():
 			return
@@ -166,33 +168,33 @@ func (s *Server) follow(ctx context.Context, state contract.State) {
 	}
 }
 
-func (s *Server) takeOver(state contract.State) {
-	// First: all that is known when the state is complete has been told of by then.
-	complete, recalled := state.Complete(), state.Restored()
+func (s *Server) applyChanges(state contract.State) {
+	// Read these first: once the state is complete, all services of it have been notified.
+	complete, restored := state.Complete(), state.Restored()
 	changed := s.Drain()
 	if s.synced.Swap(false) {
-		changed = slices.AppendSeq(changed, maps.Keys(s.unsettled))
+		changed = slices.AppendSeq(changed, maps.Keys(s.unstable))
 	}
 	for _, name := range changed {
 		desired := state.Desired(name)
-		delete(s.unsettled, name)
-		switch there := len(desired.Objects) > 0; {
-		case there && desired.Stable:
+		delete(s.unstable, name)
+		switch exists := len(desired.Objects) > 0; {
+		case exists && desired.Stable:
 			s.table.set(name, desired.Objects, desired.YieldedHosts)
-		case there:
-			s.unsettled[name] = true
+		case exists:
+			s.unstable[name] = true
 		case desired.Authoritative:
 			s.table.set(name, nil, nil)
 		}
 	}
 	if len(changed) > 0 {
 		s.serial.Add(1)
-		s.options.Metrics.hosts.Set(float64(len(s.table.claims)))
+		s.options.Metrics.hosts.Set(float64(len(s.table.candidates)))
 	}
 	if complete {
 		s.complete.Store(true)
 	}
-	if recalled {
-		s.recalled.Store(true)
+	if restored {
+		s.restored.Store(true)
 	}
 }

@@ -2,6 +2,7 @@ package dns_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/netip"
@@ -9,64 +10,73 @@ import (
 	"testing"
 	"time"
 
-	"github.com/isthmus-mesh/isthmus/internal/contract"
-
 	miekg "github.com/miekg/dns"
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/goleak"
 
 	"github.com/isthmus-mesh/isthmus/internal/catalog"
+	"github.com/isthmus-mesh/isthmus/internal/contract"
 	"github.com/isthmus-mesh/isthmus/internal/dns"
 	"github.com/isthmus-mesh/isthmus/internal/mesh"
+	"github.com/isthmus-mesh/isthmus/internal/testutil"
 	"github.com/isthmus-mesh/isthmus/internal/vip"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// known is a state that says what it is told to.
-type known struct {
+// fakeState is a contract.State that a test changes.
+type fakeState struct {
 	mu       sync.Mutex
 	desired  map[mesh.Name]contract.Desired
 	complete bool
-	recalled bool
-	// unsettled are services of which not all is known, left are hosts that are left to others.
-	unsettled map[string]bool
-	left      []string
+	restored bool
+	// unstable holds the labels of the services whose names are not final.
+	unstable map[string]bool
+	// yielded are the hosts that other objects own.
+	yielded []string
 }
 
-func (k *known) Desired(name mesh.Name) contract.Desired {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if desired, ok := k.desired[name]; ok {
-		desired.Stable, desired.YieldedHosts = !k.unsettled[name.Label], k.left
+func (s *fakeState) Desired(name mesh.Name) contract.Desired {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if desired, ok := s.desired[name]; ok {
+		desired.Stable, desired.YieldedHosts = !s.unstable[name.Label], s.yielded
 		return desired
 	}
 	return contract.Desired{Authoritative: true}
 }
 
-func (k *known) Complete() bool {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	return k.complete
+func (s *fakeState) Complete() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.complete
 }
 
-func (k *known) Restored() bool {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	return k.recalled || k.complete
+func (s *fakeState) Restored() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.restored || s.complete
 }
 
-func (k *known) Names() []mesh.Name                      { return nil }
-func (k *known) Written(mesh.Name, uint64) time.Time     { return time.Time{} }
-func (k *known) set(name mesh.Name, d *contract.Desired) { k.change(func() { k.desired[name] = *d }) }
-func (k *known) change(f func())                         { k.mu.Lock(); defer k.mu.Unlock(); f() }
+func (s *fakeState) Names() []mesh.Name                  { return nil }
+func (s *fakeState) Written(mesh.Name, uint64) time.Time { return time.Time{} }
+func (s *fakeState) set(name mesh.Name, d *contract.Desired) {
+	s.change(func() { s.desired[name] = *d })
+}
 
-// fixture is a running server and what it knows.
+func (s *fakeState) change(f func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	f()
+}
+
+// fixture is a running server and its state.
 type fixture struct {
 	*dns.Server
-	state *known
+	state *fakeState
 }
 
+// defaults returns the options of most tests.
 func defaults() dns.Options {
 	return dns.Options{
 		Address: "127.0.0.1:0", Domains: []string{"consul"}, TTL: 5 * time.Second, NegativeTTL: 3 * time.Second,
@@ -74,7 +84,7 @@ func defaults() dns.Options {
 	}
 }
 
-// start starts a server that knows these services, and waits until it answers.
+// start starts a server with these services and waits until it is ready.
 func start(t testing.TB, options dns.Options, services ...served) *fixture {
 	t.Helper()
 	f := prepare(t, options)
@@ -87,6 +97,7 @@ func start(t testing.TB, options dns.Options, services ...served) *fixture {
 	return f
 }
 
+// prepare starts a server before the initial sync.
 func prepare(t testing.TB, options dns.Options) *fixture {
 	t.Helper()
 	options.Log, options.Metrics = slog.New(slog.DiscardHandler), dns.NewMetrics(prometheus.NewRegistry())
@@ -94,7 +105,7 @@ func prepare(t testing.TB, options dns.Options) *fixture {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f := &fixture{server, &known{desired: map[mesh.Name]contract.Desired{}}}
+	f := &fixture{server, &fakeState{desired: map[mesh.Name]contract.Desired{}}}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- server.Run(ctx, f.state) }()
@@ -107,13 +118,14 @@ func prepare(t testing.TB, options dns.Options) *fixture {
 	return f
 }
 
-// served is a service and its virtual addresses.
+// served is a service with its virtual addresses.
 type served struct {
 	name      string
 	virtual   []string
 	instances []catalog.Instance
 }
 
+// instances returns this number of instances.
 func instances(count int) []catalog.Instance {
 	var all []catalog.Instance
 	for i := range count {
@@ -126,6 +138,7 @@ func instances(count int) []catalog.Instance {
 	return all
 }
 
+// serve sets the desired objects of a service.
 func (f *fixture) serve(t testing.TB, s served) {
 	t.Helper()
 	bare, err := mesh.ParseHostTemplate("{{ .Name }}")
@@ -146,24 +159,27 @@ func (f *fixture) serve(t testing.TB, s served) {
 	f.Notify(name)
 }
 
+// until waits until ok returns true.
 func until(t testing.TB, ok func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(30 * time.Second); !ok(); {
-		if time.Now().After(deadline) {
-			t.Fatal("it did not come to be")
+	testutil.Eventually(t, func() error {
+		if ok() {
+			return nil
 		}
-		time.Sleep(time.Millisecond)
-	}
+		return errors.New("the expected replies did not arrive")
+	})
 }
 
+// query returns a query.
 func query(name string, kind uint16) *miekg.Msg { return new(miekg.Msg).SetQuestion(name, kind) }
 
+// ask sends a query and returns the reply.
 func (f *fixture) ask(t testing.TB, network string, m *miekg.Msg) *miekg.Msg {
 	t.Helper()
 	client := miekg.Client{Net: network, Timeout: 10 * time.Second}
 	reply, _, err := client.Exchange(m, f.Address())
 	if err != nil {
-		t.Fatalf("%s by %s: %v", m.Question[0].Name, network, err)
+		t.Fatalf("%s over %s: %v", m.Question[0].Name, network, err)
 	}
 	return reply
 }

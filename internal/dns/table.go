@@ -9,34 +9,43 @@ import (
 	"github.com/isthmus-mesh/isthmus/internal/mesh"
 )
 
-// table holds what is answered, by name. One goroutine changes it; any number reads it, and none waits for another.
+// table holds the data that queries are answered from. One goroutine changes it, and any number of goroutines read the
+// sync.Maps without waiting for each other. There is no mutex.
 type table struct {
-	// hosts hold a *service for each host, in lower case with a dot at the end; reverse a pointer for each virtual address.
-	hosts, reverse sync.Map
-	// above hold the names above hosts, which exist though nothing is at them.
-	above sync.Map
-	// datacenters hold the names of all that services are of.
+	// hosts maps each host, in lower case with a dot at the end, to its *service.
+	hosts sync.Map
+	// reverse maps each virtual address to its pointer.
+	reverse sync.Map
+	// ancestors holds the names above hosts. They exist although they have no records.
+	ancestors sync.Map
+	// datacenters holds the names of the datacenters that have services.
 	datacenters sync.Map
 
-	held map[mesh.Name]*service
-	// claims are the services that would have a host, in the order in which they came: the first has it.
-	claims map[string][]mesh.Name
-	// below is how many hosts there are below a name.
-	below map[string]int
-	// within is how many services a datacenter has.
-	within map[string]int
+	// services and the fields below belong to the goroutine that changes the table.
+	services map[mesh.Name]*service
+	// candidates are the services that declare a host, in the order of declaration. The first one owns the host.
+	candidates map[string][]mesh.Name
+	// hostsBelow is the number of hosts below a name.
+	hostsBelow map[string]int
+	// servicesIn is the number of services of a datacenter.
+	servicesIn map[string]int
 }
 
-// pointer is what a virtual address is called, and whose it is.
+// pointer is the reverse record of a virtual address.
 type pointer struct {
-	host  string
+	host string
+	// owner is the service that has the address.
 	owner mesh.Name
 }
 
 func newTable() *table {
-	return &table{held: map[mesh.Name]*service{}, claims: map[string][]mesh.Name{}, below: map[string]int{}, within: map[string]int{}}
+	return &table{
+		services: map[mesh.Name]*service{}, candidates: map[string][]mesh.Name{},
+		hostsBelow: map[string]int{}, servicesIn: map[string]int{},
+	}
 }
 
+// find returns the service that owns a host; nil if there is none.
 func (t *table) find(host string) *service {
 	found, ok := t.hosts.Load(host)
 	if !ok {
@@ -45,9 +54,9 @@ func (t *table) find(host string) *service {
 	return found.(*service)
 }
 
-// exists tells whether there is a name below this one.
+// exists reports whether there is a host below a name.
 func (t *table) exists(name string) bool {
-	_, ok := t.above.Load(name)
+	_, ok := t.ancestors.Load(name)
 	return ok
 }
 
@@ -56,28 +65,29 @@ func (t *table) hasDatacenter(name string) bool {
 	return ok
 }
 
+// hostAt returns the host of a virtual address; empty if no service has the address.
 func (t *table) hostAt(address netip.Addr) string {
 	found, _ := t.reverse.Load(address)
 	at, _ := found.(pointer)
 	return at.host
 }
 
-// set takes what the mesh should hold for a service, but for hosts that are left to others; nothing of it stays where
-// that is empty. A host that another service has stays that one's until it lets go. What stays is answered all the while.
-func (t *table) set(name mesh.Name, objects []mesh.Object, left []string) {
-	before, after := t.held[name], newService(objects, left)
+// set sets the desired objects of a service, without the yielded hosts. No objects remove the service. A host that another
+// service owns stays with that service until it releases the host. Unchanged hosts are answered during the change.
+func (t *table) set(name mesh.Name, objects []mesh.Object, yielded []string) {
+	before, after := t.services[name], newService(objects, yielded)
 	if before == nil {
 		before = &service{}
 	}
-	t.held[name] = after
+	t.services[name] = after
 	if after == nil {
-		delete(t.held, name)
+		delete(t.services, name)
 		after = &service{}
 	}
 	t.countDatacenter(after.datacenter, 1)
 	t.countDatacenter(before.datacenter, -1)
 	for _, host := range after.hosts {
-		t.claim(host, name)
+		t.declare(host, name)
 	}
 	for _, host := range before.hosts {
 		if !slices.Contains(after.hosts, host) {
@@ -86,91 +96,91 @@ func (t *table) set(name mesh.Name, objects []mesh.Object, left []string) {
 	}
 	for _, address := range before.virtual {
 		if !slices.Contains(after.virtual, address) {
-			t.unname(address, name)
+			t.removePointer(address, name)
 		}
 	}
-	t.nameAddresses(name)
+	t.updatePointers(name)
 }
 
-// claim gives a host to a service, or has it wait for it.
-func (t *table) claim(host string, name mesh.Name) {
-	claims := t.claims[host]
-	if len(claims) == 0 {
-		t.count(host, 1)
+// declare adds a service to the candidates of a host.
+func (t *table) declare(host string, name mesh.Name) {
+	candidates := t.candidates[host]
+	if len(candidates) == 0 {
+		t.countHost(host, 1)
 	}
-	if !slices.Contains(claims, name) {
-		claims = append(claims, name)
-		t.claims[host] = claims
+	if !slices.Contains(candidates, name) {
+		candidates = append(candidates, name)
+		t.candidates[host] = candidates
 	}
-	if claims[0] == name {
-		t.hosts.Store(host, t.held[name])
+	if candidates[0] == name {
+		t.hosts.Store(host, t.services[name])
 	}
 }
 
-// release takes a host from a service, and gives it to the one that has waited longest.
+// release removes a service from the candidates of a host. The next candidate becomes the owner.
 func (t *table) release(host string, name mesh.Name) {
-	had := t.claims[host][0] == name
-	claims := slices.DeleteFunc(t.claims[host], func(n mesh.Name) bool { return n == name })
-	t.claims[host] = claims
+	owned := t.candidates[host][0] == name
+	candidates := slices.DeleteFunc(t.candidates[host], func(n mesh.Name) bool { return n == name })
+	t.candidates[host] = candidates
 	switch {
-	case len(claims) == 0:
-		delete(t.claims, host)
+	case len(candidates) == 0:
+		delete(t.candidates, host)
 		t.hosts.Delete(host)
-		t.count(host, -1)
-	case had:
-		t.hosts.Store(host, t.held[claims[0]])
-		t.nameAddresses(claims[0])
+		t.countHost(host, -1)
+	case owned:
+		t.hosts.Store(host, t.services[candidates[0]])
+		t.updatePointers(candidates[0])
 	}
 }
 
-// nameAddresses calls a service's virtual addresses by the first host that it has.
-func (t *table) nameAddresses(name mesh.Name) {
-	service := t.held[name]
+// updatePointers points the virtual addresses of a service to the first host that it owns.
+func (t *table) updatePointers(name mesh.Name) {
+	service := t.services[name]
 	if service == nil {
 		return
 	}
-	has := slices.IndexFunc(service.hosts, func(host string) bool { return t.claims[host][0] == name })
+	owned := slices.IndexFunc(service.hosts, func(host string) bool { return t.candidates[host][0] == name })
 	for _, address := range service.virtual {
-		if has < 0 {
-			t.unname(address, name)
+		if owned < 0 {
+			t.removePointer(address, name)
 		} else {
-			t.reverse.Store(address, pointer{service.hosts[has], name})
+			t.reverse.Store(address, pointer{service.hosts[owned], name})
 		}
 	}
 }
 
-// unname forgets what an address is called, unless it is another service's by now.
-func (t *table) unname(address netip.Addr, owner mesh.Name) {
+// removePointer removes the pointer of an address, unless another service has the address now.
+func (t *table) removePointer(address netip.Addr, owner mesh.Name) {
 	if at, ok := t.reverse.Load(address); ok && at.(pointer).owner == owner {
 		t.reverse.Delete(address)
 	}
 }
 
-// countDatacenter says that a datacenter has more services, or fewer.
-func (t *table) countDatacenter(name string, more int) {
+// countDatacenter adds to the number of services of a datacenter.
+func (t *table) countDatacenter(name string, n int) {
 	if name == "" {
 		return
 	}
-	if t.within[name] += more; t.within[name] > 0 {
+	if t.servicesIn[name] += n; t.servicesIn[name] > 0 {
 		t.datacenters.Store(name, nil)
 	} else {
-		delete(t.within, name)
+		delete(t.servicesIn, name)
 		t.datacenters.Delete(name)
 	}
 }
 
-// count says that there are more hosts, or fewer, below all names above a host.
-func (t *table) count(host string, more int) {
+// countHost adds to the number of hosts below each name above a host.
+func (t *table) countHost(host string, n int) {
 	for name := host; ; {
 		_, parent, found := strings.Cut(name, ".")
 		if !found || parent == "" {
 			return
 		}
-		if t.below[parent] += more; t.below[parent] > 0 {
-			t.above.Store(parent, nil)
+		if t.hostsBelow[parent] += n; t.hostsBelow[parent] > 0 {
+			t.ancestors.Store(parent, nil)
 		} else {
-			delete(t.below, parent)
-			t.above.Delete(parent)
+			delete(t.hostsBelow, parent)
+			t.ancestors.Delete(parent)
 		}
 		name = parent
 	}

@@ -9,8 +9,9 @@ import (
 	"github.com/isthmus-mesh/isthmus/internal/mesh"
 )
 
-// A host is answered by the service that had it first, whatever becomes of another that would like it.
-func TestAHostStays(t *testing.T) {
+// TestFirstServiceOwnsTheHost verifies that the first service that declares a host owns it, whatever happens to other
+// candidates.
+func TestFirstServiceOwnsTheHost(t *testing.T) {
 	objects := func(address string) []mesh.Object {
 		return []mesh.Object{{Spec: &networking.ServiceEntry{Hosts: []string{"shop.example"}, Addresses: []string{address}}}}
 	}
@@ -22,16 +23,17 @@ func TestAHostStays(t *testing.T) {
 	}
 	table.set(second, nil, nil)
 	if found := table.find("shop.example."); found == nil || found.virtual[0].String() != "244.0.0.1" {
-		t.Errorf("answered: %v", found)
+		t.Errorf("the host is answered with %v", found)
 	}
 	table.set(first, nil, nil)
 	if table.find("shop.example.") != nil || table.exists("example.") {
-		t.Error("it is answered after it has left")
+		t.Error("the host is answered after its service was removed")
 	}
 }
 
-// A host changes its owner when the one lets go and the other has asked for it, in whatever order that is heard of.
-func TestAHostIsHandedOver(t *testing.T) {
+// TestHostMovesToTheNextService verifies that a host moves to another service once the owner has released it and the other
+// service has declared it, in either order.
+func TestHostMovesToTheNextService(t *testing.T) {
 	serve := func(table *table, label, address string, hosts ...string) {
 		table.set(mesh.Name{Source: "a", Label: label}, []mesh.Object{{Spec: &networking.ServiceEntry{Hosts: hosts, Addresses: []string{address}}}}, nil)
 	}
@@ -39,7 +41,7 @@ func TestAHostIsHandedOver(t *testing.T) {
 		table := newTable()
 		serve(table, "web", "244.0.0.1", "a-web.example")
 		serve(table, "a-web", "244.0.0.2", "a-a-web.example")
-		changes := map[string]func(){ // {{ .Name }} goes before a-{{ .Name }} now
+		changes := map[string]func(){ // the order of the host templates {{ .Name }} and a-{{ .Name }} changes
 			"web":   func() { serve(table, "web", "244.0.0.1", "web.example") },
 			"a-web": func() { serve(table, "a-web", "244.0.0.2", "a-web.example", "a-a-web.example") },
 		}
@@ -50,18 +52,18 @@ func TestAHostIsHandedOver(t *testing.T) {
 		}
 		for host, address := range map[string]string{"web.example.": "244.0.0.1", "a-web.example.": "244.0.0.2", "a-a-web.example.": "244.0.0.2"} {
 			if found := table.find(host); found == nil || found.virtual[0].String() != address {
-				t.Errorf("%s first: %s is answered %v", first, host, found)
+				t.Errorf("%s first: %s is answered with %v", first, host, found)
 			}
 		}
 		for address, host := range map[string]string{"244.0.0.1": "web.example.", "244.0.0.2": "a-web.example."} {
 			if got := table.hostAt(netip.MustParseAddr(address)); got != host {
-				t.Errorf("%s first: %s is called %q", first, address, got)
+				t.Errorf("%s first: the pointer of %s is %q", first, address, got)
 			}
 		}
 		table.set(mesh.Name{Source: "a", Label: "web"}, nil, nil)
 		table.set(mesh.Name{Source: "a", Label: "a-web"}, nil, nil)
-		if table.exists("example.") || len(table.claims)+len(table.below) > 0 || table.hostAt(netip.MustParseAddr("244.0.0.2")) != "" {
-			t.Error("something is left of what has gone")
+		if table.exists("example.") || len(table.candidates)+len(table.hostsBelow) > 0 || table.hostAt(netip.MustParseAddr("244.0.0.2")) != "" {
+			t.Error("data of removed services is left")
 		}
 	}
 }

@@ -9,15 +9,15 @@ import (
 	"github.com/miekg/dns"
 )
 
-// zone is a domain that is ours to answer for.
+// zone is a domain that the server is authoritative for.
 type zone struct {
-	// apex is in lower case, with a dot at the end.
+	// apex is the name of the domain in lower case, with a dot at the end.
 	apex string
-	// ofConsul says that Consul's own DNS may know more of it.
+	// ofConsul is true for a domain of Consul's own DNS, which may have more names.
 	ofConsul bool
 }
 
-// zonesOf returns the zones, those below others first.
+// zonesOf returns the zones. A zone comes before the zones that contain it.
 func zonesOf(options Options) []zone {
 	var zones []zone
 	for _, domain := range options.Domains {
@@ -30,7 +30,7 @@ func zonesOf(options Options) []zone {
 	return zones
 }
 
-// zoneOf returns the zone that a name is in.
+// zoneOf returns the innermost zone that contains a name.
 func (s *Server) zoneOf(name string) (zone, bool) {
 	for _, z := range s.zones {
 		if isUnder(name, z.apex) {
@@ -40,6 +40,7 @@ func (s *Server) zoneOf(name string) (zone, bool) {
 	return zone{}, false
 }
 
+// isUnder reports whether a name is the apex or below it.
 func isUnder(name, apex string) bool { return name == apex || strings.HasSuffix(name, "."+apex) }
 
 const (
@@ -47,7 +48,7 @@ const (
 	reverse6 = ".ip6.arpa."
 )
 
-// parseReverse returns the address that a name of the reverse tree stands for (RFC 1035, 3.5; RFC 3596, 2.5).
+// parseReverse parses a name of the reverse tree (RFC 1035, 3.5; RFC 3596, 2.5).
 func parseReverse(name string) (netip.Addr, bool) {
 	if labels, ok := strings.CutSuffix(name, reverse4); ok {
 		parts := strings.Split(labels, ".")
@@ -68,7 +69,7 @@ func parseReverse(name string) (netip.Addr, bool) {
 	return netip.AddrFrom16([16]byte(raw)), true
 }
 
-// addressName is what Consul calls an address: its bytes in hexadecimal digits below "addr".
+// addressName returns the name that Consul gives to an address: the bytes in hexadecimal digits below "addr".
 func addressName(ip netip.Addr, datacenter, domain string) string {
 	parts := []string{hex.EncodeToString(ip.AsSlice()), "addr", datacenter, domain}
 	if datacenter == "" {
@@ -77,7 +78,7 @@ func addressName(ip netip.Addr, datacenter, domain string) string {
 	return strings.Join(parts, ".")
 }
 
-// parseAddressName is the inverse of addressName, with the datacenter or without.
+// parseAddressName is the inverse of addressName. The name may have no datacenter.
 func parseAddressName(name string, z zone) (ip netip.Addr, datacenter string, ok bool) {
 	rest, ok := strings.CutSuffix(name, "."+z.apex)
 	parts := strings.Split(rest, ".")
@@ -92,8 +93,8 @@ func parseAddressName(name string, z zone) (ip netip.Addr, datacenter string, ok
 	return ip, strings.Join(parts[2:], ""), ok
 }
 
-// srvHost returns the host that the name of an SRV record is about: HOST of "_LABEL._tcp.REST" is LABEL.REST. It is empty
-// where the name is none of these.
+// srvHost returns the host of the name of an SRV record: the host of "_LABEL._tcp.REST" is "LABEL.REST". It returns an empty
+// string for any other name.
 func srvHost(name string) string {
 	label, rest, ok := strings.Cut(name, "._tcp.")
 	if !ok || len(label) < 2 || label[0] != '_' || strings.Contains(label, ".") {
@@ -102,8 +103,8 @@ func srvHost(name string) string {
 	return label[1:] + "." + rest
 }
 
-// cutPort returns a name without the port that it names in Consul's way, before its domain: "REST.PORT.port.consul" is
-// about REST.consul.
+// cutPort removes a port name from a name. Consul writes the port before its domain: "REST.PORT.port.consul" is the port
+// PORT of "REST.consul".
 func cutPort(name string, z zone) (rest, port string) {
 	labels, ok := strings.CutSuffix(name, ".port."+z.apex)
 	if !ok || !z.ofConsul {

@@ -10,17 +10,17 @@ import (
 	"github.com/isthmus-mesh/isthmus/internal/mesh"
 )
 
-// An answer that is too long for UDP is cut and says so; by TCP it is whole.
+// TestLongAnswers verifies that an answer that is too long for UDP is truncated and marked, and is complete over TCP.
 func TestLongAnswers(t *testing.T) {
 	options := defaults()
 	options.Instances = true
 	f := start(t, options, served{"many", nil, instances(2000)}, served{"some", nil, instances(40)})
 	for _, c := range []struct {
-		name    string
-		edns    uint16
-		network string
-		cut     bool
-		most    int
+		name      string
+		edns      uint16
+		network   string
+		truncated bool
+		maxSize   int
 	}{
 		{"many", 0, "udp", true, 512},
 		{"many", 65000, "udp", true, 1232},
@@ -34,16 +34,17 @@ func TestLongAnswers(t *testing.T) {
 			m.SetEdns0(c.edns, true)
 		}
 		reply := f.ask(t, c.network, m)
-		if reply.Compress = true; reply.Truncated != c.cut || reply.Len() > c.most || (reply.IsEdns0() != nil) != (c.edns > 0) {
-			t.Errorf("%s by %s, %d bytes said: cut %v, %d bytes, EDNS %v", c.name, c.network, c.edns, reply.Truncated, reply.Len(), reply.IsEdns0())
+		if reply.Compress = true; reply.Truncated != c.truncated || reply.Len() > c.maxSize || (reply.IsEdns0() != nil) != (c.edns > 0) {
+			t.Errorf("%s over %s with a buffer of %d bytes: truncated %v, %d bytes, EDNS %v", c.name, c.network, c.edns, reply.Truncated, reply.Len(), reply.IsEdns0())
 		}
 		if c.network == "tcp" && len(reply.Answer) != 2000 {
-			t.Errorf("by TCP %d of 2000", len(reply.Answer))
+			t.Errorf("%d records over TCP, want 2000", len(reply.Answer))
 		}
 	}
 }
 
-func TestOddQueries(t *testing.T) {
+// TestUnsupportedQueries verifies the response codes of queries that the server does not support.
+func TestUnsupportedQueries(t *testing.T) {
 	f := start(t, defaults(), student)
 	with := func(change func(*miekg.Msg)) *miekg.Msg {
 		m := query("student.service.consul.", miekg.TypeA)
@@ -64,17 +65,17 @@ func TestOddQueries(t *testing.T) {
 		for _, network := range []string{"udp", "tcp"} {
 			reply := f.ask(t, network, c.query)
 			if reply.Rcode != c.rcode || len(reply.Answer) > 0 {
-				t.Errorf("%s by %s: %s", name, network, reply)
+				t.Errorf("%s over %s: %s", name, network, reply)
 			}
 		}
 	}
 }
 
-// Before everything is known, nobody is told that something isn't there; a service is answered once all is known that
-// says what it is called, whatever isn't known of others.
-func TestNothingIsDeniedTooEarly(t *testing.T) {
+// TestNoDenialBeforeInitialSync verifies that no name is denied before the initial sync, and that a service is answered once
+// its names are final, independent of other services.
+func TestNoDenialBeforeInitialSync(t *testing.T) {
 	f := prepare(t, defaults())
-	f.state.unsettled = map[string]bool{"student": true}
+	f.state.unstable = map[string]bool{"student": true}
 	other := served{"other", []string{"244.0.0.5"}, instances(1)}
 	f.serve(t, student)
 	f.serve(t, other)
@@ -84,55 +85,57 @@ func TestNothingIsDeniedTooEarly(t *testing.T) {
 		}
 	}
 	until(t, codes(miekg.RcodeSuccess, "other.service.consul.", "other.", "service.consul."))
-	unknown := codes(miekg.RcodeServerFailure, "student.service.consul.", "student.", "nobody.service.consul.", "nobody.", "a.other.service.consul.")
+	unknown := codes(miekg.RcodeServerFailure, "student.service.consul.", "student.", "missing.service.consul.", "missing.", "a.other.service.consul.")
 	if !unknown() || f.Ready() == nil {
-		t.Error("something is said of what isn't known")
+		t.Error("a name is answered or denied before the initial sync")
 	}
 	if reply := f.ask(t, "udp", query("other.service.consul.", miekg.TypeAAAA)); reply.Rcode != miekg.RcodeSuccess || len(reply.Answer) > 0 {
-		t.Errorf("a type that a known service doesn't have: %s", reply)
+		t.Errorf("a type without records of a known service: %s", reply)
 	}
-	f.state.change(func() { f.state.unsettled = nil })
+	f.state.change(func() { f.state.unstable = nil })
 	f.Synced()
 	until(t, codes(miekg.RcodeSuccess, "student.service.consul.", "student."))
 	f.state.change(func() { f.state.complete = true })
 	f.Synced()
 	until(t, func() bool { return f.Ready() == nil })
-	if !codes(miekg.RcodeNameError, "nobody.service.consul.")() {
-		t.Error("what isn't there isn't denied")
+	if !codes(miekg.RcodeNameError, "missing.service.consul.")() {
+		t.Error("a missing name is not denied after the initial sync")
 	}
 }
 
-// A host that is somebody else's in the mesh is answered as if there were no such service; its other hosts stay.
-func TestWhatIsLeftToOthersIsNotAnswered(t *testing.T) {
+// TestYieldedHostsAreNotAnswered verifies that a host that another object owns is denied, and that the other hosts of the
+// service are answered.
+func TestYieldedHostsAreNotAnswered(t *testing.T) {
 	f := start(t, defaults(), student)
-	leave := func(hosts ...string) {
-		f.state.change(func() { f.state.left = hosts })
+	yield := func(hosts ...string) {
+		f.state.change(func() { f.state.yielded = hosts })
 		f.Notify(nameOf("student"))
 	}
-	answers := func(name string, kind uint16) string { return says(f.ask(t, "udp", query(name, kind)))[0] }
-	leave("student.service.consul")
+	answers := func(name string, kind uint16) string { return text(f.ask(t, "udp", query(name, kind)))[0] }
+	yield("student.service.consul")
 	until(t, func() bool { return answers("student.service.consul.", miekg.TypeA) == "NXDOMAIN" })
 	if got := answers("student.", miekg.TypeA) + answers("_student._tcp.service.consul.", miekg.TypeSRV); got != "NOERRORNXDOMAIN" {
 		t.Error(got)
 	}
-	if got := says(f.ask(t, "udp", query("3.2.1.244.in-addr.arpa.", miekg.TypePTR))); !strings.HasSuffix(got[1], " PTR student.") {
+	if got := text(f.ask(t, "udp", query("3.2.1.244.in-addr.arpa.", miekg.TypePTR))); !strings.HasSuffix(got[1], " PTR student.") {
 		t.Error(got)
 	}
-	leave("student.service.consul", "student")
+	yield("student.service.consul", "student")
 	until(t, func() bool { return answers("student.", miekg.TypeA) == "REFUSED" })
 	if got := answers("3.2.1.244.in-addr.arpa.", miekg.TypePTR); got != "NXDOMAIN" {
 		t.Error(got)
 	}
-	leave()
+	yield()
 	until(t, func() bool { return answers("student.service.consul.", miekg.TypeA) == "NOERROR" })
 }
 
-// What is known to be there is answered while the rest isn't known; nothing is denied.
-func TestTheLastKnownGoodIsAnswered(t *testing.T) {
+// TestRestoredServicesAreAnswered verifies that restored services are answered before the initial sync, and that no name is
+// denied.
+func TestRestoredServicesAreAnswered(t *testing.T) {
 	f := prepare(t, defaults())
 	f.serve(t, student)
 	f.state.change(func() {
-		f.state.recalled = true
+		f.state.restored = true
 		d := f.state.desired[nameOf("student")]
 		d.Authoritative = false
 		f.state.desired[nameOf("student")] = d
@@ -154,7 +157,8 @@ func TestTheLastKnownGoodIsAnswered(t *testing.T) {
 	})
 }
 
-func TestServicesComeChangeAndGo(t *testing.T) {
+// TestChanges verifies that the answers follow changes and removals of services.
+func TestChanges(t *testing.T) {
 	f := start(t, defaults(), student, served{"other", []string{"244.0.0.5"}, instances(1)})
 	rcode := func(name string, kind uint16) func(int) bool {
 		return func(want int) bool { return f.ask(t, "udp", query(name, kind)).Rcode == want }
@@ -172,8 +176,9 @@ func TestServicesComeChangeAndGo(t *testing.T) {
 	until(t, func() bool { return rcode("other.service.consul.", miekg.TypeA)(miekg.RcodeNameError) })
 	until(t, func() bool { return rcode("student.", miekg.TypeA)(miekg.RcodeRefused) })
 	if !rcode("service.consul.", miekg.TypeA)(miekg.RcodeNameError) {
-		t.Error("a name above hosts that are gone still exists")
+		t.Error("a name above removed hosts still exists")
 	}
 }
 
+// nameOf returns the name of a service.
 func nameOf(label string) mesh.Name { return mesh.Name{Source: "consul", Label: label} }
