@@ -32,7 +32,7 @@ func TestXDSWrongUse(t *testing.T) {
 		"no address":     {[]string{"--output", "xds="}, `isthmus: output "xds=" is not one of kube, stdout, dir=PATH, xds=ADDRESS`},
 		"no port":        {[]string{"--output", "xds=host", "--xds-plaintext"}, `isthmus: output xds: "host" is not host:port or :port`},
 		"port in use": {
-			[]string{"--output", "xds=" + busy.Addr().String(), "--xds-plaintext"}, "isthmus: xds address ",
+			[]string{"--output", "xds=" + busy.Addr().String(), "--xds-plaintext"}, "isthmus: xds: listen on ",
 		},
 		"no file": {
 			[]string{"--output", "xds=127.0.0.1:0", "--config", secure}, "isthmus: xds.tls: open /none: no such file or directory",
