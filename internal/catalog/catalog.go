@@ -137,14 +137,37 @@ type Instance struct {
 	Locality Locality
 	Weights  Weights
 	Health   Health
-	// Checks are the types of the service's own health checks ("http", "grpc", "tcp", "ttl"...), sorted and unique. They are
-	// hints to the protocol.
-	Checks []string
+	// Checks are the service's own health checks, sorted and unique. They are hints to the protocol.
+	Checks []Check
+	// Protocol is the protocol of the port if it is known for certain, in any notation of a mesh; otherwise it is empty. It
+	// is set for instances that were restored from the objects of an earlier run.
+	Protocol string `json:",omitempty"`
 	// Modified orders the registrations of one datacenter by age: a newer one has a larger number (Consul's ModifyIndex).
 	Modified uint64 `json:",omitempty"`
 	// Superseded is true if a newer registration of the service has the same address and port. Only the newest registration
 	// of an address is an endpoint. MarkSuperseded sets the field.
 	Superseded bool `json:",omitempty"`
+}
+
+// Check is a health check of a service.
+type Check struct {
+	// Type is Consul's type in lower case: "http", "grpc", "tcp", "ttl"...
+	Type string
+	// Port is the port that the check tests; 0 if it is unknown or the check tests no port.
+	Port int `json:",omitempty"`
+	// TLS is true if the check uses TLS.
+	TLS bool `json:",omitempty"`
+}
+
+// Compare orders checks by type, port and TLS.
+func (c Check) Compare(other Check) int {
+	secure := func(c Check) int {
+		if c.TLS {
+			return 1
+		}
+		return 0
+	}
+	return cmp.Or(cmp.Compare(c.Type, other.Type), cmp.Compare(c.Port, other.Port), cmp.Compare(secure(c), secure(other)))
 }
 
 // Port is a named port of an instance.

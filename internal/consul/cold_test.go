@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/isthmus-mesh/isthmus/internal/catalog"
+
 	"github.com/hashicorp/consul/api"
 )
 
@@ -71,7 +73,9 @@ func TestColdPassingCheck(t *testing.T) {
 	p.coolAll()
 	checked("passing", "x")(s, "n1", "cold-1", "cold")
 	began := time.Now()
-	eventually(t, "the check", func() bool { return slices.Equal(p.latest("cold").Instances[0].Checks, []string{"http"}) })
+	eventually(t, "the check", func() bool {
+		return slices.Equal(p.latest("cold").Instances[0].Checks, []catalog.Check{{Type: "http"}})
+	})
 	if took := time.Since(began); took > 2*wait {
 		t.Errorf("it was seen after %s", took)
 	}

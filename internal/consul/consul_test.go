@@ -74,7 +74,7 @@ func (s *server) testChanges(t *testing.T) {
 	register()
 	p := s.watch(t, "", 0)
 	first := p.latest("change").Instances[0]
-	if first.Health != catalog.Passing || !slices.Equal(first.Checks, []string{"http"}) {
+	if first.Health != catalog.Passing || !slices.Equal(first.Checks, []catalog.Check{{Type: "http"}}) {
 		t.Errorf("at first %+v", first)
 	}
 	changes := []struct {

@@ -149,18 +149,6 @@ func isMaintenance(serviceID, checkID string) bool {
 	return checkID == nodeMaintenance || strings.EqualFold(checkID, serviceMaintenance+serviceID)
 }
 
-// checksOf returns the kinds of the service's own checks; a node's checks say nothing on its protocol.
-func checksOf(serviceID string, checks api.HealthChecks) []string {
-	var kinds []string
-	for _, check := range checks {
-		if check != nil && check.Type != "" && check.ServiceID != "" && strings.EqualFold(check.ServiceID, serviceID) {
-			kinds = append(kinds, strings.ToLower(check.Type))
-		}
-	}
-	slices.Sort(kinds)
-	return slices.Compact(kinds)
-}
-
 // loses says whether an instance of before is missing after. Both are sorted by ID.
 func loses(before, after catalog.Service) bool {
 	i := 0

@@ -50,7 +50,7 @@ func TestConvertWhole(t *testing.T) {
 			Address: "10.1.0.2", Port: 8080, Tags: []string{"b", "a"},
 			Meta: map[string]string{"version": "v2"}, NodeMeta: map[string]string{"rack": "r1"},
 			Locality: catalog.Locality{Region: "us", Zone: "us-1"}, Weights: catalog.Weights{Passing: 3, Warning: 2},
-			Health: catalog.Warning, Checks: []string{"grpc", "http"},
+			Health: catalog.Warning, Checks: []catalog.Check{{Type: "grpc"}, {Type: "http"}},
 		},
 	}}
 	if !reflect.DeepEqual(got, want) {
@@ -186,8 +186,8 @@ func FuzzConvert(f *testing.F) {
 			} else {
 				seen[id] = true
 			}
-			if !slices.IsSorted(instance.Checks) {
-				t.Errorf("checks %q are not sorted", instance.Checks)
+			if !slices.IsSortedFunc(instance.Checks, catalog.Check.Compare) {
+				t.Errorf("checks %v are not sorted", instance.Checks)
 			}
 		}
 		if loses(service, service) {

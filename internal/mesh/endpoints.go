@@ -16,6 +16,8 @@ type endpoint struct {
 	port uint32
 	// protocol is the protocol of the own port.
 	protocol Protocol
+	// provisional is true if the protocol may change once the checks have run.
+	provisional bool
 	// named holds the named ports.
 	named map[string]namedPort
 	// byName is true if the address is a host name.
@@ -33,7 +35,7 @@ func usableEndpoints(service catalog.Service, options Options, report *report) [
 	for i := range service.Instances {
 		if newest, ok := superseded[i]; ok {
 			report.superseded(service.Instances[i], service.Instances[newest])
-		} else if e, ok := usableEndpoint(&service.Instances[i], options, report); ok {
+		} else if e, ok := usableEndpoint(service.Name, &service.Instances[i], options, report); ok {
 			endpoints = append(endpoints, e)
 		}
 	}
@@ -41,7 +43,7 @@ func usableEndpoints(service catalog.Service, options Options, report *report) [
 }
 
 // usableEndpoint returns the endpoint of an instance; false if its address or port cannot be used.
-func usableEndpoint(instance *catalog.Instance, options Options, report *report) (endpoint, bool) {
+func usableEndpoint(service string, instance *catalog.Instance, options Options, report *report) (endpoint, bool) {
 	address, byName, ok := usableAddress(*instance, options, report)
 	switch {
 	case !ok:
@@ -53,6 +55,7 @@ func usableEndpoint(instance *catalog.Instance, options Options, report *report)
 	weight, takesTraffic := trafficShare(*instance, options.PassingOnly)
 	port, hints := uint32(instance.Port), hintsOf(*instance)
 	named := namedPorts(*instance, hints, options, report)
+	protocol, provisional := instanceProtocol(service, *instance, hints, options.DefaultProtocol, report)
 	return endpoint{
 		instance: instance,
 		entry: &networking.WorkloadEntry{
@@ -62,7 +65,8 @@ func usableEndpoint(instance *catalog.Instance, options Options, report *report)
 			Weight:   weight,
 		},
 		port:         port,
-		protocol:     instanceProtocol(*instance, hints, options.DefaultProtocol, report),
+		protocol:     protocol,
+		provisional:  provisional,
 		named:        named,
 		byName:       byName,
 		takesTraffic: takesTraffic,

@@ -21,7 +21,7 @@ func web() catalog.Service {
 			Tags:    []string{"version=v1"},
 			Weights: catalog.Weights{Passing: 1, Warning: 1},
 			Health:  catalog.Passing,
-			Checks:  []string{"http"},
+			Checks:  []catalog.Check{{Type: "http", Port: 8080}},
 		}},
 	}
 }

@@ -32,6 +32,8 @@ const (
 	BadHost Reason = "bad_host"
 	// UnknownProtocol: the meta names a protocol that Istio does not have. The entry is ignored.
 	UnknownProtocol Reason = "unknown_protocol"
+	// ContradictoryProtocol: a check of the port contradicts the declared protocol.
+	ContradictoryProtocol Reason = "contradictory_protocol"
 	// MixedProtocols: the instances disagree about the protocol. The service gets the protocol that all have in common.
 	MixedProtocols Reason = "mixed_protocols"
 	// BadNamespace: the meta chooses a namespace that the service cannot have. The entry is ignored.

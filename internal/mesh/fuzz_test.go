@@ -30,7 +30,7 @@ func FuzzTranslate(f *testing.F) {
 				Meta:    map[string]string{key: value, tag: name},
 				Weights: catalog.Weights{Passing: passing, Warning: warning},
 				Health:  catalog.Health(health),
-				Checks:  []string{tag},
+				Checks:  []catalog.Check{{Type: tag, Port: port}},
 			},
 			{ // a valid instance, so that the service always has objects
 				ID:       catalog.InstanceID{Datacenter: "dc1", Node: key, ServiceID: "2" + value},

@@ -74,8 +74,9 @@ func namedPorts(instance catalog.Instance, hints map[string]string, options Opti
 		if text == "" {
 			continue
 		}
-		protocol, err := ParseProtocol(text)
-		if err != nil {
+		protocol, ok := registeredProtocol(text)
+		if !ok {
+			_, err := ParseProtocol(text)
 			report.instance(UnknownProtocol, instance, fmt.Sprintf("port %q: %v; the entry is ignored", name, err))
 			continue
 		}

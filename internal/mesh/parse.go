@@ -81,26 +81,17 @@ func parseInstance(id catalog.InstanceID, endpoint *networking.WorkloadEntry, en
 		Weights:  catalog.Weights{Passing: int(endpoint.Weight), Warning: int(endpoint.Weight)},
 		Health:   catalog.Passing,
 		Meta:     map[string]string{},
+		Protocol: string(protocolOf(entry)),
 	}
-	protocol := protocolOf(entry)
 	for _, key := range slices.Sorted(maps.Keys(endpoint.Labels)) {
 		value := endpoint.Labels[key]
-		said, err := ParseProtocol(value)
 		switch {
 		case ownLabel(key):
-		case key == namespaceMeta, key == protocolMeta && err == nil && said == protocol:
+		case key == namespaceMeta:
 			instance.Meta[key] = value
 		default:
 			instance.Tags = append(instance.Tags, key+"="+value)
 		}
-	}
-	for _, hint := range byCheck {
-		if hint.protocol == protocol {
-			instance.Checks = []string{hint.check}
-		}
-	}
-	if len(instance.Checks) == 0 && protocol != "" {
-		instance.Ports = append(instance.Ports, catalog.Port{Name: strings.ToLower(string(protocol)), Number: instance.Port, Default: true})
 	}
 	return instance
 }

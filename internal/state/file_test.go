@@ -33,7 +33,7 @@ func service(name string, ids ...string) catalog.Service {
 			ID:      catalog.InstanceID{Datacenter: "dc1", Node: "n", ServiceID: id},
 			Address: "10.0.0.1", Port: 80, Tags: []string{"a=b"}, Meta: map[string]string{"version": "v1", "odd": "\x00\"\n学"},
 			NodeMeta: map[string]string{"zone": "z"}, Locality: catalog.Locality{Region: "r", Zone: "z"},
-			Weights: catalog.Weights{Passing: 2, Warning: 1}, Health: catalog.Warning, Checks: []string{"http"},
+			Weights: catalog.Weights{Passing: 2, Warning: 1}, Health: catalog.Warning, Checks: []catalog.Check{{Type: "http"}},
 		})
 	}
 	return s

@@ -93,7 +93,7 @@ func (m *madeUp) service(n int, first string) catalog.Service {
 		service.Instances = append(service.Instances, catalog.Instance{
 			ID:      catalog.InstanceID{Datacenter: "dc1", Node: fmt.Sprint("node-", k), ServiceID: fmt.Sprint(benchService(n), "-", k)},
 			Address: address, Port: 8080, Meta: map[string]string{"version": fmt.Sprint("v", 1+k%2)},
-			Weights: catalog.Weights{Passing: 1, Warning: 1}, Health: catalog.Passing, Checks: []string{"http"},
+			Weights: catalog.Weights{Passing: 1, Warning: 1}, Health: catalog.Passing, Checks: []catalog.Check{{Type: "http"}},
 		})
 	}
 	return service

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/isthmus-mesh/isthmus/internal/catalog"
 	"github.com/isthmus-mesh/isthmus/internal/mesh"
@@ -13,6 +14,8 @@ const (
 	datacenter = "dc1"
 	// anyAddress is replaced by an address that is unique within the service.
 	anyAddress = "any"
+	// ownPort is replaced by the port of the instance.
+	ownPort = -1
 )
 
 // of returns a case. Its options are the product's defaults with the given changes.
@@ -48,6 +51,11 @@ func hostTemplates(texts ...string) func(*mesh.Options) {
 func service(name string, instances ...catalog.Instance) catalog.Service {
 	slices.SortFunc(instances, func(a, b catalog.Instance) int { return a.ID.Compare(b.ID) })
 	for i := range instances {
+		for c := range instances[i].Checks {
+			if instances[i].Checks[c].Port == ownPort {
+				instances[i].Checks[c].Port = instances[i].Port
+			}
+		}
 		if instances[i].Address == anyAddress {
 			instances[i].Address = fmt.Sprintf("10.0.0.%d", i+1)
 		}
@@ -104,7 +112,19 @@ func namedPorts(ports ...catalog.Port) change {
 
 func health(health catalog.Health) change { return func(i *catalog.Instance) { i.Health = health } }
 func tags(tags ...string) change          { return func(i *catalog.Instance) { i.Tags = tags } }
-func checks(kinds ...string) change       { return func(i *catalog.Instance) { i.Checks = kinds } }
+
+// checks adds checks of the instance's own port; "https" is an HTTP check with TLS.
+func checks(kinds ...string) change { return checksOfPort(ownPort, kinds...) }
+
+// checksOfPort adds checks of a port.
+func checksOfPort(port int, kinds ...string) change {
+	return func(i *catalog.Instance) {
+		for _, kind := range kinds {
+			plain := strings.TrimSuffix(kind, "s")
+			i.Checks = append(i.Checks, catalog.Check{Type: plain, Port: port, TLS: plain != kind})
+		}
+	}
+}
 
 func locality(where catalog.Locality) change { return func(i *catalog.Instance) { i.Locality = where } }
 

@@ -124,7 +124,7 @@ func (d *dice) instance() catalog.Instance {
 		i.Ports = append(i.Ports, catalog.Port{Name: d.text(hostileKeys), Number: hostilePorts[d.below(len(hostilePorts))], Default: d.yes()})
 		i.NodeMeta[d.text(hostileKeys)] = d.text(hostileValues)
 		i.Tags = append(i.Tags, d.text(hostileKeys)+"="+d.text(hostileValues))
-		i.Checks = append(i.Checks, hostileChecks[d.below(len(hostileChecks))])
+		i.Checks = append(i.Checks, catalog.Check{Type: hostileChecks[d.below(len(hostileChecks))], Port: hostilePorts[d.below(len(hostilePorts))], TLS: d.yes()})
 	}
 	if d.below(32) == 31 {
 		i.Tags = append(i.Tags, numbered(300)...)

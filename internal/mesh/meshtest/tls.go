@@ -14,7 +14,7 @@ func origination() []Case {
 		panic(err) // an invalid case
 	}
 	secure := func() catalog.Service {
-		return service("web", instance("a", port(8443), meta("secure", "true"), checks("http")), instance("b", port(8443), meta("secure", "true")))
+		return service("web", instance("a", port(8443), meta("secure", "true"), checks("https")), instance("b", port(8443), meta("secure", "true")))
 	}
 	plain := mesh.TLSOrigination{Services: []string{"web"}, Protocol: mesh.HTTP}
 	return []Case{
