@@ -15,10 +15,10 @@ func addressed(namespace, name string, addresses ...string) *networkingv1.Servic
 	return entry
 }
 
-// TestAddressesOfOthers holds that a virtual address that somebody else's object has is given to no service; that who
+// TestAddressConflicts holds that a virtual address that somebody else's object has is given to no service; that who
 // has an address keeps it when somebody else takes it later, and gets another where istiod would prefer the other one;
 // and that all other services keep theirs.
-func TestAddressesOfOthers(t *testing.T) {
+func TestAddressConflicts(t *testing.T) {
 	const ns, theirs = "address-ours", "address-theirs"
 	c := newClient(t)
 	makeNamespace(t, c, theirs)

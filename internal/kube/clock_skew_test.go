@@ -14,9 +14,9 @@ import (
 	"github.com/isthmus-mesh/isthmus/internal/kube/holdstatus"
 )
 
-// TestClocks holds that the times in a lease decide nothing: those of a leader whose clock is wrong, by whatever much.
+// TestClockSkew holds that the times in a lease decide nothing: those of a leader whose clock is wrong, by whatever much.
 // Who leads goes on, who stands by waits for a silence of leaseDuration by its own watch, no longer and no shorter.
-func TestClocks(t *testing.T) {
+func TestClockSkew(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		name string
@@ -87,9 +87,9 @@ func jump(t *testing.T, admin client.Client, key client.ObjectKey, by time.Durat
 	return admin.Update(t.Context(), &lease)
 }
 
-// TestClocksOfHolds holds that whether a release is obeyed doesn't hang on the clocks of those who hold and release: one
+// TestClockSkewOfHolds holds that whether a release is obeyed doesn't hang on the clocks of those who hold and release: one
 // that is ahead, and one that steps back before the next flood.
-func TestClocksOfHolds(t *testing.T) {
+func TestClockSkewOfHolds(t *testing.T) {
 	t.Parallel()
 	const ns = "clock-holds"
 	b, api := newFakeState(ns), newClient(t)

@@ -8,9 +8,9 @@ import (
 	"github.com/isthmus-mesh/isthmus/test/testbed/faults"
 )
 
-// TestConnection holds that whatever happens to the connection to the API server, what stands stays, changes arrive once
+// TestConnectionFaults holds that whatever happens to the connection to the API server, what stands stays, changes arrive once
 // it is well again, log and metric tell of it, and the tries meanwhile are few.
-func TestConnection(t *testing.T) {
+func TestConnectionFaults(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		name  string
@@ -36,13 +36,13 @@ func TestConnection(t *testing.T) {
 			r.waitReady(t)
 			seen := record(t, ns)
 			heal := c.spoil(wire)
-			began, before := time.Now(), r.writes(t)["apply"]
+			began, before := time.Now(), r.attempts(t)["apply"]
 			b.set("web", map[string]string{"1": "v2", "2": "v2"})
 			if !c.slow {
 				eventually(t, true, func() bool { return r.told(MessageUnreachable)() > 0 })
 				eventually(t, 1.0, func() float64 { return r.value(t, "isthmus_kubernetes_api_unreachable") })
 				b.set("db", map[string]string{"1": "v2"})
-				eventually(t, true, func() bool { return r.writes(t)["apply"] >= before+4 })
+				eventually(t, true, func() bool { return r.attempts(t)["apply"] >= before+4 })
 				heal()
 			}
 			eventually(t, slices.Sorted(slices.Values([]string{
@@ -60,7 +60,7 @@ func TestConnection(t *testing.T) {
 				eventually(t, 0.0, func() float64 { return r.value(t, "isthmus_kubernetes_api_unreachable") })
 			}
 			// Two services of three objects: 50 ms, 100 ms ... 2 s between the tries of each, and the last writes.
-			if tries, most := r.writes(t)["apply"]-before, 3*(7+int(time.Since(began)/maxRetry))+6; tries > most {
+			if tries, most := r.attempts(t)["apply"]-before, 3*(7+int(time.Since(began)/maxRetry))+6; tries > most {
 				t.Errorf("%d tries to write in %s, expected at most %d", tries, time.Since(began), most)
 			}
 			seen.assertNothingRemoved(t)

@@ -51,7 +51,7 @@ func TestDestinationRules(t *testing.T) {
 	// Nothing changed: nothing is written. Then the configuration has none any more: what is left is found and removed.
 	again := start(t, b, enabled)
 	again.waitReady(t)
-	if writes := again.writes(t); len(writes) != 0 {
+	if writes := again.attempts(t); len(writes) != 0 {
 		t.Errorf("a restart wrote %v", writes)
 	}
 	if err := again.stop(); err != nil {
@@ -63,9 +63,9 @@ func TestDestinationRules(t *testing.T) {
 	eventually(t, []string{"theirs "}, standing)
 }
 
-// TestRightToWriteRules holds that a daemon which may not write DestinationRules says so when it is to, and else doesn't
+// TestPermissionForDestinationRules holds that a daemon which may not write DestinationRules says so when it is to, and else doesn't
 // need the right.
-func TestRightToWriteRules(t *testing.T) {
+func TestPermissionForDestinationRules(t *testing.T) {
 	applyFile(t, "../../deploy/rbac.yaml")
 	b := newFakeState("consul-services")
 	output, err := New(Options{

@@ -1,22 +1,22 @@
 package kube
 
 import (
-	"fmt"
+	"log/slog"
 	"testing"
+	"testing/synctest"
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
-	"sigs.k8s.io/controller-runtime/pkg/client"
+	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/isthmus-mesh/isthmus/internal/contract"
-	"github.com/isthmus-mesh/isthmus/internal/guard"
-	"github.com/isthmus-mesh/isthmus/internal/kube/holdstatus"
+	"github.com/isthmus-mesh/isthmus/internal/mesh"
+	"github.com/isthmus-mesh/isthmus/test/testbed"
 )
 
-// TestTwins holds that two isthmus of one configuration, each of which believes to be alone, don't fight.
-func TestTwins(t *testing.T) {
+// TestTwoLeadersDoNotFight verifies that two isthmus with the same configuration, each of which believes that it leads, do
+// not correct each other.
+func TestTwoLeadersDoNotFight(t *testing.T) {
 	t.Parallel()
-	const ns = "twins"
+	const ns = "two-leaders"
 	b, api := newFakeState(ns), newClient(t)
 	b.set("web", map[string]string{"1": "v1"})
 	one, other := start(t, b, nil), start(t, b, nil)
@@ -24,103 +24,111 @@ func TestTwins(t *testing.T) {
 	other.waitReady(t)
 	const changes = 20
 	for range changes {
-		b.set("web", map[string]string{"1": "v2"})
-		eventually(t, []string{"SE twins/web.consul", "WLE twins/" + wle("web", "1") + " v2"}, objects(t, api, ns))
-		b.set("web", map[string]string{"1": "v1"})
-		eventually(t, []string{"SE twins/web.consul", "WLE twins/" + wle("web", "1") + " v1"}, objects(t, api, ns))
+		for _, version := range []string{"v2", "v1"} {
+			b.set("web", map[string]string{"1": version})
+			eventually(t, []string{"SE " + ns + "/web.consul", "WLE " + ns + "/" + wle("web", "1") + " " + version}, objects(t, api, ns))
+		}
 	}
 	for _, r := range []*runningOutput{one, other} {
-		if writes := r.writes(t)["apply"]; writes > 2+2*changes+changes {
+		if writes := r.attempts(t)["apply"]; writes > 2+2*changes+changes {
 			t.Errorf("%d writes for %d changes", writes, 2*changes)
 		}
-		if told := r.told(MessageDriftBackoff)(); told > 0 {
-			t.Errorf("they are taken for a quarrel:\n%s", r.log)
+		if lines := r.told(MessageDriftBackoff)(); lines > 0 {
+			t.Errorf("corrections are delayed:\n%s", r.log)
 		}
 	}
 }
 
-// TestTwinsThatHold holds that two of them that saw a flood begin at different moments tell of one, and that what is
-// kept is written when it changes, and not because the other one says it differently.
-func TestTwinsThatHold(t *testing.T) {
+// TestDriftBackoff verifies that two isthmus with different configurations for a service slow down and log it.
+func TestDriftBackoff(t *testing.T) {
 	t.Parallel()
-	const ns = "twins-that-hold"
-	b, api := newFakeState(ns), newClient(t)
-	one, other := startWithStore(t, b, nil), startWithStore(t, b, nil)
-	one.waitReady(t)
-	other.waitReady(t)
-	began := time.Now().UTC().Truncate(time.Second)
-	hold := func(r *runningStore, late time.Duration, instances int) {
-		r.Store().Save(contract.Change{Holds: map[string]guard.Hold{"consul": {
-			Since: began.Add(late), Reason: fmt.Sprint("seen after ", late), Instances: instances,
-		}}})
-	}
-	hold(one, time.Second, 20)
-	eventually(t, []string{"RemovalsHeld"}, events(t, api, ns))
-	hold(other, 0, 20)
-	const changes = 6
-	for n := range changes {
-		hold(one, time.Second, n)
-		eventually(t, guard.Hold{Since: began.Add(time.Second), Reason: "seen after 1s", Instances: n}, func() guard.Hold {
-			return publishedStatus(t, api, ns).Holds["consul"]
-		})
-	}
-	request, err := holdstatus.NewRequest(apiServer(t).REST, client.ObjectKey{Namespace: ns, Name: "isthmus-consul"}, "consul")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := request.Release(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	eventually(t, map[string]int{"consul": 1}, func() map[string]int { return publishedStatus(t, api, ns).Releases })
-	eventually(t, []string{"RemovalsHeld", "RemovalsReleased"}, events(t, api, ns))
-	writes := 0
-	for _, r := range []*runningStore{one, other} {
-		eventually(t, []string{"consul"}, r.releases)
-		for _, count := range r.writes(t) {
-			writes += count
-		}
-	}
-	if most := 1 + 1 + changes + 1; writes > most { // the first, the other's count, the changes, the release
-		t.Errorf("%d writes, not %d", writes, most)
-	}
-}
-
-// publishedStatus returns what the ConfigMap says.
-func publishedStatus(t *testing.T, c client.Client, namespace string) holdstatus.Status {
-	t.Helper()
-	var found corev1.ConfigMap
-	if err := c.Get(t.Context(), client.ObjectKey{Namespace: namespace, Name: "isthmus-consul"}, &found); client.IgnoreNotFound(err) != nil {
-		t.Fatal(err)
-	}
-	said, err := holdstatus.StatusOf(&found)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return said
-}
-
-// TestQuarrel holds that two isthmus that disagree about a service slow down and say so, that other services go on,
-// and that what changes in the registry is written at once all the same.
-func TestQuarrel(t *testing.T) {
-	t.Parallel()
-	const ns = "quarrel"
+	const ns = "drift-backoff"
 	b, other, api := newFakeState(ns), newFakeState(ns), newClient(t)
 	b.set("web", map[string]string{"1": "v1"})
 	other.set("web", map[string]string{"1": "v2"})
-	other.setComplete(false) // so that it takes nothing away that only the first one has
+	other.setComplete(false) // It must not remove services that only the first isthmus has.
 	one, two := start(t, b, nil), start(t, other, nil)
-	eventually(t, true, func() bool {
-		return one.told(MessageDriftBackoff)()+two.told(MessageDriftBackoff)() > 0
-	})
-	rewrites := one.value(t, "isthmus_kubernetes_drift_corrections_total") + two.value(t, "isthmus_kubernetes_drift_corrections_total")
-	if rewrites < driftThreshold || rewrites > 4*driftThreshold {
-		t.Errorf("put right %v times before it slowed down, expected some %d of each", rewrites, driftThreshold)
+	eventually(t, true, func() bool { return one.told(MessageDriftBackoff)()+two.told(MessageDriftBackoff)() > 0 })
+	const metric = "isthmus_kubernetes_drift_corrections_total"
+	if corrections := one.value(t, metric) + two.value(t, metric); corrections < driftThreshold || corrections > 4*driftThreshold {
+		t.Errorf("%v corrections before the first delay, want about %d of each", corrections, driftThreshold)
 	}
-	b.set("db", map[string]string{"1": "v1"})
-	eventually(t, true, func() bool { return len(objects(t, api, ns)()) == 4 })
+	t.Run("other services are written", func(t *testing.T) {
+		b.set("db", map[string]string{"1": "v1"})
+		eventually(t, true, func() bool { return len(objects(t, api, ns)()) == 4 })
+	})
 	if err := two.stop(); err != nil {
 		t.Fatal(err)
 	}
-	b.set("web", map[string]string{"1": "v3"})
-	eventually(t, []string{"v1", "v3"}, endpoints(t, api, ns))
+	t.Run("a change of the service is written at once", func(t *testing.T) {
+		b.set("web", map[string]string{"1": "v3"})
+		eventually(t, []string{"v1", "v3"}, endpoints(t, api, ns))
+	})
+}
+
+// TestDriftDelays verifies the delays of the corrections of one service.
+func TestDriftDelays(t *testing.T) {
+	web := mesh.Name{Source: "consul", Label: "web"}
+	newBackoff := func() (*driftBackoff, *testbed.Log) {
+		log := &testbed.Log{}
+		b := newDriftBackoff(slog.New(slog.NewTextHandler(log, nil)), prometheus.NewCounter(prometheus.CounterOpts{Name: "corrections"}))
+		b.finish(web, 1, 1)
+		return &b, log
+	}
+	correct := func(b *driftBackoff, times int) time.Duration {
+		for range times {
+			b.finish(web, 1, 1)
+		}
+		return b.delay(web, 1)
+	}
+	for _, c := range []struct {
+		name        string
+		corrections int
+		then        func(b *driftBackoff) time.Duration
+		want        time.Duration
+	}{
+		{name: "below the threshold", corrections: driftThreshold, want: 0},
+		{name: "first delay", corrections: driftThreshold + 1, want: time.Second},
+		{name: "doubled delay", corrections: driftThreshold + 4, want: 8 * time.Second},
+		{name: "longest delay", corrections: driftThreshold + 40, want: time.Minute},
+		{name: "no write is no correction", corrections: driftThreshold, want: 0, then: func(b *driftBackoff) time.Duration {
+			b.finish(web, 1, 0)
+			return b.delay(web, 1)
+		}},
+		{name: "a new revision has no delay", corrections: driftThreshold + 4, want: 0, then: func(b *driftBackoff) time.Duration {
+			return b.delay(web, 2)
+		}},
+		{name: "corrections of a new revision are delayed", corrections: driftThreshold + 4, want: 8 * time.Second, then: func(b *driftBackoff) time.Duration {
+			b.finish(web, 2, 1)
+			return b.delay(web, 2)
+		}},
+		{name: "quiet for long", corrections: driftThreshold + 4, want: 0, then: func(b *driftBackoff) time.Duration {
+			time.Sleep(driftResetAfter + time.Second)
+			return max(0, correct(b, driftThreshold))
+		}},
+		{name: "forgotten", corrections: driftThreshold + 4, want: time.Second, then: func(b *driftBackoff) time.Duration {
+			b.forget(web)
+			return correct(b, 1+driftThreshold+1)
+		}},
+		{name: "cleared", corrections: driftThreshold + 4, want: time.Second, then: func(b *driftBackoff) time.Duration {
+			b.clear()
+			return correct(b, 1+driftThreshold+1)
+		}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b, log := newBackoff()
+				got := max(0, correct(b, c.corrections))
+				if c.then != nil {
+					got = max(0, c.then(b))
+				}
+				if got != c.want {
+					t.Errorf("delay %s, want %s", got, c.want)
+				}
+				if lines := countLines(log, MessageDriftBackoff); c.corrections > driftThreshold && lines == 0 {
+					t.Error("the log does not report the delay")
+				}
+			})
+		})
+	}
 }

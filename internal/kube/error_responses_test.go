@@ -14,9 +14,9 @@ import (
 	"github.com/isthmus-mesh/isthmus/test/testbed/faults"
 )
 
-// TestAnswers holds that answers which refuse for a while keep only those writes back that they are for: what stands
+// TestErrorResponses holds that answers which refuse for a while keep only those writes back that they are for: what stands
 // stays, others go on, log and metric tell once of what lasts, and it is over by itself.
-func TestAnswers(t *testing.T) {
+func TestErrorResponses(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		name   string
@@ -86,8 +86,8 @@ func TestAnswers(t *testing.T) {
 	}
 }
 
-// TestPassingAnswers holds that a refusal which a second try overcomes costs nothing but that try.
-func TestPassingAnswers(t *testing.T) {
+// TestTransientErrorResponse holds that a refusal which a second try overcomes costs nothing but that try.
+func TestTransientErrorResponse(t *testing.T) {
 	t.Parallel()
 	const ns = "answers-passing"
 	b, api := newFakeState(ns), newClient(t)

@@ -17,7 +17,9 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/isthmus-mesh/isthmus/internal/catalog"
 	"github.com/isthmus-mesh/isthmus/internal/kube/object"
+	"github.com/isthmus-mesh/isthmus/internal/mesh"
 	"github.com/isthmus-mesh/isthmus/test/testbed"
 )
 
@@ -147,4 +149,40 @@ func remove(t *testing.T, c client.Client, objects ...client.Object) {
 			t.Fatal(err)
 		}
 	}
+}
+
+// endpoints returns the versions of all endpoints in a namespace, in whatever form they are there.
+func endpoints(t *testing.T, c client.Client, namespace string) func() []string {
+	return func() []string {
+		var entries networkingv1.ServiceEntryList
+		var workloads networkingv1.WorkloadEntryList
+		for _, list := range []client.ObjectList{&entries, &workloads} {
+			if err := c.List(t.Context(), list, client.InNamespace(namespace)); err != nil {
+				return []string{err.Error()}
+			}
+		}
+		versions := []string{}
+		for _, entry := range entries.Items {
+			for _, endpoint := range entry.Spec.Endpoints {
+				versions = append(versions, endpoint.Labels["version"])
+			}
+		}
+		for _, workload := range workloads.Items {
+			versions = append(versions, workload.Spec.Labels["version"])
+		}
+		slices.Sort(versions)
+		return versions
+	}
+}
+
+// wle is the name of the WorkloadEntry of an instance that fakeState.set made.
+func wle(service, id string) string {
+	name := mesh.Name{Source: "consul", Label: service}
+	return name.WorkloadEntry(catalog.InstanceID{Datacenter: "dc1", Node: "n1", ServiceID: id})
+}
+
+// assertWrites waits for the writes to be counted: the API server shows an object before its writer has the answer.
+func assertWrites(t *testing.T, r *runningOutput, want map[string]int) {
+	t.Helper()
+	eventually(t, want, func() map[string]int { return r.writes(t) })
 }

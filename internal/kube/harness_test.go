@@ -4,6 +4,7 @@ import (
 	"context"
 	"flag"
 	"fmt"
+	"hash/fnv"
 	"log/slog"
 	"maps"
 	"os"
@@ -129,7 +130,7 @@ func (b *fakeState) set(name string, versions map[string]string) {
 	for _, id := range slices.Sorted(maps.Keys(versions)) {
 		service.Instances = append(service.Instances, catalog.Instance{
 			ID:      catalog.InstanceID{Datacenter: "dc1", Node: "n1", ServiceID: id},
-			Address: "10.0.0.1", Port: 8080, Health: catalog.Passing, Weights: catalog.Weights{Passing: 1, Warning: 1},
+			Address: addressOf(id), Port: 8080, Health: catalog.Passing, Weights: catalog.Weights{Passing: 1, Warning: 1},
 			Meta: map[string]string{"version": versions[id]},
 		})
 		if source, _, ok := strings.Cut(id, "/"); ok {
@@ -139,6 +140,14 @@ func (b *fakeState) set(name string, versions map[string]string) {
 	meshName := mesh.Name{Source: "consul", Label: name}
 	resources, _ := mesh.Translate(service, meshName, b.options)
 	b.put(meshName, resources)
+}
+
+// addressOf returns the address of an instance. It depends on the ID alone, and instances of a service have different ones.
+func addressOf(id string) string {
+	hash := fnv.New32a()
+	hash.Write([]byte(id))
+	sum := hash.Sum(nil)
+	return fmt.Sprintf("10.0.%d.%d", sum[2], sum[3])
 }
 
 func (b *fakeState) put(name mesh.Name, resources mesh.Resources) {
@@ -214,14 +223,25 @@ func start(t *testing.T, b *fakeState, change func(*Options)) *runningOutput {
 	return &runningOutput{Output: output, registry: registry, log: log, stop: stop}
 }
 
-// writes counts the requests that wrote, by verb.
+// writes counts the writes that the API server accepted, by verb.
 func (r *runningOutput) writes(t *testing.T) map[string]int {
+	t.Helper()
+	return r.countWrites(t, func(result string) bool { return result == "ok" })
+}
+
+// attempts counts all writes, by verb. An attempt that the API server did not accept is retried.
+func (r *runningOutput) attempts(t *testing.T) map[string]int {
+	t.Helper()
+	return r.countWrites(t, func(string) bool { return true })
+}
+
+func (r *runningOutput) countWrites(t *testing.T, counts func(result string) bool) map[string]int {
 	t.Helper()
 	families, err := r.registry.Gather()
 	if err != nil {
 		t.Fatal(err)
 	}
-	counts := map[string]int{}
+	byVerb := map[string]int{}
 	for _, family := range families {
 		if family.GetName() != "isthmus_kubernetes_writes_total" {
 			continue
@@ -231,10 +251,12 @@ func (r *runningOutput) writes(t *testing.T) map[string]int {
 			for _, label := range metric.GetLabel() {
 				labels[label.GetName()] = label.GetValue()
 			}
-			counts[labels["verb"]] += int(metric.GetCounter().GetValue())
+			if counts(labels["result"]) {
+				byVerb[labels["verb"]] += int(metric.GetCounter().GetValue())
+			}
 		}
 	}
-	return counts
+	return byVerb
 }
 
 func (r *runningOutput) waitReady(t *testing.T) {

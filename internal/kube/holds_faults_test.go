@@ -107,8 +107,8 @@ func TestEventsUnderFaults(t *testing.T) {
 	}
 }
 
-// TestHoldsBeforeTheyAreRecalled holds that a leader that doesn't know yet what is held doesn't say that nothing is.
-func TestHoldsBeforeTheyAreRecalled(t *testing.T) {
+// TestHoldsBeforeRestore holds that a leader that doesn't know yet what is held doesn't say that nothing is.
+func TestHoldsBeforeRestore(t *testing.T) {
 	t.Parallel()
 	const ns = "holds-unknown"
 	b, api := newFakeState(ns), newClient(t)
@@ -127,14 +127,14 @@ func TestHoldsBeforeTheyAreRecalled(t *testing.T) {
 	if err != nil || len(recollection.Holds) != 1 {
 		t.Errorf("recalled %v, %v", recollection.Holds, err)
 	}
-	if writes := next.writes(t); len(writes) > 0 {
+	if writes := next.attempts(t); len(writes) > 0 {
 		t.Errorf("it wrote %v", writes)
 	}
 }
 
-// TestHoldsOfTheNext holds that a leader of the past, cut off in the middle of writing what is held, gives that up, and
+// TestLateWriteOfHolds holds that a leader of the past, cut off in the middle of writing what is held, gives that up, and
 // that what arrives late doesn't undo what the next one says.
-func TestHoldsOfTheNext(t *testing.T) {
+func TestLateWriteOfHolds(t *testing.T) {
 	t.Parallel()
 	const ns = "holds-of-the-next"
 	b, api := newFakeState(ns), newClient(t)

@@ -77,9 +77,9 @@ func flood() map[string]guard.Hold {
 	return map[string]guard.Hold{"consul": {Since: time.Now().UTC(), Reason: "20 of 20 instances went", Instances: 20, Services: 10}}
 }
 
-// TestHoldsAreKept holds that the ConfigMap says what is held, that an event tells of it, and that an annotation
+// TestHoldsArePublished holds that the ConfigMap says what is held, that an event tells of it, and that an annotation
 // releases it on every replica.
-func TestHoldsAreKept(t *testing.T) {
+func TestHoldsArePublished(t *testing.T) {
 	t.Parallel()
 	const ns = "holds"
 	b, c := newFakeState(ns), newClient(t)
@@ -158,8 +158,8 @@ func events(t *testing.T, c client.Client, namespace string) func() []string {
 	}
 }
 
-// TestNothingHeldMakesNoConfigMap holds that an isthmus that never held anything leaves nothing behind.
-func TestNothingHeldMakesNoConfigMap(t *testing.T) {
+// TestNoHoldNoConfigMap holds that an isthmus that never held anything leaves nothing behind.
+func TestNoHoldNoConfigMap(t *testing.T) {
 	const ns = "nothing-held"
 	b, c := newFakeState(ns), newClient(t)
 	b.set("web", map[string]string{"1": "v1"})
@@ -173,34 +173,62 @@ func TestNothingHeldMakesNoConfigMap(t *testing.T) {
 	}
 }
 
-// TestRecall holds that a start knows what stands: that of ours, by the sources that reported it.
-func TestRecall(t *testing.T) {
-	const ns = "recall"
-	b := newFakeState(ns)
-	b.set("web", map[string]string{"1": "v1", "east/2": "v2"})
-	b.set("api", map[string]string{"1": "v1"})
-	first := start(t, b, nil)
-	first.waitReady(t)
-	if err := first.stop(); err != nil {
-		t.Fatal(err)
+// TestTwoLeadersPublishOneHold holds that two of them that saw a flood begin at different moments tell of one, and that what is
+// kept is written when it changes, and not because the other one says it differently.
+func TestTwoLeadersPublishOneHold(t *testing.T) {
+	t.Parallel()
+	const ns = "twins-that-hold"
+	b, api := newFakeState(ns), newClient(t)
+	one, other := startWithStore(t, b, nil), startWithStore(t, b, nil)
+	one.waitReady(t)
+	other.waitReady(t)
+	began := time.Now().UTC().Truncate(time.Second)
+	hold := func(r *runningStore, late time.Duration, instances int) {
+		r.Store().Save(contract.Change{Holds: map[string]guard.Hold{"consul": {
+			Since: began.Add(late), Reason: fmt.Sprint("seen after ", late), Instances: instances,
+		}}})
 	}
-	r := startWithStore(t, newFakeState(ns), nil)
-	recollection, err := r.Store().Load(t.Context())
+	hold(one, time.Second, 20)
+	eventually(t, []string{"RemovalsHeld"}, events(t, api, ns))
+	hold(other, 0, 20)
+	const changes = 6
+	for n := range changes {
+		hold(one, time.Second, n)
+		eventually(t, guard.Hold{Since: began.Add(time.Second), Reason: "seen after 1s", Instances: n}, func() guard.Hold {
+			return publishedStatus(t, api, ns).Holds["consul"]
+		})
+	}
+	request, err := holdstatus.NewRequest(apiServer(t).REST, client.ObjectKey{Namespace: ns, Name: "isthmus-consul"}, "consul")
 	if err != nil {
 		t.Fatal(err)
 	}
-	var got []string
-	for _, service := range recollection.Services {
-		for _, instance := range service.Instances {
-			got = append(got, fmt.Sprintf("%s %s", service.Key, instance.ID))
+	if _, err := request.Release(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, map[string]int{"consul": 1}, func() map[string]int { return publishedStatus(t, api, ns).Releases })
+	eventually(t, []string{"RemovalsHeld", "RemovalsReleased"}, events(t, api, ns))
+	writes := 0
+	for _, r := range []*runningStore{one, other} {
+		eventually(t, []string{"consul"}, r.releases)
+		for _, count := range r.writes(t) {
+			writes += count
 		}
 	}
-	slices.Sort(got)
-	want := []string{"consul/api dc1/n1/1", "consul/web dc1/n1/1", "east/web dc1/n1/east/2"}
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("(-want +got):\n%s", diff)
+	if most := 1 + 1 + changes + 1; writes > most { // the first, the other's count, the changes, the release
+		t.Errorf("%d writes, not %d", writes, most)
 	}
-	if age := time.Since(recollection.Changed); age < 0 || age > time.Minute {
-		t.Errorf("it changed %s ago", age)
+}
+
+// publishedStatus returns what the ConfigMap says.
+func publishedStatus(t *testing.T, c client.Client, namespace string) holdstatus.Status {
+	t.Helper()
+	var found corev1.ConfigMap
+	if err := c.Get(t.Context(), client.ObjectKey{Namespace: namespace, Name: "isthmus-consul"}, &found); client.IgnoreNotFound(err) != nil {
+		t.Fatal(err)
 	}
+	said, err := holdstatus.StatusOf(&found)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return said
 }

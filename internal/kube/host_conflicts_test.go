@@ -23,10 +23,8 @@ import (
 	"github.com/isthmus-mesh/isthmus/internal/mesh"
 )
 
-// TestHostsOfOthers holds that a host belongs to who had it first: it is left out of ours while somebody else has it, a
-// service without any other host isn't written, and both come when it is free; that a newcomer takes nothing away; and
-// that other services don't wait.
-func TestHostsOfOthers(t *testing.T) {
+// TestHostConflicts verifies that a host stays with the object that had it first. The subtests are the steps of one run.
+func TestHostConflicts(t *testing.T) {
 	const ns, theirs = "conflict-ours", "conflict-theirs"
 	b, c := newFakeState(ns), newClient(t)
 	bare, err := mesh.ParseHostTemplate("{{ .Name }}")
@@ -35,67 +33,78 @@ func TestHostsOfOthers(t *testing.T) {
 	}
 	b.options.Hosts = []mesh.HostTemplate{bare}
 	makeNamespace(t, c, theirs)
-	whole, half := entryOf(theirs, "whole", nil, "gone.service.consul", "gone"), entryOf(theirs, "half", nil, "web")
-	create(t, c, whole, half, entryOf(theirs, "private", []string{"."}, "free", "free.service.consul"))
 	makeNamespace(t, c, ns)
-	create(t, c, entryOf(ns, "inside", nil, "inner")) // though the namespace is ours
-	service := &corev1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: theirs, Name: "short"}, Spec: corev1.ServiceSpec{Ports: []corev1.ServicePort{{Port: 80}}}}
-	create(t, c, service)
+	both := entryOf(theirs, "both", nil, "gone.service.consul", "gone")
+	one := entryOf(theirs, "one", nil, "web")
+	hidden := entryOf(theirs, "hidden", []string{"."}, "free", "free.service.consul")
+	inOurs := entryOf(ns, "inside", nil, "inner")
+	service := &corev1.Service{
+		ObjectMeta: metav1.ObjectMeta{Namespace: theirs, Name: "short"},
+		Spec:       corev1.ServiceSpec{Ports: []corev1.ServicePort{{Port: 80}}},
+	}
+	create(t, c, both, one, hidden, inOurs, service)
 	for _, name := range []string{"gone", "web", "free", "short", "inner"} {
 		b.set(name, map[string]string{"1": "v1"})
 	}
-	r := start(t, b, func(o *Options) { o.Grace = 0 })
+	noGrace := func(o *Options) { o.Grace = 0 }
+	r := start(t, b, noGrace)
 	r.waitReady(t)
-	standing := hosts(t, c, ns)
-	eventually(t, []string{"free.service.consul free", "inner.service.consul", "inner", "short.service.consul", "web.service.consul"}, standing)
-	told, count := r.Conflicts()
-	want := []conflict.Conflict{
-		{Service: "gone.consul", Host: "gone", Object: "ServiceEntry conflict-theirs/whole", Outcome: conflict.Yielded},
-		{Service: "gone.consul", Host: "gone.service.consul", Object: "ServiceEntry conflict-theirs/whole", Outcome: conflict.Yielded},
-		{Service: "inner.consul", Host: "inner", Object: "ServiceEntry conflict-ours/inside", Outcome: conflict.Yielded},
-		{Service: "short.consul", Host: "short", Object: "Service conflict-theirs/short", Outcome: conflict.Yielded},
-		{Service: "web.consul", Host: "web", Object: "ServiceEntry conflict-theirs/half", Outcome: conflict.Yielded},
-	}
-	if diff := cmp.Diff(want, told, cmpopts.EquateComparable(netip.Addr{})); diff != "" || count != 5 {
-		t.Errorf("%d conflicts (-want +got):\n%s", count, diff)
-	}
-	if writes := r.writes(t)["apply"]; writes != 8 {
-		t.Errorf("%d writes", writes)
+	live := hosts(t, c, ns)
+	all := []string{
+		"free.service.consul free", "gone.service.consul gone", "inner.service.consul", "inner",
+		"short.service.consul short", "web.service.consul web",
 	}
 
-	// It is free.
-	remove(t, c, whole, half, service)
-	eventually(t, []string{"free.service.consul free", "gone.service.consul gone", "inner.service.consul", "inner", "short.service.consul short", "web.service.consul web"}, standing)
-
-	// A newcomer, in another second than ours, takes nothing away, and a restart changes nothing.
-	newer(t, c, ns)
-	create(t, c, entryOf(theirs, "late", nil, "web", "gone", "gone.service.consul"))
-	eventually(t, true, func() bool {
-		found, _ := r.Conflicts()
-		return slices.ContainsFunc(found, func(c conflict.Conflict) bool {
-			return c.Host == "web" && c.Object == "ServiceEntry conflict-theirs/late"
+	t.Run("hosts of older objects are yielded", func(t *testing.T) {
+		eventually(t, []string{
+			"free.service.consul free", "inner.service.consul", "inner", "short.service.consul", "web.service.consul",
+		}, live)
+		expectConflicts(t, r, []conflict.Conflict{
+			{Service: "gone.consul", Host: "gone", Object: "ServiceEntry conflict-theirs/both", Outcome: conflict.Yielded},
+			{Service: "gone.consul", Host: "gone.service.consul", Object: "ServiceEntry conflict-theirs/both", Outcome: conflict.Yielded},
+			{Service: "inner.consul", Host: "inner", Object: "ServiceEntry conflict-ours/inside", Outcome: conflict.Yielded},
+			{Service: "short.consul", Host: "short", Object: "Service conflict-theirs/short", Outcome: conflict.Yielded},
+			{Service: "web.consul", Host: "web", Object: "ServiceEntry conflict-theirs/one", Outcome: conflict.Yielded},
+		})
+		assertWrites(t, r, map[string]int{"apply": 8})
+	})
+	t.Run("free hosts are taken", func(t *testing.T) {
+		remove(t, c, both, one, service)
+		eventually(t, all, live)
+	})
+	t.Run("newer objects take nothing", func(t *testing.T) {
+		newer(t, c, ns)
+		create(t, c, entryOf(theirs, "late", nil, "web", "gone", "gone.service.consul"))
+		eventually(t, true, func() bool {
+			found, _ := r.Conflicts()
+			return slices.ContainsFunc(found, func(c conflict.Conflict) bool {
+				return c.Host == "web" && c.Object == "ServiceEntry conflict-theirs/late" && c.Outcome == conflict.Kept
+			})
 		})
 	})
 	if err := r.stop(); err != nil {
 		t.Fatal(err)
 	}
-	again := start(t, b, func(o *Options) { o.Grace = 0 })
+	again := start(t, b, noGrace)
 	again.waitReady(t)
-	eventually(t, []string{"free.service.consul free", "gone.service.consul gone", "inner.service.consul", "inner", "short.service.consul short", "web.service.consul web"}, standing)
-	if writes := again.writes(t); len(writes) != 0 {
-		t.Errorf("a restart wrote %v", writes)
-	}
-
-	// What ours had before and has no more is theirs.
-	b.set("web", nil)
-	eventually(t, []string{"free.service.consul free", "gone.service.consul gone", "inner.service.consul", "inner", "short.service.consul short"}, standing)
-	b.set("web", map[string]string{"1": "v1"})
-	eventually(t, []string{"free.service.consul free", "gone.service.consul gone", "inner.service.consul", "inner", "short.service.consul short", "web.service.consul"}, standing)
+	t.Run("a restart changes nothing", func(t *testing.T) {
+		eventually(t, all, live)
+		if writes := again.attempts(t); len(writes) != 0 {
+			t.Errorf("a restart wrote %v", writes)
+		}
+	})
+	t.Run("hosts of a removed service are free", func(t *testing.T) {
+		b.set("web", nil)
+		without := slices.DeleteFunc(slices.Clone(all), func(hosts string) bool { return hosts == "web.service.consul web" })
+		eventually(t, without, live)
+		b.set("web", map[string]string{"1": "v1"})
+		eventually(t, append(without, "web.service.consul"), live)
+	})
 }
 
-// TestHostsOfOthersAmongMany holds that conflicts are found where services are spread over more namespaces than a request
-// can name.
-func TestHostsOfOthersAmongMany(t *testing.T) {
+// TestHostConflictsInManyNamespaces verifies that conflicts are detected if services are spread over more namespaces than a
+// field selector can exclude.
+func TestHostConflictsInManyNamespaces(t *testing.T) {
 	t.Parallel()
 	const ns, theirs = "conflict-many", "conflict-beside-many"
 	b, c := newFakeState(ns), newClient(t)
@@ -110,22 +119,16 @@ func TestHostsOfOthersAmongMany(t *testing.T) {
 	}
 	r := start(t, b, nil)
 	r.waitReady(t)
-	want := []conflict.Conflict{
+	expectConflicts(t, r, []conflict.Conflict{
 		{Service: "many-db.consul", Host: "many-db.service.consul", Object: "ServiceEntry conflict-beside-many/outside", Outcome: conflict.Yielded},
 		{Service: "many-web.consul", Host: "many-web.service.consul", Object: "ServiceEntry " + inside + "/inside", Outcome: conflict.Yielded},
-	}
-	told, _ := r.Conflicts()
-	if diff := cmp.Diff(want, told, cmpopts.EquateComparable(netip.Addr{})); diff != "" {
-		t.Errorf("(-want +got):\n%s", diff)
-	}
-	if writes := r.writes(t)["apply"]; writes != 2 {
-		t.Errorf("%d writes", writes)
-	}
+	})
+	assertWrites(t, r, map[string]int{"apply": 2})
 }
 
-// TestHostsOfOthersUnseen holds that a daemon which may not look at the whole cluster says so once, and finds conflicts in
-// its own namespaces all the same.
-func TestHostsOfOthersUnseen(t *testing.T) {
+// TestHostConflictsWithoutPermission verifies that isthmus without the permission to see the whole cluster logs that once,
+// and detects conflicts in its own namespaces; and that deploy/rbac-conflicts.yaml is enough to see the cluster.
+func TestHostConflictsWithoutPermission(t *testing.T) {
 	const ns = "consul-services"
 	applyFile(t, "../../deploy/rbac.yaml")
 	b, c := newFakeState(ns), newClient(t)
@@ -143,15 +146,15 @@ func TestHostsOfOthersUnseen(t *testing.T) {
 		}
 	}
 	remove(t, c, theirs)
-	eventually(t, true, func() bool { return r.writes(t)["apply"] == 4 })
+	eventually(t, true, func() bool { return r.attempts(t)["apply"] == 4 })
 	b.set("taken", nil)
 	b.set("open", nil)
 	eventually(t, []string{}, hosts(t, c, ns))
 
 	applyFile(t, "../../deploy/rbac-conflicts.yaml")
-	t.Cleanup(func() { // other tests have the rights of deploy/rbac.yaml only
+	t.Cleanup(func() { // Other tests have the permissions of deploy/rbac.yaml only.
 		for _, kind := range []string{"ClusterRoleBinding", "ClusterRole"} {
-			if err := removeRight(kind, "isthmus-conflicts"); err != nil {
+			if err := removePermission(kind, "isthmus-conflicts"); err != nil {
 				t.Error(err)
 			}
 		}
@@ -159,21 +162,31 @@ func TestHostsOfOthersUnseen(t *testing.T) {
 	seeing := start(t, b, func(o *Options) { o.REST = config })
 	seeing.waitReady(t)
 	if seeing.told(conflict.MessagePermissionMissing)() > 0 {
-		t.Error("the rights of deploy/rbac-conflicts.yaml are not enough")
+		t.Error("the permissions of deploy/rbac-conflicts.yaml are not enough")
 	}
 }
 
-func removeRight(kind, name string) error {
+func removePermission(kind, name string) error {
 	c, err := client.New(shared.kube.REST, client.Options{})
 	if err != nil {
 		return err
 	}
-	object := &unstructured.Unstructured{}
-	object.SetGroupVersionKind(schema.GroupVersionKind{Group: "rbac.authorization.k8s.io", Version: "v1", Kind: kind})
-	object.SetName(name)
-	return c.Delete(context.Background(), object)
+	permission := &unstructured.Unstructured{}
+	permission.SetGroupVersionKind(schema.GroupVersionKind{Group: "rbac.authorization.k8s.io", Version: "v1", Kind: kind})
+	permission.SetName(name)
+	return c.Delete(context.Background(), permission)
 }
 
+// expectConflicts verifies the conflicts of an output.
+func expectConflicts(t *testing.T, r *runningOutput, want []conflict.Conflict) {
+	t.Helper()
+	got, count := r.Conflicts()
+	if diff := cmp.Diff(want, got, cmpopts.EquateComparable(netip.Addr{})); diff != "" || count != len(want) {
+		t.Errorf("%d conflicts (-want +got):\n%s", count, diff)
+	}
+}
+
+// entryOf returns a ServiceEntry of another client.
 func entryOf(namespace, name string, exportTo []string, hosts ...string) *networkingv1.ServiceEntry {
 	return &networkingv1.ServiceEntry{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name}, Spec: networking.ServiceEntry{
 		Hosts: hosts, ExportTo: exportTo, Resolution: networking.ServiceEntry_STATIC,
@@ -181,7 +194,7 @@ func entryOf(namespace, name string, exportTo []string, hosts ...string) *networ
 	}}
 }
 
-// hosts shows those of each ServiceEntry.
+// hosts returns the hosts of each ServiceEntry in a namespace.
 func hosts(t *testing.T, c client.Client, ns string) func() []string {
 	return func() []string {
 		var list networkingv1.ServiceEntryList
@@ -196,7 +209,8 @@ func hosts(t *testing.T, c client.Client, ns string) func() []string {
 	}
 }
 
-// newer waits until the clock of the API server, which counts seconds, is past what stands in a namespace.
+// newer waits until an object that is created next is newer than all ServiceEntries in a namespace. The API server counts
+// seconds.
 func newer(t *testing.T, c client.Client, ns string) {
 	t.Helper()
 	var list networkingv1.ServiceEntryList

@@ -5,9 +5,9 @@ import (
 	"time"
 )
 
-// TestOneWrites holds that of two replicas one writes, and that the other goes on when the first stops: nothing
+// TestOnlyTheLeaderWrites holds that of two replicas one writes, and that the other goes on when the first stops: nothing
 // is lost, nothing is written twice.
-func TestOneWrites(t *testing.T) {
+func TestOnlyTheLeaderWrites(t *testing.T) {
 	const ns = "election"
 	b, c := newFakeState(ns), newClient(t)
 	elect := func(identity string) func(*Options) {
@@ -33,9 +33,9 @@ func TestOneWrites(t *testing.T) {
 	assertWrites(t, second, map[string]int{"apply": 1})
 }
 
-// TestWhoIsCutOffLeavesTheLease holds that of two that stand by, the one that is in touch with Consul leads next; and that
+// TestDisconnectedReplicaYieldsTheLease holds that of two that stand by, the one that is in touch with Consul leads next; and that
 // one that isn't does, where there is no other.
-func TestWhoIsCutOffLeavesTheLease(t *testing.T) {
+func TestDisconnectedReplicaYieldsTheLease(t *testing.T) {
 	t.Parallel()
 	const ns = "cut-off"
 	b := newFakeState(ns)

@@ -17,9 +17,9 @@ import (
 	"github.com/isthmus-mesh/isthmus/internal/mesh"
 )
 
-// TestRightsLost holds that when the rights in one of two namespaces are taken away, what stands there stays, and the
+// TestPermissionsLost holds that when the rights in one of two namespaces are taken away, what stands there stays, and the
 // other one goes on; and that it is noticed within seconds when they are given back, by few requests.
-func TestRightsLost(t *testing.T) {
+func TestPermissionsLost(t *testing.T) {
 	t.Parallel()
 	const here, there, user, away = "rights-here", "rights-there", "rights-lost", 10
 	b, api, admin := newFakeState(here), newClient(t), newAdmin(t)
@@ -44,7 +44,7 @@ func TestRightsLost(t *testing.T) {
 	seen := record(t, there)
 
 	revoke(t, admin, config, there)
-	began, before := time.Now(), r.writes(t)["apply"]
+	began, before := time.Now(), r.attempts(t)["apply"]
 	setAll("v2")
 	eventually(t, []string{"v2"}, endpoints(t, api, here))
 	eventually(t, float64(away), func() float64 {
@@ -61,7 +61,7 @@ func TestRightsLost(t *testing.T) {
 		t.Errorf("%d lines for one right", told)
 	}
 	// Each was refused once and written once; besides, one of them found out.
-	if tries, most := r.writes(t)["apply"]-before, 1+2*away+1+int(time.Since(began)/canaryRetry); tries > most {
+	if tries, most := r.attempts(t)["apply"]-before, 1+2*away+1+int(time.Since(began)/canaryRetry); tries > most {
 		t.Errorf("%d tries to write in %s, expected at most %d", tries, time.Since(began), most)
 	}
 	seen.assertNothingRemoved(t)

@@ -18,9 +18,9 @@ import (
 	"github.com/isthmus-mesh/isthmus/internal/guard"
 )
 
-// TestRights holds that the rights in deploy/rbac.yaml are enough to write, change and remove, to lead, and to say
+// TestPermissions holds that the rights in deploy/rbac.yaml are enough to write, change and remove, to lead, and to say
 // what is held.
-func TestRights(t *testing.T) {
+func TestPermissions(t *testing.T) {
 	const ns = "consul-services"
 	applyFile(t, "../../deploy/rbac.yaml")
 	config := daemonREST(t)

@@ -73,9 +73,9 @@ func TestMoveWhileRunning(t *testing.T) {
 	eventually(t, placed("moving"), objects(t, c, namespaces...))
 }
 
-// TestNamedNamespaceOfOthers holds that a namespace which the configuration names, but isthmus may not read, is an error
+// TestNamedNamespaceWithoutPermission holds that a namespace which the configuration names, but isthmus may not read, is an error
 // at the start, not a watch that waits for ever.
-func TestNamedNamespaceOfOthers(t *testing.T) {
+func TestNamedNamespaceWithoutPermission(t *testing.T) {
 	applyFile(t, "../../deploy/rbac.yaml")
 	b := newFakeState("consul-services")
 	b.options.Placement.Choices = []string{"default"}
@@ -89,4 +89,52 @@ func TestNamedNamespaceOfOthers(t *testing.T) {
 	if err := fmt.Sprint(output.Run(t.Context(), b)); !strings.Contains(err, "in namespace default: ") {
 		t.Errorf("got %s", err)
 	}
+}
+
+// TestShards holds that services are spread, and that they move when the number of shards changes.
+func TestShards(t *testing.T) {
+	b, c := newFakeState("shard"), newClient(t)
+	namespaces := []string{"shard-0", "shard-1", "shard-2", "shard-3"}
+	count := func() int { return len(objects(t, c, namespaces...)()) }
+	for _, shards := range []int{2, 4, 1} {
+		b.options.Placement.Shards = shards
+		b.outputs = nil
+		want := []string{}
+		for i := range 8 {
+			service := fmt.Sprint("s", i)
+			b.set(service, map[string]string{"1": "v1"})
+			ns := b.options.Placement.Namespace(mesh.Name{Source: "consul", Label: service})
+			want = append(want, fmt.Sprintf("SE %s/%s.consul", ns, service), fmt.Sprintf("WLE %s/%s v1", ns, wle(service, "1")))
+		}
+		slices.Sort(want)
+		r := start(t, b, nil)
+		r.waitReady(t)
+		eventually(t, 16, count)
+		eventually(t, want, objects(t, c, namespaces...))
+		if err := r.stop(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// TestTwoPlacements holds that an isthmus leaves alone what another one wrote that reads a registry of the same name into
+// another namespace.
+func TestTwoPlacements(t *testing.T) {
+	first, second, c := newFakeState("neighbour"), newFakeState("neighbour-1"), newClient(t)
+	first.set("web", map[string]string{"1": "v1"})
+	second.set("web", map[string]string{"1": "v2"})
+	second.set("db", map[string]string{"1": "v2"})
+	start(t, first, nil).waitReady(t)
+	start(t, second, nil).waitReady(t)
+	again := start(t, first, func(o *Options) { o.Grace = 0 })
+	again.waitReady(t)
+	again.Synced()
+	first.set("last", map[string]string{"1": "v1"}) // what comes after all others is written: so they were looked at
+	want := []string{
+		"SE neighbour-1/db.consul", "SE neighbour-1/web.consul", "SE neighbour/last.consul", "SE neighbour/web.consul",
+		"WLE neighbour-1/" + wle("db", "1") + " v2", "WLE neighbour-1/" + wle("web", "1") + " v2",
+		"WLE neighbour/" + wle("last", "1") + " v1", "WLE neighbour/" + wle("web", "1") + " v1",
+	}
+	slices.Sort(want)
+	eventually(t, want, objects(t, c, "neighbour", "neighbour-1"))
 }

@@ -5,9 +5,9 @@ import (
 	"testing"
 )
 
-// TestReadyBeforeTheFirstLook holds that an output isn't ready in the moment between the whole content being known and its
+// TestReadyBeforeInitialSync holds that an output isn't ready in the moment between the whole content being known and its
 // being told so: nothing of it need be written yet.
-func TestReadyBeforeTheFirstLook(t *testing.T) {
+func TestReadyBeforeInitialSync(t *testing.T) {
 	b := newFakeState("ready")
 	b.complete = false
 	r := start(t, b, nil)

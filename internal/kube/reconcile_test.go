@@ -3,22 +3,16 @@ package kube
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 
 	networkingv1 "istio.io/client-go/pkg/apis/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	"github.com/isthmus-mesh/isthmus/internal/catalog"
 	"github.com/isthmus-mesh/isthmus/internal/kube/object"
 	"github.com/isthmus-mesh/isthmus/internal/mesh"
 )
-
-// wle is the name of the WorkloadEntry of an instance that fakeState.set made.
-func wle(service, id string) string {
-	name := mesh.Name{Source: "consul", Label: service}
-	return name.WorkloadEntry(catalog.InstanceID{Datacenter: "dc1", Node: "n1", ServiceID: id})
-}
 
 func TestOneChangeIsOneWrite(t *testing.T) {
 	const ns = "one-change"
@@ -69,15 +63,9 @@ func TestOneChangeIsOneWrite(t *testing.T) {
 	eventually(t, map[string]int{"apply": 2}, func() map[string]int { return again.writes(t) })
 }
 
-// assertWrites waits for the writes to be counted: the API server shows an object before its writer has the answer.
-func assertWrites(t *testing.T, r *runningOutput, want map[string]int) {
-	t.Helper()
-	eventually(t, want, func() map[string]int { return r.writes(t) })
-}
-
-// TestHeal holds that what someone else does to our objects is undone, and that what they add to the metadata
+// TestDriftCorrection holds that what someone else does to our objects is undone, and that what they add to the metadata
 // may stay.
-func TestHeal(t *testing.T) {
+func TestDriftCorrection(t *testing.T) {
 	const ns = "heal"
 	b, c := newFakeState(ns), newClient(t)
 	b.set("web", map[string]string{"1": "v1"})
@@ -127,5 +115,42 @@ func TestHeal(t *testing.T) {
 	read(standing)()
 	if standing.Labels["team"] != "a" || standing.Annotations["note"] != "b" {
 		t.Errorf("what others added to the metadata is gone: %v %v", standing.Labels, standing.Annotations)
+	}
+}
+
+// TestPendingSourceOfMergedService holds that while a source of a merged service has not reported, its instances stay, and those
+// of the others come and go; inline, where they share an object, that object stays as it is.
+func TestPendingSourceOfMergedService(t *testing.T) {
+	for _, form := range []mesh.Form{mesh.WorkloadEntryForm, mesh.InlineForm} {
+		t.Run(string(form), func(t *testing.T) {
+			ns := "merged-" + strings.ToLower(string(form))
+			b, c := newFakeState(ns), newClient(t)
+			b.options.Form = form
+			b.set("web", map[string]string{"east/1": "v1", "west/1": "v1", "west/2": "v1"})
+			r := start(t, b, nil)
+			r.waitReady(t)
+			if err := r.stop(); err != nil {
+				t.Fatal(err)
+			}
+			whole := endpoints(t, c, ns)()
+
+			// A start at which west has reported one instance of two, and east nothing yet.
+			b.outputs, b.waiting = nil, []string{"east"}
+			b.set("web", map[string]string{"west/2": "v2"})
+			r = start(t, b, func(o *Options) { o.Grace = 0 })
+			r.waitReady(t)
+			want := []string{"v1", "v2"} // east's first one, west's second one
+			if form == mesh.InlineForm {
+				want = whole
+			}
+			eventually(t, want, endpoints(t, c, ns))
+
+			b.mu.Lock()
+			b.waiting = nil
+			b.mu.Unlock()
+			b.set("web", map[string]string{"west/2": "v2"})
+			b.setComplete(true)
+			eventually(t, []string{"v2"}, endpoints(t, c, ns))
+		})
 	}
 }

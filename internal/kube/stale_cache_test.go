@@ -10,8 +10,8 @@ import (
 	"github.com/isthmus-mesh/isthmus/internal/mesh"
 )
 
-// TestWriteBehindTheWatch holds that an object of any kind is written though the watch has not shown its newest version.
-func TestWriteBehindTheWatch(t *testing.T) {
+// TestStaleCache holds that an object of any kind is written though the watch has not shown its newest version.
+func TestStaleCache(t *testing.T) {
 	t.Parallel()
 	const ns = "behind-the-watch"
 	b, c := newFakeState(ns), newClient(t)

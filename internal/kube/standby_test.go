@@ -62,9 +62,9 @@ func startPair(t *testing.T, ns, prefix string) (leader, standby *outputWithEngi
 	return leader, standby
 }
 
-// TestAStandbyKnowsWhoseAHostIs holds that each replica lets its other outputs know which hosts are left to others, and
+// TestStandbyDetectsYieldedHosts holds that each replica lets its other outputs know which hosts are left to others, and
 // when they are free: a standby answers DNS too.
-func TestAStandbyKnowsWhoseAHostIs(t *testing.T) {
+func TestStandbyDetectsYieldedHosts(t *testing.T) {
 	t.Parallel()
 	const ns, theirs = "left-ours", "left-theirs" // the hosts are no other test's: all see what stands in the cluster
 	c := newClient(t)
@@ -95,9 +95,9 @@ func TestAStandbyKnowsWhoseAHostIs(t *testing.T) {
 	}
 }
 
-// TestATakeoverMovesNobody holds that a replica has the addresses that the leader gave, though it heard of services that
+// TestTakeoverKeepsAddresses holds that a replica has the addresses that the leader gave, though it heard of services that
 // want the same ones in another order and gave them others; and that nothing is written when it takes over.
-func TestATakeoverMovesNobody(t *testing.T) {
+func TestTakeoverKeepsAddresses(t *testing.T) {
 	t.Parallel()
 	const ns, prefix = "takeover", "10.78.0.0/28"
 	c := newClient(t)

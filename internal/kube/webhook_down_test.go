@@ -36,7 +36,7 @@ func TestWebhookDown(t *testing.T) {
 		err := api.Create(t.Context(), probe.DeepCopy(), client.DryRunAll)
 		return err != nil && strings.Contains(err.Error(), "failed calling webhook")
 	})
-	began, before := time.Now(), r.writes(t)["apply"]
+	began, before := time.Now(), r.attempts(t)["apply"]
 	b.set("web", map[string]string{"1": "v2"})
 	b.set("db", map[string]string{"1": "v1"})
 	eventually(t, []string{
@@ -57,7 +57,7 @@ func TestWebhookDown(t *testing.T) {
 		t.Errorf("%d lines for one trouble", told)
 	}
 	// 50 ms, 100 ms ... 2 s between the tries, and the two objects of the other service.
-	if tries, most := r.writes(t)["apply"]-before, 2+7+int(time.Since(began)/maxRetry); tries > most {
+	if tries, most := r.attempts(t)["apply"]-before, 2+7+int(time.Since(began)/maxRetry); tries > most {
 		t.Errorf("%d tries to write in %s, expected at most %d", tries, time.Since(began), most)
 	}
 	seen.assertNothingRemoved(t)

@@ -25,12 +25,12 @@ func TestContested(t *testing.T) {
 	r.waitReady(t)
 	eventually(t, []string{"SE contested/web.consul", "WLE contested/" + wle("web", "1") + " v1"}, objects(t, c, ns))
 	eventually(t, 1, func() int { return strings.Count(r.log.String(), "is altered while it is written") })
-	before := r.writes(t)
+	before := r.attempts(t)
 	b.set("other", map[string]string{"1": "v9"}) // what the webhook wants too is no quarrel
 	eventually(t, 4, func() int { return len(objects(t, c, ns)()) })
 	// The web's objects may be looked at once more, for what the webhook has made of them.
-	eventually(t, true, func() bool { return r.writes(t)["apply"] >= before["apply"]+2 })
-	if more := r.writes(t)["apply"] - before["apply"]; more > 3 {
+	eventually(t, true, func() bool { return r.attempts(t)["apply"] >= before["apply"]+2 })
+	if more := r.attempts(t)["apply"] - before["apply"]; more > 3 {
 		t.Errorf("%d applies for two objects", more)
 	}
 }

@@ -20,9 +20,9 @@ import (
 	"github.com/isthmus-mesh/isthmus/internal/mesh"
 )
 
-// TestForeign holds that an object which isthmus didn't write stays as it is, whatever its name and labels, and
+// TestForeignObject holds that an object which isthmus didn't write stays as it is, whatever its name and labels, and
 // that ours is written once it is out of the way.
-func TestForeign(t *testing.T) {
+func TestForeignObject(t *testing.T) {
 	const ns = "foreign"
 	b, c := newFakeState(ns), newClient(t)
 	if err := c.Create(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: ns}}); err != nil {
@@ -63,8 +63,8 @@ func TestForeign(t *testing.T) {
 	}, objects(t, c, ns))
 }
 
-// TestRefused holds that an object which the API server refuses is reported once and holds up nothing else.
-func TestRefused(t *testing.T) {
+// TestRejectedObject holds that an object which the API server refuses is reported once and holds up nothing else.
+func TestRejectedObject(t *testing.T) {
 	const ns = "refused"
 	b, c := newFakeState(ns), newClient(t)
 	bad := mesh.Name{Source: "consul", Label: "bad"}
@@ -80,7 +80,7 @@ func TestRefused(t *testing.T) {
 	}
 }
 
-func TestMayNotCreateTheNamespace(t *testing.T) {
+func TestNamespaceWithoutPermission(t *testing.T) {
 	b := newFakeState("no-such-namespace")
 	config := rest.CopyConfig(apiServer(t).REST)
 	config.Impersonate = rest.ImpersonationConfig{UserName: "viewer", Groups: []string{"system:authenticated"}}
@@ -108,8 +108,8 @@ func TestMayNotCreateTheNamespace(t *testing.T) {
 	}
 }
 
-// TestNamespaceGone holds that a namespace which somebody deletes comes back, with all that was in it.
-func TestNamespaceGone(t *testing.T) {
+// TestNamespaceDeleted holds that a namespace which somebody deletes comes back, with all that was in it.
+func TestNamespaceDeleted(t *testing.T) {
 	const ns = "namespace-gone"
 	b, c := newFakeState(ns), newClient(t)
 	b.set("web", map[string]string{"1": "v1"})

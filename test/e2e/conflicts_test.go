@@ -46,7 +46,7 @@ func TestHostOfSomebodyElse(t *testing.T) {
 	w.settle(t)
 	reaches("theirs")
 	awaitAnswer(t, w.dns, i.host()+".", dns.TypeA, "NXDOMAIN")
-	if !strings.Contains(w.isthmus.Log(), `host=disputed.service.consul of="ServiceEntry others/disputed"`) {
+	if !strings.Contains(w.isthmus.Log(), `host=disputed.service.consul object="ServiceEntry others/disputed"`) {
 		t.Error("the log doesn't say whose the host is")
 	}
 	if status, err := w.isthmus.Status(t.Context()); err != nil || !strings.Contains(status, `"object": "ServiceEntry others/disputed"`) {
