@@ -15,14 +15,14 @@ func addressed(namespace, name string, addresses ...string) *networkingv1.Servic
 	return entry
 }
 
-// TestAddressConflicts holds that a virtual address that somebody else's object has is given to no service; that who
-// has an address keeps it when somebody else takes it later, and gets another where istiod would prefer the other one;
-// and that all other services keep theirs.
+// TestAddressConflicts verifies that no service gets a virtual address that a foreign object has, that a service keeps
+// its address when a foreign object takes it later, that it gets another one if istiod would prefer the foreign
+// object, and that all other services keep theirs.
 func TestAddressConflicts(t *testing.T) {
 	const ns, theirs = "address-ours", "address-theirs"
 	c := newClient(t)
 	makeNamespace(t, c, theirs)
-	first := startWithEngine(t, ns, "10.77.0.0/28", nil) // to learn who would have what
+	first := startWithEngine(t, ns, "10.77.0.0/28", nil) // Which addresses would the services get?
 	names := []string{"a", "b", "c", "d"}
 	first.report(names...)
 	first.sink.Synced("consul", true)
@@ -31,7 +31,7 @@ func TestAddressConflicts(t *testing.T) {
 	remove(t, c, &networkingv1.ServiceEntry{ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: "a.consul"}},
 		&networkingv1.ServiceEntry{ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: "b.consul"}})
 
-	// Somebody else has a's and b's first choice.
+	// Foreign objects have the first choices of a and b.
 	old, wide := addressed(theirs, "old", free["a.consul"]), addressed(theirs, "wide", free["b.consul"]+"/32", "192.0.2.0/24")
 	late := addressed(theirs, "late", "192.0.2.2")
 	create(t, c, old, wide, late)
@@ -41,20 +41,20 @@ func TestAddressConflicts(t *testing.T) {
 	now := awaitGiven(t, c, ns, 4)
 	for _, name := range []string{"a.consul", "b.consul"} {
 		if now[name] == free[name] || now[name] == "" {
-			t.Errorf("%s has %q, which is somebody else's", name, now[name])
+			t.Errorf("%s has %q, which a foreign object has", name, now[name])
 		}
 	}
 	if now["c.consul"] != free["c.consul"] || now["d.consul"] != free["d.consul"] {
-		t.Errorf("others moved: %v, were %v", now, free)
+		t.Errorf("other services moved from %v to %v", free, now)
 	}
 	if avoided := b.figure("isthmus_virtual_addresses_excluded"); avoided != 2 {
-		t.Errorf("%v addresses are avoided", avoided)
+		t.Errorf("%v addresses are excluded, want 2", avoided)
 	}
 	if lines := countLines(b.log, "level=WARN", " count=2 address="); lines != 1 {
 		t.Errorf("%d warnings about excluded addresses, want 1", lines)
 	}
 
-	// A newcomer takes nothing away. It is told of, until it goes.
+	// A newer object takes nothing. It is a conflict until it is gone.
 	newer(t, c, ns)
 	newcomer := addressed(theirs, "newcomer", now["c.consul"])
 	create(t, c, newcomer)
@@ -65,12 +65,12 @@ func TestAddressConflicts(t *testing.T) {
 	}
 	b.report("e")
 	if after := awaitGiven(t, c, ns, 5); after["c.consul"] != now["c.consul"] || after["e.consul"] == "" {
-		t.Errorf("a newcomer changed %v to %v", now, after)
+		t.Errorf("a newer object changed %v to %v", now, after)
 	}
 	remove(t, c, newcomer)
 	eventually(t, 0, func() float64 { return b.figure("isthmus_kubernetes_address_conflicts") })
 
-	// An object that is older than ours, and is changed to have our address, gets its connections: so ours moves.
+	// An older object that is changed to have our address gets its connections, so our service moves.
 	late.Spec.Addresses = []string{now["b.consul"]}
 	if err := c.Update(t.Context(), late); err != nil {
 		t.Fatal(err)

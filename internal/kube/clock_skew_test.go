@@ -14,8 +14,9 @@ import (
 	"github.com/isthmus-mesh/isthmus/internal/kube/holdstatus"
 )
 
-// TestClockSkew holds that the times in a lease decide nothing: those of a leader whose clock is wrong, by whatever much.
-// Who leads goes on, who stands by waits for a silence of leaseDuration by its own watch, no longer and no shorter.
+// TestClockSkew verifies that the times in a lease decide nothing, however wrong the clock of the leader is. The
+// leader keeps leading. A standby waits until the lease was not renewed for leaseDuration by its own clock, no longer
+// and no shorter.
 func TestClockSkew(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
@@ -35,7 +36,7 @@ func TestClockSkew(t *testing.T) {
 			standby := start(t, b, elect(ns, "standby"))
 			standby.waitReady(t)
 			key := client.ObjectKey{Namespace: ns, Name: "isthmus-consul"}
-			// Somebody's clock jumps: the lease says so until the leader renews it.
+			// The clock jumps, and the lease has the wrong time until the leader renews it.
 			eventually(t, "<nil>", func() string { return fmt.Sprint(jump(t, admin, key, c.jump, "")) })
 			var lease coordinationv1.Lease
 			eventually(t, true, func() bool {
@@ -50,8 +51,7 @@ func TestClockSkew(t *testing.T) {
 				}
 			}
 
-			// A leader that dies with such a clock is followed by the other after leaseDuration, not after an hour, and not
-			// at once.
+			// When a leader with such a clock dies, the other replica leads after leaseDuration, not after an hour and not at once.
 			if err := leader.stop(); err != nil {
 				t.Fatal(err)
 			}
@@ -64,7 +64,7 @@ func TestClockSkew(t *testing.T) {
 			next := start(t, b, elect(ns, "next"))
 			eventually(t, 1.0, func() float64 { return next.value(t, "isthmus_leader") })
 			if silence := time.Since(died); silence < next.options.Election.LeaseDuration {
-				t.Errorf("it led after a silence of %s", silence)
+				t.Errorf("it leads %s after the last renewal", silence)
 			}
 			b.set("web", map[string]string{"1": "v3"})
 			eventually(t, []string{"v3"}, endpoints(t, api, ns))
@@ -72,7 +72,7 @@ func TestClockSkew(t *testing.T) {
 	}
 }
 
-// jump has a lease say that it was renewed at a time that is wrong by so much, by its holder or by another one.
+// jump sets the renew time of a lease to a time that is wrong by a duration, and the holder if one is given.
 func jump(t *testing.T, admin client.Client, key client.ObjectKey, by time.Duration, holder string) error {
 	t.Helper()
 	var lease coordinationv1.Lease
@@ -87,8 +87,8 @@ func jump(t *testing.T, admin client.Client, key client.ObjectKey, by time.Durat
 	return admin.Update(t.Context(), &lease)
 }
 
-// TestClockSkewOfHolds holds that whether a release is obeyed doesn't hang on the clocks of those who hold and release: one
-// that is ahead, and one that steps back before the next flood.
+// TestClockSkewOfHolds verifies that releases do not depend on the clocks of the replica that holds and the one that
+// releases: one clock is ahead, and one steps back before the next hold.
 func TestClockSkewOfHolds(t *testing.T) {
 	t.Parallel()
 	const ns = "clock-holds"
@@ -113,7 +113,7 @@ func TestClockSkewOfHolds(t *testing.T) {
 		}
 		done = append(done, "consul")
 		eventually(t, len(done), func() int { return publishedStatus(t, api, ns).Releases["consul"] })
-		for _, r := range []*runningStore{leader, standby} { // no flood was let go without being asked for
+		for _, r := range []*runningStore{leader, standby} { // Each hold was released once.
 			eventually(t, done, r.releases)
 		}
 	}

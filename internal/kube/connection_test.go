@@ -8,14 +8,15 @@ import (
 	"github.com/isthmus-mesh/isthmus/test/testbed/faults"
 )
 
-// TestConnectionFaults holds that whatever happens to the connection to the API server, what stands stays, changes arrive once
-// it is well again, log and metric tell of it, and the tries meanwhile are few.
+// TestConnectionFaults verifies that, whatever happens to the connection to the API server, live objects stay, changes
+// arrive when the connection works again, log and metric report the fault, and the retries are few.
 func TestConnectionFaults(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		name  string
 		spoil func(*faults.Wire) (heal func())
-		slow  bool // requests get through
+		// slow reports whether requests succeed.
+		slow bool
 	}{
 		{name: "down", spoil: func(w *faults.Wire) func() { w.Cut(); return w.Restore }},
 		{name: "silent", spoil: func(w *faults.Wire) func() { return w.Poison("timeout", map[string]int64{"timeout": 0}) }},
@@ -52,7 +53,7 @@ func TestConnectionFaults(t *testing.T) {
 			})), objects(t, api, ns))
 			if c.slow {
 				if told := r.told(MessageUnreachable)(); told > 0 {
-					t.Errorf("%d lines of trouble for an API server that is only slow", told)
+					t.Errorf("%d failures logged for an API server that is only slow", told)
 				}
 				heal()
 			} else {

@@ -17,8 +17,8 @@ import (
 	"github.com/isthmus-mesh/isthmus/internal/mesh"
 )
 
-// TestDestinationRules holds that rules come and go with their service and with the configuration, that what is done to
-// them is undone, and that those of others stay.
+// TestDestinationRules verifies that rules come and go with their service and with the configuration, that drift of
+// them is corrected, and that foreign rules stay.
 func TestDestinationRules(t *testing.T) {
 	const ns = "rules"
 	b, c := newFakeState(ns), newClient(t)
@@ -29,8 +29,8 @@ func TestDestinationRules(t *testing.T) {
 	enabled := func(o *Options) { o.DestinationRules, o.Grace = true, 0 }
 	r := start(t, b, enabled)
 	r.waitReady(t)
-	standing := rules(t, c, ns)
-	eventually(t, []string{"db.service.consul db.service.consul", "web.service.consul web.service.consul"}, standing)
+	live := rules(t, c, ns)
+	eventually(t, []string{"db.service.consul db.service.consul", "web.service.consul web.service.consul"}, live)
 
 	theirs := &networkingv1.DestinationRule{ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: "theirs"}, Spec: networking.DestinationRule{Host: "theirs"}}
 	if err := c.Create(t.Context(), theirs); err != nil {
@@ -42,13 +42,13 @@ func TestDestinationRules(t *testing.T) {
 		t.Fatal(err)
 	}
 	b.set("db", nil)
-	eventually(t, []string{"theirs ", "web.service.consul web.service.consul"}, standing)
-	eventually(t, []string{"web.service.consul"}, hosts(t, c, ns)) // nothing is left to remove
+	eventually(t, []string{"theirs ", "web.service.consul web.service.consul"}, live)
+	eventually(t, []string{"web.service.consul"}, hosts(t, c, ns)) // The entry stays, with no rule to remove.
 	if err := r.stop(); err != nil {
 		t.Fatal(err)
 	}
 
-	// Nothing changed: nothing is written. Then the configuration has none any more: what is left is found and removed.
+	// A start without a change writes nothing. A start without rules in the configuration removes ours.
 	again := start(t, b, enabled)
 	again.waitReady(t)
 	if writes := again.attempts(t); len(writes) != 0 {
@@ -60,11 +60,11 @@ func TestDestinationRules(t *testing.T) {
 	b.options.TLSOrigination = nil
 	b.set("web", map[string]string{"1": "v1"})
 	start(t, b, nil).waitReady(t)
-	eventually(t, []string{"theirs "}, standing)
+	eventually(t, []string{"theirs "}, live)
 }
 
-// TestPermissionForDestinationRules holds that a daemon which may not write DestinationRules says so when it is to, and else doesn't
-// need the right.
+// TestPermissionForDestinationRules verifies that isthmus without the permission for DestinationRules fails if it has
+// some to write, and does not need the permission otherwise.
 func TestPermissionForDestinationRules(t *testing.T) {
 	applyFile(t, "../../deploy/rbac.yaml")
 	b := newFakeState("consul-services")
@@ -82,7 +82,7 @@ func TestPermissionForDestinationRules(t *testing.T) {
 	}
 }
 
-// rules shows the hosts and the server names of all DestinationRules.
+// rules returns the hosts and the server names of all DestinationRules.
 func rules(t *testing.T, c client.Client, ns string) func() []string {
 	return func() []string {
 		var list networkingv1.DestinationRuleList

@@ -14,8 +14,8 @@ import (
 	"github.com/isthmus-mesh/isthmus/test/testbed/faults"
 )
 
-// TestErrorResponses holds that answers which refuse for a while keep only those writes back that they are for: what stands
-// stays, others go on, log and metric tell once of what lasts, and it is over by itself.
+// TestErrorResponses verifies that an error response delays only the writes that it is for: live objects stay, other
+// services are written, log and metric report a lasting error once, and it ends without an operator.
 func TestErrorResponses(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
@@ -54,7 +54,7 @@ func TestErrorResponses(t *testing.T) {
 			})
 			began := time.Now()
 			b.set("web", map[string]string{"1": "v2"})
-			b.set("new", map[string]string{"1": "v1"}) // of which nothing stands yet
+			b.set("new", map[string]string{"1": "v1"}) // It has no live objects yet.
 			b.set("db", map[string]string{"1": "v1"})
 			eventually(t, []string{
 				"SE " + ns + "/db.consul", "SE " + ns + "/web.consul",
@@ -64,7 +64,7 @@ func TestErrorResponses(t *testing.T) {
 				return r.value(t, "isthmus_kubernetes_failed_services", "reason", string(c.reason))
 			})
 			if told := r.told(MessageWriteFailed)(); told != 1 {
-				t.Errorf("%d lines for one trouble", told)
+				t.Errorf("%d lines for one failure", told)
 			}
 			front.Set(nil)
 			eventually(t, slices.Sorted(slices.Values([]string{
@@ -79,14 +79,14 @@ func TestErrorResponses(t *testing.T) {
 				t.Errorf("%d tries to write in %s, expected at most %d", got, time.Since(began), most)
 			}
 			if told := r.told(MessageUnreachable)(); told > 0 {
-				t.Errorf("an answer is taken for none")
+				t.Errorf("a response counts as unreachable")
 			}
 			seen.assertNothingRemoved(t)
 		})
 	}
 }
 
-// TestTransientErrorResponse holds that a refusal which a second try overcomes costs nothing but that try.
+// TestTransientErrorResponse verifies that an error that ends with the second try costs only that try.
 func TestTransientErrorResponse(t *testing.T) {
 	t.Parallel()
 	const ns = "answers-passing"
@@ -106,6 +106,6 @@ func TestTransientErrorResponse(t *testing.T) {
 	b.set("web", map[string]string{"1": "v2"})
 	eventually(t, []string{"SE " + ns + "/web.consul", "WLE " + ns + "/" + wle("web", "1") + " v2"}, objects(t, api, ns))
 	if strings.Contains(r.log.String(), "level=ERROR") {
-		t.Error("a conflict that passed is told as an error")
+		t.Error("a transient conflict is logged as an error")
 	}
 }

@@ -23,7 +23,7 @@ import (
 	"github.com/isthmus-mesh/isthmus/test/testbed"
 )
 
-// registry is a bridge.Source that reports what a test tells it.
+// registry is a contract.Source that a test drives.
 type registry struct{ sinks chan catalog.Sink }
 
 func (r registry) Name() string { return "consul" }
@@ -34,7 +34,7 @@ func (r registry) Run(ctx context.Context, sink catalog.Sink) error {
 	return nil
 }
 
-// outputWithEngine is an output behind a whole bridge.
+// outputWithEngine is an output with an engine.
 type outputWithEngine struct {
 	*engine.Engine
 	output *Output
@@ -44,7 +44,7 @@ type outputWithEngine struct {
 	stop   func()
 }
 
-// startWithEngine runs a bridge with a range of virtual addresses until the test ends, or until stop.
+// startWithEngine runs an engine with a range of virtual addresses until the test ends, or until stop.
 func startWithEngine(t *testing.T, namespace, prefix string, change func(*Options)) *outputWithEngine {
 	t.Helper()
 	figures, log := prometheus.NewRegistry(), &testbed.Log{}
@@ -104,7 +104,7 @@ func (b *outputWithEngine) conflictsWith(object string) bool {
 	return slices.ContainsFunc(found, func(c conflict.Conflict) bool { return c.Object == object })
 }
 
-// report says that services have one instance each.
+// report reports services with one instance each.
 func (b *outputWithEngine) report(names ...string) {
 	for _, name := range names {
 		b.sink.Update(catalog.Service{Key: catalog.Key{Source: "consul", Name: name}, Datacenter: "dc1", Instances: []catalog.Instance{{
@@ -114,7 +114,7 @@ func (b *outputWithEngine) report(names ...string) {
 	}
 }
 
-// given returns which address each ServiceEntry in a namespace has.
+// given returns the addresses of each ServiceEntry in a namespace.
 func given(t *testing.T, c client.Client, namespace string) map[string]string {
 	t.Helper()
 	var list networkingv1.ServiceEntryList
@@ -128,7 +128,7 @@ func given(t *testing.T, c client.Client, namespace string) map[string]string {
 	return all
 }
 
-// awaitGiven waits until so many services stand, and returns their addresses.
+// awaitGiven waits until a namespace has a number of ServiceEntries, and returns their addresses.
 func awaitGiven(t *testing.T, c client.Client, namespace string, count int) map[string]string {
 	t.Helper()
 	eventually(t, count, func() int { return len(given(t, c, namespace)) })

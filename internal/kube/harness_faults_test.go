@@ -19,13 +19,13 @@ import (
 	"github.com/isthmus-mesh/isthmus/test/testbed"
 )
 
-// history is what happened to the WorkloadEntries of a namespace, as the API server tells it.
+// history has the changes of the WorkloadEntries of a namespace, as a watch reports them.
 type history struct {
 	mu     sync.Mutex
 	events []string
 }
 
-// record writes a namespace's history until the test ends: "ADDED name version", "MODIFIED ...", "DELETED ...".
+// record records the history of a namespace until the test ends: "ADDED name version", "MODIFIED ...", "DELETED ...".
 func record(t *testing.T, namespace string) *history {
 	t.Helper()
 	c, err := client.NewWithWatch(apiServer(t).REST, client.Options{Scheme: object.Scheme, Mapper: object.Mapper})
@@ -77,15 +77,16 @@ func (h *history) String() string {
 	return strings.Join(h.events, "\n")
 }
 
-// assertNothingRemoved holds that the mesh was never emptier than before.
+// assertNothingRemoved verifies that no WorkloadEntry was deleted.
 func (h *history) assertNothingRemoved(t *testing.T) {
 	t.Helper()
 	if h.count("DELETED") > 0 {
-		t.Errorf("something was removed:\n%s", h)
+		t.Errorf("objects were removed:\n%s", h)
 	}
 }
 
-// value returns a metric's value, the sum over all series that have the labels, given as name and value by turns.
+// value returns the value of a metric: the sum of all series that have the labels, given as alternating names and
+// values.
 func (r *runningOutput) value(t *testing.T, name string, labels ...string) float64 {
 	t.Helper()
 	families, err := r.registry.Gather()
@@ -134,14 +135,14 @@ func countLines(log *testbed.Log, texts ...string) (count int) {
 	return count
 }
 
-// writes tells whether a request writes an object of a service.
+// isWrite reports whether a request writes an object of a service.
 func isWrite(r *http.Request, service string) bool {
 	return (r.Method == http.MethodPatch || r.Method == http.MethodDelete) && strings.Contains(r.URL.Path, "/"+service)
 }
 
 func isLease(r *http.Request) bool { return strings.Contains(r.URL.Path, "/leases") }
 
-// hang keeps a request without an answer until its sender gives it up or ctx ends.
+// hang keeps a request without a response until its sender gives up or ctx ends.
 func hang(ctx context.Context, r *http.Request) {
 	select {
 	case <-r.Context().Done():
@@ -149,7 +150,7 @@ func hang(ctx context.Context, r *http.Request) {
 	}
 }
 
-// elect has an output take part in an election with times that are short, but not tight.
+// elect makes an output take part in an election with short times.
 func elect(namespace, identity string) func(*Options) {
 	return func(o *Options) {
 		o.Election = &Election{

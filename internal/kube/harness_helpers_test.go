@@ -23,7 +23,7 @@ import (
 	"github.com/isthmus-mesh/isthmus/test/testbed"
 )
 
-// grantView lets the user "viewer" look at namespaces, and do nothing else.
+// grantView lets the user "viewer" read namespaces, and nothing else.
 func grantView(t *testing.T, _ client.Client) {
 	t.Helper()
 	c := newAdmin(t)
@@ -43,7 +43,7 @@ func grantView(t *testing.T, _ client.Client) {
 	}
 }
 
-// eventually waits until got returns what is wanted.
+// eventually waits until got returns the wanted value.
 func eventually[T any](t *testing.T, want T, got func() T) {
 	t.Helper()
 	err := testbed.Poll(t.Context(), 30*time.Second, func(context.Context) error {
@@ -57,7 +57,7 @@ func eventually[T any](t *testing.T, want T, got func() T) {
 	}
 }
 
-// newClient returns a client that reads the API server itself, not a cache.
+// newClient returns a client that reads from the API server, not from a cache.
 func newClient(t *testing.T) client.Client {
 	t.Helper()
 	c, err := client.New(apiServer(t).REST, client.Options{Scheme: object.Scheme, Mapper: object.Mapper})
@@ -67,7 +67,7 @@ func newClient(t *testing.T) client.Client {
 	return c
 }
 
-// newAdmin returns a client of what only an administrator touches: rights, webhooks and leases.
+// newAdmin returns a client for permissions, webhooks and leases.
 func newAdmin(t *testing.T) client.Client {
 	t.Helper()
 	scheme := runtime.NewScheme()
@@ -83,7 +83,7 @@ func newAdmin(t *testing.T) client.Client {
 	return c
 }
 
-// objects returns what stands in namespaces: "kind namespace/name" and, for a WorkloadEntry, its version.
+// objects returns the live objects in namespaces: "kind namespace/name" and, for a WorkloadEntry, its version.
 func objects(t *testing.T, c client.Client, namespaces ...string) func() []string {
 	return func() []string {
 		found := []string{}
@@ -107,7 +107,7 @@ func objects(t *testing.T, c client.Client, namespaces ...string) func() []strin
 	}
 }
 
-// deleteNamespace begins to delete a namespace: nothing may be written there from now on.
+// deleteNamespace begins the deletion of a namespace. From then on nothing can be created in it.
 func deleteNamespace(t *testing.T, c client.Client, name string) {
 	t.Helper()
 	if err := c.Delete(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}}); err != nil {
@@ -115,7 +115,7 @@ func deleteNamespace(t *testing.T, c client.Client, name string) {
 	}
 }
 
-// finalizeNamespace ends what deleteNamespace began, as a cluster's namespace controller does.
+// finalizeNamespace completes a deletion, as the namespace controller of a cluster does.
 func finalizeNamespace(t *testing.T, c client.Client, name string) {
 	t.Helper()
 	var namespace corev1.Namespace
@@ -151,7 +151,7 @@ func remove(t *testing.T, c client.Client, objects ...client.Object) {
 	}
 }
 
-// endpoints returns the versions of all endpoints in a namespace, in whatever form they are there.
+// endpoints returns the versions of all endpoints in a namespace, inline or as WorkloadEntries.
 func endpoints(t *testing.T, c client.Client, namespace string) func() []string {
 	return func() []string {
 		var entries networkingv1.ServiceEntryList
@@ -175,13 +175,13 @@ func endpoints(t *testing.T, c client.Client, namespace string) func() []string 
 	}
 }
 
-// wle is the name of the WorkloadEntry of an instance that fakeState.set made.
+// wle returns the name of the WorkloadEntry of an instance that fakeState.set made.
 func wle(service, id string) string {
 	name := mesh.Name{Source: "consul", Label: service}
 	return name.WorkloadEntry(catalog.InstanceID{Datacenter: "dc1", Node: "n1", ServiceID: id})
 }
 
-// assertWrites waits for the writes to be counted: the API server shows an object before its writer has the answer.
+// assertWrites waits for a count of writes. The API server shows an object before its writer has the response.
 func assertWrites(t *testing.T, r *runningOutput, want map[string]int) {
 	t.Helper()
 	eventually(t, want, func() map[string]int { return r.writes(t) })

@@ -40,7 +40,7 @@ func TestMain(m *testing.M) {
 	klog.SetLogger(logr.Discard())
 	ctrllog.SetLogger(logr.Discard())
 	flag.Parse()
-	if err := flag.Set("test.parallel", "8"); err != nil { // they wait more than they compute
+	if err := flag.Set("test.parallel", "8"); err != nil { // The tests wait more than they compute.
 		panic(err)
 	}
 	dir, err := os.MkdirTemp("", "isthmus")
@@ -73,7 +73,7 @@ func apiServer(t *testing.T) *testbed.Kube {
 	return shared.kube
 }
 
-// fakeState is a bridge.State that a test writes on.
+// fakeState is a contract.State that a test changes.
 type fakeState struct {
 	options mesh.Options
 	outputs []*Output
@@ -82,8 +82,8 @@ type fakeState struct {
 	desired  map[mesh.Name]contract.Desired
 	complete bool
 	revision uint64
-	// waiting are sources of merged services that have not reported yet.
-	waiting []string
+	// pending are the sources of merged services that have not reported yet.
+	pending []string
 }
 
 func newFakeState(namespace string) *fakeState {
@@ -101,7 +101,7 @@ func (b *fakeState) Desired(name mesh.Name) contract.Desired {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if desired, ok := b.desired[name]; ok {
-		desired.PendingSources = b.waiting
+		desired.PendingSources = b.pending
 		return desired
 	}
 	return contract.Desired{Authoritative: b.complete && name.Source == "consul"}
@@ -123,8 +123,8 @@ func (b *fakeState) Restored() bool { return b.Complete() }
 
 func (b *fakeState) Written(mesh.Name, uint64) time.Time { return time.Time{} }
 
-// set says what a service is from now on: instances by their ID and version. The ID may begin with the source that
-// reports it, "east/1".
+// set changes a service to have instances, given by ID and version. An ID may begin with the source that reports the
+// instance, as in "east/1".
 func (b *fakeState) set(name string, versions map[string]string) {
 	service := catalog.Service{Key: catalog.Key{Source: "consul", Name: name}, Datacenter: "dc1"}
 	for _, id := range slices.Sorted(maps.Keys(versions)) {
@@ -164,7 +164,7 @@ func (b *fakeState) put(name mesh.Name, resources mesh.Resources) {
 	}
 }
 
-// setComplete says that the source has reported everything.
+// setComplete sets whether the source has reported everything.
 func (b *fakeState) setComplete(complete bool) {
 	b.mu.Lock()
 	b.complete = complete
@@ -174,12 +174,12 @@ func (b *fakeState) setComplete(complete bool) {
 	}
 }
 
-// holdsOf is where a fakeState's output keeps what is held.
+// holdsOf returns the ConfigMap of the holds of a fakeState.
 func holdsOf(b *fakeState) client.ObjectKey {
 	return client.ObjectKey{Namespace: b.options.Placement.Namespaces()[0], Name: "isthmus-consul"}
 }
 
-// runningOutput is an output at work.
+// runningOutput is an output that runs.
 type runningOutput struct {
 	*Output
 	registry *prometheus.Registry
@@ -187,7 +187,7 @@ type runningOutput struct {
 	stop     func() error
 }
 
-// start runs an output on a fakeState until the test ends or stop is called.
+// start runs an output with a fakeState until the test ends or stop is called.
 func start(t *testing.T, b *fakeState, change func(*Options)) *runningOutput {
 	t.Helper()
 	registry, log := prometheus.NewRegistry(), &testbed.Log{}

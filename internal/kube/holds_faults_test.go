@@ -22,16 +22,18 @@ func isConfigMapWrite(r *http.Request) bool {
 	return isConfigMap(r) && (r.Method == http.MethodPut || r.Method == http.MethodPost)
 }
 
-// TestHoldsUnderFaults holds that the ConfigMap says what is held once a fault is over; that a conflict, which only says
-// that somebody was faster, is no trouble, unless it lasts; and that what lasts is told once.
+// TestHoldsUnderFaults verifies that the ConfigMap has the holds when a fault is over, that a conflict counts as a
+// failure only if it lasts, and that a failure is logged once.
 func TestHoldsUnderFaults(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		name   string
 		code   int
 		reason metav1.StatusReason
-		// times is how often it is answered.
-		times, told int
+		// times is how often the error is returned.
+		times int
+		// lines is how many errors are logged.
+		lines int
 	}{
 		{"conflict", http.StatusConflict, metav1.StatusReasonConflict, 2, 0},
 		{"lasting-conflict", http.StatusConflict, metav1.StatusReasonConflict, 5, 1},
@@ -44,7 +46,7 @@ func TestHoldsUnderFaults(t *testing.T) {
 			front, config := faults.NewFront(t, apiServer(t).REST)
 			r := startWithStore(t, b, func(o *Options) { o.REST = config })
 			r.waitReady(t)
-			r.Store().Save(contract.Change{Holds: flood()})
+			r.Store().Save(contract.Change{Holds: oneHold()})
 			eventually(t, []string{"RemovalsHeld"}, events(t, api, ns))
 			var refused atomic.Int64
 			front.Set(func(w http.ResponseWriter, r *http.Request) bool {
@@ -56,19 +58,19 @@ func TestHoldsUnderFaults(t *testing.T) {
 			})
 			r.Store().Save(contract.Change{Holds: map[string]guard.Hold{}})
 			eventually(t, []string{"RemovalsHeld", "RemovalsReleased"}, events(t, api, ns))
-			if got := r.told("level=ERROR")(); got != c.told {
-				t.Errorf("%d lines of trouble, not %d", got, c.told)
+			if got := r.told("level=ERROR")(); got != c.lines {
+				t.Errorf("%d errors logged, want %d", got, c.lines)
 			}
-			eventually(t, c.told, r.told(holdstatus.MessagePublishWorks))
+			eventually(t, c.lines, r.told(holdstatus.MessagePublishWorks))
 			if got := r.value(t, "isthmus_kubernetes_writes_total", "kind", "ConfigMap", "result", string(c.reason)); got != float64(c.times) {
-				t.Errorf("%v refusals are counted, not %d", got, c.times)
+				t.Errorf("%v errors counted, want %d", got, c.times)
 			}
 		})
 	}
 }
 
-// TestEventsUnderFaults holds that an event that can't be made is made once it can, and once, and told of once; and that
-// one that isn't allowed is given up.
+// TestEventsUnderFaults verifies that an event that could not be created is created once when that works again, that
+// the failure is logged once, and that an event without permission is dropped.
 func TestEventsUnderFaults(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
@@ -95,25 +97,25 @@ func TestEventsUnderFaults(t *testing.T) {
 			})
 			r := startWithStore(t, b, func(o *Options) { o.REST = config })
 			r.waitReady(t)
-			r.Store().Save(contract.Change{Holds: flood()})
+			r.Store().Save(contract.Change{Holds: oneHold()})
 			eventually(t, 1, func() int { return len(publishedStatus(t, api, ns).Holds) })
 			eventually(t, 1, r.told(holdstatus.MessageEventFailed))
 			r.Store().Save(contract.Change{Holds: map[string]guard.Hold{}})
 			eventually(t, c.want, events(t, api, ns))
 			if told := r.told(holdstatus.MessageEventFailed)(); told != 1 {
-				t.Errorf("told %d times", told)
+				t.Errorf("logged %d times, want once", told)
 			}
 		})
 	}
 }
 
-// TestHoldsBeforeRestore holds that a leader that doesn't know yet what is held doesn't say that nothing is.
+// TestHoldsBeforeRestore verifies that a leader does not publish holds before it has restored them.
 func TestHoldsBeforeRestore(t *testing.T) {
 	t.Parallel()
 	const ns = "holds-unknown"
 	b, api := newFakeState(ns), newClient(t)
 	first := startWithStore(t, b, nil)
-	first.Store().Save(contract.Change{Holds: flood()})
+	first.Store().Save(contract.Change{Holds: oneHold()})
 	eventually(t, []string{"RemovalsHeld"}, events(t, api, ns))
 	if err := first.stop(); err != nil {
 		t.Fatal(err)
@@ -123,17 +125,17 @@ func TestHoldsBeforeRestore(t *testing.T) {
 	if err := next.holds.Reconcile(t.Context(), func(string) {}); err != nil {
 		t.Fatal(err)
 	}
-	recollection, err := next.Store().Load(t.Context())
-	if err != nil || len(recollection.Holds) != 1 {
-		t.Errorf("recalled %v, %v", recollection.Holds, err)
+	snapshot, err := next.Store().Load(t.Context())
+	if err != nil || len(snapshot.Holds) != 1 {
+		t.Errorf("restored %v, %v", snapshot.Holds, err)
 	}
 	if writes := next.attempts(t); len(writes) > 0 {
 		t.Errorf("it wrote %v", writes)
 	}
 }
 
-// TestLateWriteOfHolds holds that a leader of the past, cut off in the middle of writing what is held, gives that up, and
-// that what arrives late doesn't undo what the next one says.
+// TestLateWriteOfHolds verifies that a previous leader that is cut off in the middle of a write of the holds gives it
+// up, and that a write that arrives late does not undo the holds of the next leader.
 func TestLateWriteOfHolds(t *testing.T) {
 	t.Parallel()
 	const ns = "holds-of-the-next"
@@ -146,7 +148,7 @@ func TestLateWriteOfHolds(t *testing.T) {
 	eventually(t, 1.0, func() float64 { return old.value(t, "isthmus_leader") })
 	next := startWithStore(t, b, elect(ns, "next"))
 	next.waitReady(t)
-	first, second := flood(), flood()
+	first, second := oneHold(), oneHold()
 	old.Store().Save(contract.Change{Holds: first})
 	next.Store().Save(contract.Change{Holds: first})
 	eventually(t, []string{"RemovalsHeld"}, events(t, api, ns))
@@ -159,7 +161,7 @@ func TestLateWriteOfHolds(t *testing.T) {
 			case kept <- faults.Keep(t, r):
 				hang(t.Context(), r)
 				close(given)
-			default: // the first one is what this is about
+			default: // Only the first write matters.
 				hang(t.Context(), r)
 			}
 		case isLease(r):
@@ -184,7 +186,7 @@ func TestLateWriteOfHolds(t *testing.T) {
 	eventually(t, 0.0, func() float64 { return old.value(t, "isthmus_leader") })
 	<-given
 	if got := front.Late(late); got != http.StatusConflict {
-		t.Errorf("what came late was answered %d", got)
+		t.Errorf("the late write got status %d", got)
 	}
 	if got := said(); !strings.Contains(got, "more went") {
 		t.Errorf("the ConfigMap says %s", got)

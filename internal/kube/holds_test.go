@@ -19,13 +19,13 @@ import (
 	"github.com/isthmus-mesh/isthmus/internal/kube/holdstatus"
 )
 
-// runningStore is an output whose memory is at work. Like a bridge it forgets a hold that is released.
+// runningStore is an output whose store runs. Like the engine, it forgets a hold that is released.
 type runningStore struct {
 	*runningOutput
-	// blind says that it is out of touch with Consul.
-	blind    atomic.Bool
-	mu       sync.Mutex
-	released []string
+	// disconnected reports whether the replica is not connected to Consul.
+	disconnected atomic.Bool
+	mu           sync.Mutex
+	released     []string
 }
 
 func startWithStore(t *testing.T, b *fakeState, change func(*Options)) *runningStore {
@@ -46,7 +46,7 @@ func startWithStore(t *testing.T, b *fakeState, change func(*Options)) *runningS
 	return r
 }
 
-// Release implements bridge.Listener.
+// Release implements contract.Feedback.
 func (r *runningStore) Release(source string) {
 	r.mu.Lock()
 	r.released = append(r.released, source)
@@ -54,17 +54,17 @@ func (r *runningStore) Release(source string) {
 	r.Store().Save(contract.Change{Holds: map[string]guard.Hold{}})
 }
 
-// ReportConflicts implements bridge.Listener.
+// ReportConflicts implements contract.Feedback.
 func (r *runningStore) ReportConflicts(contract.Conflicts) <-chan struct{} {
 	taken := make(chan struct{})
 	close(taken)
 	return taken
 }
 
-// Connected implements bridge.Listener.
-func (r *runningStore) Connected(context.Context) bool { return !r.blind.Load() }
+// Connected implements contract.Feedback.
+func (r *runningStore) Connected(context.Context) bool { return !r.disconnected.Load() }
 
-// TakeOver implements bridge.Listener.
+// TakeOver implements contract.Feedback.
 func (r *runningStore) TakeOver(context.Context, contract.Snapshot) {}
 
 func (r *runningStore) releases() []string {
@@ -73,12 +73,12 @@ func (r *runningStore) releases() []string {
 	return slices.Clone(r.released)
 }
 
-func flood() map[string]guard.Hold {
+func oneHold() map[string]guard.Hold {
 	return map[string]guard.Hold{"consul": {Since: time.Now().UTC(), Reason: "20 of 20 instances went", Instances: 20, Services: 10}}
 }
 
-// TestHoldsArePublished holds that the ConfigMap says what is held, that an event tells of it, and that an annotation
-// releases it on every replica.
+// TestHoldsArePublished verifies that the ConfigMap has the holds, that an event reports them, and that an annotation
+// releases them on every replica.
 func TestHoldsArePublished(t *testing.T) {
 	t.Parallel()
 	const ns = "holds"
@@ -95,23 +95,23 @@ func TestHoldsArePublished(t *testing.T) {
 	leader.waitReady(t)
 	standby := startWithStore(t, b, election("two"))
 	standby.waitReady(t)
-	recollection, err := standby.Store().Load(t.Context())
-	if err != nil || len(recollection.Holds)+len(recollection.Services) > 0 {
-		t.Fatalf("recalled %v, %v", recollection, err)
+	snapshot, err := standby.Store().Load(t.Context())
+	if err != nil || len(snapshot.Holds)+len(snapshot.Services) > 0 {
+		t.Fatalf("restored %v, %v", snapshot, err)
 	}
-	held := flood()
+	held := oneHold()
 	leader.Store().Save(contract.Change{Holds: held})
 	standby.Store().Save(contract.Change{Holds: held})
 	eventually(t, []string{"RemovalsHeld"}, events(t, c, ns))
 
-	// A replica that starts now goes on from there.
+	// A replica that starts now restores the hold.
 	third := startWithStore(t, b, election("three"))
-	recollection, err = third.Store().Load(t.Context())
+	snapshot, err = third.Store().Load(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(held, recollection.Holds); diff != "" {
-		t.Errorf("recalled holds (-want +got):\n%s", diff)
+	if diff := cmp.Diff(held, snapshot.Holds); diff != "" {
+		t.Errorf("restored holds (-want +got):\n%s", diff)
 	}
 
 	request, err := holdstatus.NewRequest(apiServer(t).REST, client.ObjectKey{Namespace: ns, Name: "isthmus-consul"}, "consul")
@@ -120,7 +120,7 @@ func TestHoldsArePublished(t *testing.T) {
 	}
 	told, err := request.Release(t.Context())
 	if err != nil || told != "20 instances, 10 services" {
-		t.Errorf("told %q, %v", told, err)
+		t.Errorf("summary %q, %v", told, err)
 	}
 	eventually(t, true, func() bool {
 		_, held, err := request.Hold(t.Context())
@@ -135,14 +135,14 @@ func TestHoldsArePublished(t *testing.T) {
 		t.Fatal(err)
 	}
 	if requested := configMap.Annotations[holdstatus.ReleaseAnnotation]; requested != "" {
-		t.Errorf("the request stands: %q", requested)
+		t.Errorf("the annotation remains: %q", requested)
 	}
 	if _, err := request.Release(t.Context()); err == nil || !strings.Contains(err.Error(), `source "consul" has no held removals`) {
 		t.Errorf("a second request: %v", err)
 	}
 }
 
-// events returns the reasons of a namespace's events, sorted.
+// events returns the reasons of the events in a namespace, sorted.
 func events(t *testing.T, c client.Client, namespace string) func() []string {
 	return func() []string {
 		var list corev1.EventList
@@ -158,7 +158,7 @@ func events(t *testing.T, c client.Client, namespace string) func() []string {
 	}
 }
 
-// TestNoHoldNoConfigMap holds that an isthmus that never held anything leaves nothing behind.
+// TestNoHoldNoConfigMap verifies that isthmus creates no ConfigMap if it never held a removal.
 func TestNoHoldNoConfigMap(t *testing.T) {
 	const ns = "nothing-held"
 	b, c := newFakeState(ns), newClient(t)
@@ -173,8 +173,8 @@ func TestNoHoldNoConfigMap(t *testing.T) {
 	}
 }
 
-// TestTwoLeadersPublishOneHold holds that two of them that saw a flood begin at different moments tell of one, and that what is
-// kept is written when it changes, and not because the other one says it differently.
+// TestTwoLeadersPublishOneHold verifies that two replicas that both lead, and detect a mass removal at different
+// times, publish one hold, write it when it changes, and do not overwrite each other.
 func TestTwoLeadersPublishOneHold(t *testing.T) {
 	t.Parallel()
 	const ns = "twins-that-hold"
@@ -214,12 +214,12 @@ func TestTwoLeadersPublishOneHold(t *testing.T) {
 			writes += count
 		}
 	}
-	if most := 1 + 1 + changes + 1; writes > most { // the first, the other's count, the changes, the release
+	if most := 1 + 1 + changes + 1; writes > most { // The hold, the count of the other replica, the changes, the release.
 		t.Errorf("%d writes, not %d", writes, most)
 	}
 }
 
-// publishedStatus returns what the ConfigMap says.
+// publishedStatus returns the status in the ConfigMap.
 func publishedStatus(t *testing.T, c client.Client, namespace string) holdstatus.Status {
 	t.Helper()
 	var found corev1.ConfigMap

@@ -10,13 +10,13 @@ import (
 	"github.com/isthmus-mesh/isthmus/test/testbed/faults"
 )
 
-// TestLateWrites holds that what a leader of the past had sent, and what arrives long after another one has taken over,
-// undoes nothing; and that the old leader sends nothing more once its lease may be another's.
+// TestLateWrites verifies that writes of a previous leader that arrive after another replica has taken over undo
+// nothing, and that the previous leader sends no write after its lease may have ended.
 func TestLateWrites(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		name string
-		// change makes the old leader send a write that is held up.
+		// change causes the write of the old leader that is delayed.
 		change map[string]string
 		method string
 		want   int
@@ -46,7 +46,7 @@ func TestLateWrites(t *testing.T) {
 			b.set("web", map[string]string{"1": "v3", "2": "v3"})
 			eventually(t, 1.0, func() float64 { return next.value(t, "isthmus_leader") })
 			sent := held.sent()
-			b.set("web-too", map[string]string{"1": "v3"}) // nothing holds the old leader up here
+			b.set("web-too", map[string]string{"1": "v3"}) // The writes of this service are not delayed.
 			eventually(t, slices.Sorted(slices.Values([]string{
 				"SE " + ns + "/web.consul", "WLE " + ns + "/" + wle("web", "1") + " v3", "WLE " + ns + "/" + wle("web", "2") + " v3",
 				"SE " + ns + "/web-too.consul", "WLE " + ns + "/" + wle("web-too", "1") + " v3",
@@ -54,24 +54,24 @@ func TestLateWrites(t *testing.T) {
 			seen := record(t, ns)
 			eventually(t, 0.0, func() float64 { return old.value(t, "isthmus_leader") })
 			if more := held.sent() - sent; more > 0 {
-				t.Errorf("the old leader sent %d writes after another one had taken over", more)
+				t.Errorf("the old leader sent %d writes after the takeover", more)
 			}
 			for _, r := range held.kept() {
 				if got := front.Late(r); got != c.want {
-					t.Errorf("%s %s came late and was answered %d, not %d", r.Method, r.URL.Path, got, c.want)
+					t.Errorf("late %s %s got status %d, want %d", r.Method, r.URL.Path, got, c.want)
 				}
 			}
-			b.set("last", map[string]string{"1": "v1"}) // once this is seen, so is all that came before
+			b.set("last", map[string]string{"1": "v1"}) // The history is complete when it has this one.
 			eventually(t, 1, func() int { return seen.count("ADDED " + wle("last", "1")) })
 			if seen.count("MODIFIED") > 0 || seen.count("DELETED") > 0 {
-				t.Errorf("what the new leader had written was touched:\n%s", seen)
+				t.Errorf("objects of the new leader were changed:\n%s", seen)
 			}
 		})
 	}
 }
 
-// TestLateCreation holds that an object which a leader of the past creates late, over what the new one has made of it,
-// is put right at once: a creation can't say what it was decided on.
+// TestLateCreation verifies that an object that a previous leader creates late, over a newer version of it, is
+// corrected at once. A creation names no precondition.
 func TestLateCreation(t *testing.T) {
 	t.Parallel()
 	const ns = "late-creation"
@@ -101,7 +101,7 @@ func TestLateCreation(t *testing.T) {
 	eventually(t, want, state)
 }
 
-// holder holds up the writes of an output, and keeps it from renewing its lease.
+// holder delays the writes of an output, and keeps it from renewing its lease.
 type holder struct {
 	method string
 
@@ -131,7 +131,7 @@ func (h *holder) rule(t *testing.T) faults.Rule {
 	}
 }
 
-// sent counts the writes, held up or not.
+// sent counts the writes, delayed or not.
 func (h *holder) sent() int {
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// TestOnlyTheLeaderWrites holds that of two replicas one writes, and that the other goes on when the first stops: nothing
-// is lost, nothing is written twice.
+// TestOnlyTheLeaderWrites verifies that one of two replicas writes, and that the other one continues when the first
+// stops, without lost or repeated writes.
 func TestOnlyTheLeaderWrites(t *testing.T) {
 	const ns = "election"
 	b, c := newFakeState(ns), newClient(t)
@@ -25,7 +25,7 @@ func TestOnlyTheLeaderWrites(t *testing.T) {
 	second.waitReady(t)
 	b.set("web", map[string]string{"1": "v2"})
 	eventually(t, 3, func() int { return first.writes(t)["apply"] })
-	if err := first.stop(); err != nil { // gives the lease back, so the other need not wait for its end
+	if err := first.stop(); err != nil { // It releases the lease.
 		t.Fatal(err)
 	}
 	b.set("web", map[string]string{"1": "v3"})
@@ -33,27 +33,27 @@ func TestOnlyTheLeaderWrites(t *testing.T) {
 	assertWrites(t, second, map[string]int{"apply": 1})
 }
 
-// TestDisconnectedReplicaYieldsTheLease holds that of two that stand by, the one that is in touch with Consul leads next; and that
-// one that isn't does, where there is no other.
+// TestDisconnectedReplicaYieldsTheLease verifies that, of two standby replicas, the one that is connected to Consul
+// leads next, and that a disconnected one leads if there is no other.
 func TestDisconnectedReplicaYieldsTheLease(t *testing.T) {
 	t.Parallel()
 	const ns = "cut-off"
 	b := newFakeState(ns)
 	leader := startWithStore(t, b, elect(ns, "leader"))
 	leader.waitReady(t)
-	blind, seeing := startWithStore(t, b, elect(ns, "blind")), startWithStore(t, b, elect(ns, "seeing"))
-	blind.blind.Store(true)
-	blind.waitReady(t)
-	seeing.waitReady(t)
+	disconnected, connected := startWithStore(t, b, elect(ns, "disconnected")), startWithStore(t, b, elect(ns, "connected"))
+	disconnected.disconnected.Store(true)
+	disconnected.waitReady(t)
+	connected.waitReady(t)
 	if err := leader.stop(); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, 1.0, func() float64 { return seeing.value(t, "isthmus_leader") })
-	if terms := blind.told(MessageLeading)(); terms > 0 {
-		t.Errorf("who is cut off began %d terms", terms)
+	eventually(t, 1.0, func() float64 { return connected.value(t, "isthmus_leader") })
+	if terms := disconnected.told(MessageLeading)(); terms > 0 {
+		t.Errorf("the disconnected replica led %d times", terms)
 	}
-	if err := seeing.stop(); err != nil {
+	if err := connected.stop(); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, 1.0, func() float64 { return blind.value(t, "isthmus_leader") })
+	eventually(t, 1.0, func() float64 { return disconnected.value(t, "isthmus_leader") })
 }

@@ -17,8 +17,8 @@ import (
 	"github.com/isthmus-mesh/isthmus/internal/mesh"
 )
 
-// TestPermissionsLost holds that when the rights in one of two namespaces are taken away, what stands there stays, and the
-// other one goes on; and that it is noticed within seconds when they are given back, by few requests.
+// TestPermissionsLost verifies that, when isthmus loses its permissions in one of two namespaces, the live objects
+// there stay and the other namespace is written; and that a new grant is noticed within seconds, with few requests.
 func TestPermissionsLost(t *testing.T) {
 	t.Parallel()
 	const here, there, user, away = "rights-here", "rights-there", "rights-lost", 10
@@ -51,23 +51,23 @@ func TestPermissionsLost(t *testing.T) {
 		return r.value(t, "isthmus_kubernetes_failed_services", "reason", string(metav1.StatusReasonForbidden))
 	})
 	if got, want := endpoints(t, api, there)(), slices.Repeat([]string{"v1"}, away); !slices.Equal(got, want) {
-		t.Errorf("without rights: %v", got)
+		t.Errorf("without permissions: %v", got)
 	}
 	grant(t, admin, config, there)
 	eventually(t, slices.Repeat([]string{"v2"}, away), endpoints(t, api, there))
 	eventually(t, 0.0, func() float64 { return r.value(t, "isthmus_kubernetes_failed_services") })
 	eventually(t, 1, r.told(MessageWriteWorks))
 	if told := r.told(MessageWriteFailed)(); told != 1 {
-		t.Errorf("%d lines for one right", told)
+		t.Errorf("%d lines for one permission", told)
 	}
-	// Each was refused once and written once; besides, one of them found out.
+	// Each service was rejected once and written once. The canary was tried more often.
 	if tries, most := r.attempts(t)["apply"]-before, 1+2*away+1+int(time.Since(began)/canaryRetry); tries > most {
 		t.Errorf("%d tries to write in %s, expected at most %d", tries, time.Since(began), most)
 	}
 	seen.assertNothingRemoved(t)
 }
 
-// grant gives a user all that isthmus needs in a namespace, and waits until it holds.
+// grant grants a user all permissions that isthmus needs in a namespace, and waits until they are in force.
 func grant(t *testing.T, admin client.Client, config *rest.Config, namespace string) {
 	t.Helper()
 	role := &rbacv1.Role{
@@ -90,7 +90,7 @@ func grant(t *testing.T, admin client.Client, config *rest.Config, namespace str
 	awaitRight(t, config, namespace, true)
 }
 
-// revoke takes it away again.
+// revoke takes the permissions away.
 func revoke(t *testing.T, admin client.Client, config *rest.Config, namespace string) {
 	t.Helper()
 	binding := &rbacv1.RoleBinding{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "writer"}}

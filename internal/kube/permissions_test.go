@@ -18,8 +18,8 @@ import (
 	"github.com/isthmus-mesh/isthmus/internal/guard"
 )
 
-// TestPermissions holds that the rights in deploy/rbac.yaml are enough to write, change and remove, to lead, and to say
-// what is held.
+// TestPermissions verifies that the permissions in deploy/rbac.yaml are enough to write, change and remove objects, to
+// lead, and to publish holds.
 func TestPermissions(t *testing.T) {
 	const ns = "consul-services"
 	applyFile(t, "../../deploy/rbac.yaml")
@@ -38,13 +38,13 @@ func TestPermissions(t *testing.T) {
 	eventually(t, []string{"SE consul-services/web.consul", "WLE consul-services/" + wle("web", "1") + " v2"}, objects(t, c, ns))
 	b.set("web", nil)
 	eventually(t, []string{}, objects(t, c, ns))
-	r.Store().Save(contract.Change{Holds: flood()})
+	r.Store().Save(contract.Change{Holds: oneHold()})
 	eventually(t, []string{"RemovalsHeld"}, events(t, c, ns))
 	r.Store().Save(contract.Change{Holds: map[string]guard.Hold{}})
 	eventually(t, []string{"RemovalsHeld", "RemovalsReleased"}, events(t, c, ns))
 }
 
-// daemonREST is the API server as the service account of deploy/rbac.yaml sees it.
+// daemonREST returns the API server as the service account of deploy/rbac.yaml reaches it.
 func daemonREST(t *testing.T) *rest.Config {
 	t.Helper()
 	config := rest.CopyConfig(apiServer(t).REST)
@@ -54,7 +54,7 @@ func daemonREST(t *testing.T) *rest.Config {
 	return config
 }
 
-// applyFile applies the documents of a YAML file as an administrator does.
+// applyFile applies the documents of a YAML file as an administrator.
 func applyFile(t *testing.T, path string) {
 	t.Helper()
 	content, err := os.ReadFile(path)

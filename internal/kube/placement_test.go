@@ -14,13 +14,13 @@ import (
 	"github.com/isthmus-mesh/isthmus/internal/mesh"
 )
 
-// placed is what stands for a service "web" with one instance.
+// placed returns the objects of a service "web" with one instance.
 func placed(namespace string) []string {
 	return []string{"SE " + namespace + "/web.consul", "WLE " + namespace + "/" + wle("web", "1") + " v1"}
 }
 
-// TestMoveAcrossRestarts holds that what a rule, another rule, or none places elsewhere moves when isthmus starts, out of
-// namespaces that it created.
+// TestMoveAcrossRestarts verifies that a service moves at a start when another rule, or none, places it elsewhere, out
+// of namespaces that isthmus created.
 func TestMoveAcrossRestarts(t *testing.T) {
 	b, c := newFakeState("move"), newClient(t)
 	namespaces := []string{"move", "move-shop", "move-other"}
@@ -43,12 +43,12 @@ func TestMoveAcrossRestarts(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got := created.Labels[mesh.PlacementLabel]; got != "move" {
-		t.Errorf("the namespace carries the placement %q", got)
+		t.Errorf("the namespace has the placement label %q", got)
 	}
 }
 
-// TestMoveWhileRunning holds that a service moves between namespaces that were known at the start, and that what stands
-// in the old one stays, endpoints too, until the new one takes it.
+// TestMoveWhileRunning verifies that a service moves between namespaces that were known at the start, and that its
+// objects in the old namespace stay until the new namespace accepts the new ones.
 func TestMoveWhileRunning(t *testing.T) {
 	b, c := newFakeState("moving"), newClient(t)
 	b.options.Placement.Choices = []string{"moving-there"}
@@ -73,8 +73,8 @@ func TestMoveWhileRunning(t *testing.T) {
 	eventually(t, placed("moving"), objects(t, c, namespaces...))
 }
 
-// TestNamedNamespaceWithoutPermission holds that a namespace which the configuration names, but isthmus may not read, is an error
-// at the start, not a watch that waits for ever.
+// TestNamedNamespaceWithoutPermission verifies that a namespace that the configuration names, and that isthmus may not
+// read, is an error at the start.
 func TestNamedNamespaceWithoutPermission(t *testing.T) {
 	applyFile(t, "../../deploy/rbac.yaml")
 	b := newFakeState("consul-services")
@@ -91,7 +91,7 @@ func TestNamedNamespaceWithoutPermission(t *testing.T) {
 	}
 }
 
-// TestShards holds that services are spread, and that they move when the number of shards changes.
+// TestShards verifies that services are spread over shards, and that they move when the number of shards changes.
 func TestShards(t *testing.T) {
 	b, c := newFakeState("shard"), newClient(t)
 	namespaces := []string{"shard-0", "shard-1", "shard-2", "shard-3"}
@@ -117,8 +117,8 @@ func TestShards(t *testing.T) {
 	}
 }
 
-// TestTwoPlacements holds that an isthmus leaves alone what another one wrote that reads a registry of the same name into
-// another namespace.
+// TestTwoPlacements verifies that isthmus leaves the objects of another isthmus alone that reads a source of the same
+// name into another namespace.
 func TestTwoPlacements(t *testing.T) {
 	first, second, c := newFakeState("neighbour"), newFakeState("neighbour-1"), newClient(t)
 	first.set("web", map[string]string{"1": "v1"})
@@ -129,7 +129,7 @@ func TestTwoPlacements(t *testing.T) {
 	again := start(t, first, func(o *Options) { o.Grace = 0 })
 	again.waitReady(t)
 	again.Synced()
-	first.set("last", map[string]string{"1": "v1"}) // what comes after all others is written: so they were looked at
+	first.set("last", map[string]string{"1": "v1"}) // All services before it in the queue are reconciled when it is written.
 	want := []string{
 		"SE neighbour-1/db.consul", "SE neighbour-1/web.consul", "SE neighbour/last.consul", "SE neighbour/web.consul",
 		"WLE neighbour-1/" + wle("db", "1") + " v2", "WLE neighbour-1/" + wle("web", "1") + " v2",

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// TestWritesPerSecond holds that the bound of requests counts those of all kinds together.
+// TestWritesPerSecond verifies that the rate limit counts the requests of all kinds together.
 func TestWritesPerSecond(t *testing.T) {
 	t.Parallel()
 	const ns, services, rate = "rate", 30, 20
@@ -17,7 +17,7 @@ func TestWritesPerSecond(t *testing.T) {
 	began := time.Now()
 	r := start(t, b, func(o *Options) { o.WritesPerSecond = rate })
 	r.waitReady(t)
-	// A second's worth may go at once.
+	// The requests of one second may go at once.
 	if took, least := time.Since(began), (2*services/rate-1)*time.Second; took < least {
 		t.Errorf("%d objects were written in %s, expected at least %s", 2*services, took, least)
 	}

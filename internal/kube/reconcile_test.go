@@ -39,7 +39,7 @@ func TestOneChangeIsOneWrite(t *testing.T) {
 	want["delete"]++
 	eventually(t, want, func() map[string]int { return r.writes(t) })
 
-	for range 5 { // changes that follow each other faster than the cache learns of the writes
+	for range 5 { // Changes that are faster than the cache.
 		for i := range 3 {
 			b.set("db", map[string]string{"1": fmt.Sprint("v", i)})
 		}
@@ -59,12 +59,12 @@ func TestOneChangeIsOneWrite(t *testing.T) {
 	again := start(t, b, nil)
 	again.waitReady(t)
 	again.Synced()
-	b.set("last", map[string]string{"1": "v1"}) // what comes after all others is written: so they were looked at
+	b.set("last", map[string]string{"1": "v1"}) // All services before it in the queue are reconciled when it is written.
 	eventually(t, map[string]int{"apply": 2}, func() map[string]int { return again.writes(t) })
 }
 
-// TestDriftCorrection holds that what someone else does to our objects is undone, and that what they add to the metadata
-// may stay.
+// TestDriftCorrection verifies that changes of our objects by other clients are undone, and that their additions to
+// the metadata stay.
 func TestDriftCorrection(t *testing.T) {
 	const ns = "heal"
 	b, c := newFakeState(ns), newClient(t)
@@ -98,12 +98,12 @@ func TestDriftCorrection(t *testing.T) {
 		{"a value changed", func() { patch(workload(), `{"spec":{"labels":{"version":"v9"},"weight":7}}`) }},
 		{"a value added", func() { patch(workload(), `{"spec":{"labels":{"extra":"x"}}}`) }},
 		{"a value removed", func() { patch(entry(), `{"spec":{"location":null}}`) }},
-		// istiod lets an object's labels go before those of its spec.
+		// istiod prefers the labels of the object to those of its spec.
 		{"a value overridden", func() { patch(workload(), `{"metadata":{"labels":{"version":"v9"}}}`) }},
 		{"a label removed", func() { patch(entry(), `{"metadata":{"labels":null}}`) }},
 		{"an object deleted", func() { _ = c.Delete(t.Context(), workload()) }},
 		{"an entry deleted", func() { _ = c.Delete(t.Context(), entry()) }},
-		{"somebody's labels", func() { patch(entry(), `{"metadata":{"labels":{"team":"a"},"annotations":{"note":"b"}}}`) }},
+		{"labels added", func() { patch(entry(), `{"metadata":{"labels":{"team":"a"},"annotations":{"note":"b"}}}`) }},
 	} {
 		t.Run(harm.name, func(t *testing.T) {
 			harm.do()
@@ -111,15 +111,15 @@ func TestDriftCorrection(t *testing.T) {
 			eventually(t, wantWorkload, read(workload()))
 		})
 	}
-	standing := entry()
-	read(standing)()
-	if standing.Labels["team"] != "a" || standing.Annotations["note"] != "b" {
-		t.Errorf("what others added to the metadata is gone: %v %v", standing.Labels, standing.Annotations)
+	live := entry()
+	read(live)()
+	if live.Labels["team"] != "a" || live.Annotations["note"] != "b" {
+		t.Errorf("additions of other clients to the metadata are gone: %v %v", live.Labels, live.Annotations)
 	}
 }
 
-// TestPendingSourceOfMergedService holds that while a source of a merged service has not reported, its instances stay, and those
-// of the others come and go; inline, where they share an object, that object stays as it is.
+// TestPendingSourceOfMergedService verifies that the instances of a source that has not reported stay, while those of
+// the other sources of a merged service come and go. Inline endpoints share an object, so that object stays as it is.
 func TestPendingSourceOfMergedService(t *testing.T) {
 	for _, form := range []mesh.Form{mesh.WorkloadEntryForm, mesh.InlineForm} {
 		t.Run(string(form), func(t *testing.T) {
@@ -134,19 +134,19 @@ func TestPendingSourceOfMergedService(t *testing.T) {
 			}
 			whole := endpoints(t, c, ns)()
 
-			// A start at which west has reported one instance of two, and east nothing yet.
-			b.outputs, b.waiting = nil, []string{"east"}
+			// A start at which west has reported one instance of two, and east none.
+			b.outputs, b.pending = nil, []string{"east"}
 			b.set("web", map[string]string{"west/2": "v2"})
 			r = start(t, b, func(o *Options) { o.Grace = 0 })
 			r.waitReady(t)
-			want := []string{"v1", "v2"} // east's first one, west's second one
+			want := []string{"v1", "v2"} // The first instance of east, the second of west.
 			if form == mesh.InlineForm {
 				want = whole
 			}
 			eventually(t, want, endpoints(t, c, ns))
 
 			b.mu.Lock()
-			b.waiting = nil
+			b.pending = nil
 			b.mu.Unlock()
 			b.set("web", map[string]string{"west/2": "v2"})
 			b.setComplete(true)

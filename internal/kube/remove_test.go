@@ -10,8 +10,8 @@ import (
 	"github.com/isthmus-mesh/isthmus/internal/mesh"
 )
 
-// TestRemoval holds that endpoints go at once and the entry after the grace time, that an entry which is wanted
-// again meanwhile is the same object, and that nothing goes while the source has not reported everything.
+// TestRemoval verifies that endpoints are removed at once and the entry after the grace period, that an entry that is
+// wanted again before that is the same object, and that nothing is removed before the source has reported everything.
 func TestRemoval(t *testing.T) {
 	const ns = "removal"
 	b, c := newFakeState(ns), newClient(t)
@@ -28,7 +28,7 @@ func TestRemoval(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	// A restart that begins with a registry that hasn't reported, and has forgotten "web".
+	// A restart before the source has reported; the state does not have "web".
 	b.outputs = nil
 	b.set("web", nil)
 	b.setComplete(false)

@@ -10,7 +10,7 @@ import (
 	"github.com/isthmus-mesh/isthmus/internal/mesh"
 )
 
-// TestStaleCache holds that an object of any kind is written though the watch has not shown its newest version.
+// TestStaleCache verifies that an object of any kind is written although the cache does not have its newest version.
 func TestStaleCache(t *testing.T) {
 	t.Parallel()
 	const ns = "behind-the-watch"

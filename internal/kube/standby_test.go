@@ -13,7 +13,7 @@ import (
 	"github.com/isthmus-mesh/isthmus/internal/mesh"
 )
 
-// desired returns which address each service is to have, by its ServiceEntry.
+// desired returns the desired addresses of each service, by its ServiceEntry.
 func (b *outputWithEngine) desired() map[string]string {
 	all := map[string]string{}
 	for _, name := range b.Names() {
@@ -26,7 +26,7 @@ func (b *outputWithEngine) desired() map[string]string {
 	return all
 }
 
-// versions returns which version each ServiceEntry in a namespace has.
+// versions returns the resource version of each ServiceEntry in a namespace.
 func versions(t *testing.T, c client.Client, namespace string) map[string]string {
 	t.Helper()
 	var list networkingv1.ServiceEntryList
@@ -40,7 +40,7 @@ func versions(t *testing.T, c client.Client, namespace string) map[string]string
 	return all
 }
 
-// startPair starts a replica that leads and one that doesn't. Both know that there is no service yet.
+// startPair starts a replica that leads and a standby. Both know that there is no service yet.
 func startPair(t *testing.T, ns, prefix string) (leader, standby *outputWithEngine) {
 	t.Helper()
 	elect := func(identity string) func(*Options) {
@@ -62,11 +62,11 @@ func startPair(t *testing.T, ns, prefix string) (leader, standby *outputWithEngi
 	return leader, standby
 }
 
-// TestStandbyDetectsYieldedHosts holds that each replica lets its other outputs know which hosts are left to others, and
-// when they are free: a standby answers DNS too.
+// TestStandbyDetectsYieldedHosts verifies that each replica tells its other outputs which hosts are yielded, and when
+// they are free again, because a standby answers DNS queries too.
 func TestStandbyDetectsYieldedHosts(t *testing.T) {
 	t.Parallel()
-	const ns, theirs = "left-ours", "left-theirs" // the hosts are no other test's: all see what stands in the cluster
+	const ns, theirs = "left-ours", "left-theirs" // No other test has these hosts: all tests see the whole cluster.
 	c := newClient(t)
 	makeNamespace(t, c, theirs)
 	old := entryOf(theirs, "theirs-first", nil, "theirs-first.service.consul")
@@ -95,8 +95,8 @@ func TestStandbyDetectsYieldedHosts(t *testing.T) {
 	}
 }
 
-// TestTakeoverKeepsAddresses holds that a replica has the addresses that the leader gave, though it heard of services that
-// want the same ones in another order and gave them others; and that nothing is written when it takes over.
+// TestTakeoverKeepsAddresses verifies that a standby uses the addresses that the leader assigned, although it saw the
+// services in another order and assigned others, and that a takeover writes nothing.
 func TestTakeoverKeepsAddresses(t *testing.T) {
 	t.Parallel()
 	const ns, prefix = "takeover", "10.78.0.0/28"
@@ -106,7 +106,7 @@ func TestTakeoverKeepsAddresses(t *testing.T) {
 	for n := range 13 {
 		names = append(names, fmt.Sprint("s", n))
 	}
-	for n, name := range slices.Backward(names) { // the standby first, so that it gives what the leader gives to others
+	for n, name := range slices.Backward(names) { // The standby is first, so it assigns addresses that the leader assigns to others.
 		standby.report(name)
 		eventually(t, len(names)-n, func() int { return len(standby.desired()) })
 	}
@@ -123,7 +123,7 @@ func TestTakeoverKeepsAddresses(t *testing.T) {
 		}
 	}
 	if differ == 0 {
-		t.Fatal("both gave the same: nothing is tested")
+		t.Fatal("both replicas assigned the same addresses, so nothing is tested")
 	}
 	eventually(t, stand, standby.desired)
 
@@ -133,13 +133,13 @@ func TestTakeoverKeepsAddresses(t *testing.T) {
 	standby.report("late")
 	after := awaitGiven(t, c, ns, len(names)+1)
 	if after["late.consul"] == "" {
-		t.Error("the newcomer has no address")
+		t.Error("the new service has no address")
 	}
 	delete(after, "late.consul")
 	now := versions(t, c, ns)
 	for name, version := range before {
 		if stand[name] != after[name] || now[name] != version {
-			t.Errorf("%s has %s, had %s; it was written: %v", name, after[name], stand[name], now[name] != version)
+			t.Errorf("%s has %s, had %s; written: %v", name, after[name], stand[name], now[name] != version)
 		}
 	}
 }

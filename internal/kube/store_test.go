@@ -9,7 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// TestLoad holds that a start knows what stands: that of ours, by the sources that reported it.
+// TestLoad verifies that a start knows our live objects, by the sources that reported them.
 func TestLoad(t *testing.T) {
 	const ns = "recall"
 	b := newFakeState(ns)
@@ -21,12 +21,12 @@ func TestLoad(t *testing.T) {
 		t.Fatal(err)
 	}
 	r := startWithStore(t, newFakeState(ns), nil)
-	recollection, err := r.Store().Load(t.Context())
+	snapshot, err := r.Store().Load(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
 	var got []string
-	for _, service := range recollection.Services {
+	for _, service := range snapshot.Services {
 		for _, instance := range service.Instances {
 			got = append(got, fmt.Sprintf("%s %s", service.Key, instance.ID))
 		}
@@ -36,7 +36,7 @@ func TestLoad(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
-	if age := time.Since(recollection.Changed); age < 0 || age > time.Minute {
-		t.Errorf("it changed %s ago", age)
+	if age := time.Since(snapshot.Changed); age < 0 || age > time.Minute {
+		t.Errorf("changed %s ago", age)
 	}
 }

@@ -12,19 +12,19 @@ import (
 	"github.com/isthmus-mesh/isthmus/test/testbed/faults"
 )
 
-// TestWatchExpired holds that a watch which the API server can't go on with (410, since etcd was compacted or the API
-// server began anew) begins again from a list: what happened meanwhile is put right, nothing else is written, and
-// nobody is alarmed.
+// TestWatchExpired verifies that a watch that the API server can not continue (410, because etcd was compacted or the
+// API server restarted) starts again from a list: drift is corrected, nothing else is written, and the log has no
+// warning.
 func TestWatchExpired(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		name   string
 		refuse func(http.ResponseWriter)
-		// counted is how often the metric tells of it.
+		// counted is the value of the metric.
 		counted float64
 	}{
 		{"answer", func(w http.ResponseWriter) { faults.Refuse(w, http.StatusGone, metav1.StatusReasonExpired) }, 2},
-		// As the API server's watch cache says it.
+		// The API server's watch cache reports it in the stream.
 		{"stream", func(w http.ResponseWriter) {
 			w.Header().Set("Content-Type", "application/json")
 			_, _ = w.Write([]byte(`{"type":"ERROR","object":{"kind":"Status","apiVersion":"v1","metadata":{},"status":"Failure",` +
@@ -50,7 +50,7 @@ func testExpired(t *testing.T, ns string, refuse func(http.ResponseWriter), coun
 	before := r.writes(t)
 	var refused atomic.Int64
 	front.Set(func(w http.ResponseWriter, r *http.Request) bool {
-		// Every stream that goes on from what was known is refused once; after it comes one from a new list.
+		// Each watch that continues is rejected once. The next one starts from a new list.
 		if r.URL.Query().Get("watch") != "true" || !strings.Contains(r.URL.Path, "entries") || refused.Add(1) > 2 {
 			return false
 		}
@@ -73,6 +73,6 @@ func testExpired(t *testing.T, ns string, refuse func(http.ResponseWriter), coun
 	eventually(t, []string{"v1", "v2"}, endpoints(t, api, ns))
 	assertWrites(t, r, map[string]int{"apply": before["apply"] + 2})
 	if strings.Contains(r.log.String(), "Expired") {
-		t.Error("an expired watch is told as a trouble")
+		t.Error("an expired watch is logged as a failure")
 	}
 }

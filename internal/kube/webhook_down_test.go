@@ -14,8 +14,8 @@ import (
 	"github.com/isthmus-mesh/isthmus/internal/mesh"
 )
 
-// TestWebhookDown holds that an admission webhook which can't be called keeps back what it is asked about and nothing
-// else, and that all of it is written once the webhook is gone.
+// TestWebhookDown verifies that an admission webhook that can not be called delays only the objects that it is called
+// for, and that these are written when the webhook is gone.
 func TestWebhookDown(t *testing.T) {
 	t.Parallel()
 	const ns = "webhook-down"
@@ -54,7 +54,7 @@ func TestWebhookDown(t *testing.T) {
 	eventually(t, 0.0, func() float64 { return r.value(t, "isthmus_kubernetes_failed_services") })
 	eventually(t, 1, r.told(MessageWriteWorks))
 	if told := r.told(MessageWriteFailed)(); told != 1 {
-		t.Errorf("%d lines for one trouble", told)
+		t.Errorf("%d lines for one failure", told)
 	}
 	// 50 ms, 100 ms ... 2 s between the tries, and the two objects of the other service.
 	if tries, most := r.attempts(t)["apply"]-before, 2+7+int(time.Since(began)/maxRetry); tries > most {
@@ -63,12 +63,12 @@ func TestWebhookDown(t *testing.T) {
 	seen.assertNothingRemoved(t)
 }
 
-// deadWebhook is asked about all WorkloadEntries of a service in a namespace, and is at an address where nobody listens.
+// deadWebhook returns a webhook for all WorkloadEntries of a service in a namespace, at an address without a listener.
 func deadWebhook(namespace, service string) *registrationv1.ValidatingWebhookConfiguration {
 	return &registrationv1.ValidatingWebhookConfiguration{
 		ObjectMeta: metav1.ObjectMeta{Name: namespace},
 		Webhooks: []registrationv1.ValidatingWebhook{{
-			Name:          "nobody.example.com",
+			Name:          "unreachable.example.com",
 			ClientConfig:  registrationv1.WebhookClientConfig{URL: new("https://127.0.0.1:1/")},
 			FailurePolicy: new(registrationv1.Fail),
 			Rules: []registrationv1.RuleWithOperations{{

@@ -14,8 +14,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// TestContested holds that an admission webhook which alters our objects is reported once and not fought for ever, and
-// that what it leaves alone is written.
+// TestContested verifies that an admission webhook that alters our objects is reported once and does not cause endless
+// writes, and that objects that it leaves alone are written.
 func TestContested(t *testing.T) {
 	const ns = "contested"
 	alter(t, ns, `[{"op":"add","path":"/metadata/labels/version","value":"v9"}]`)
@@ -26,16 +26,16 @@ func TestContested(t *testing.T) {
 	eventually(t, []string{"SE contested/web.consul", "WLE contested/" + wle("web", "1") + " v1"}, objects(t, c, ns))
 	eventually(t, 1, func() int { return strings.Count(r.log.String(), "is altered while it is written") })
 	before := r.attempts(t)
-	b.set("other", map[string]string{"1": "v9"}) // what the webhook wants too is no quarrel
+	b.set("other", map[string]string{"1": "v9"}) // The webhook does not alter it.
 	eventually(t, 4, func() int { return len(objects(t, c, ns)()) })
-	// The web's objects may be looked at once more, for what the webhook has made of them.
+	// The service web may be reconciled once more, after the last change by the webhook.
 	eventually(t, true, func() bool { return r.attempts(t)["apply"] >= before["apply"]+2 })
 	if more := r.attempts(t)["apply"] - before["apply"]; more > 3 {
 		t.Errorf("%d applies for two objects", more)
 	}
 }
 
-// alter has an admission webhook patch every WorkloadEntry that is written in a namespace.
+// alter runs an admission webhook that patches every WorkloadEntry that is written in a namespace.
 func alter(t *testing.T, namespace, patch string) {
 	t.Helper()
 	webhook := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -20,8 +20,8 @@ import (
 	"github.com/isthmus-mesh/isthmus/internal/mesh"
 )
 
-// TestForeignObject holds that an object which isthmus didn't write stays as it is, whatever its name and labels, and
-// that ours is written once it is out of the way.
+// TestForeignObject verifies that an object that isthmus did not write stays as it is, whatever its name and labels,
+// and that ours is written when the other one is gone.
 func TestForeignObject(t *testing.T) {
 	const ns = "foreign"
 	b, c := newFakeState(ns), newClient(t)
@@ -52,7 +52,7 @@ func TestForeignObject(t *testing.T) {
 	for _, object := range []client.Object{taken, lookalike} {
 		version := object.GetResourceVersion()
 		if err := c.Get(t.Context(), client.ObjectKeyFromObject(object), object); err != nil || object.GetResourceVersion() != version {
-			t.Errorf("%s was touched: %v", object.GetName(), err)
+			t.Errorf("%s was changed: %v", object.GetName(), err)
 		}
 	}
 	if err := c.Delete(t.Context(), taken); err != nil {
@@ -63,7 +63,7 @@ func TestForeignObject(t *testing.T) {
 	}, objects(t, c, ns))
 }
 
-// TestRejectedObject holds that an object which the API server refuses is reported once and holds up nothing else.
+// TestRejectedObject verifies that an object that the API server rejects is reported once and delays no other.
 func TestRejectedObject(t *testing.T) {
 	const ns = "refused"
 	b, c := newFakeState(ns), newClient(t)
@@ -76,7 +76,7 @@ func TestRejectedObject(t *testing.T) {
 	r.waitReady(t)
 	eventually(t, []string{"SE refused/good.consul", "WLE refused/" + wle("good", "1") + " v1"}, objects(t, c, ns))
 	if got := strings.Count(r.log.String(), MessageWriteFailed); got != 1 {
-		t.Errorf("%d lines for one trouble:\n%s", got, r.log)
+		t.Errorf("%d lines for one failure:\n%s", got, r.log)
 	}
 }
 
@@ -89,7 +89,7 @@ func TestNamespaceWithoutPermission(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, false, func() bool { // the API server learns of a new right by a watch of its own
+	eventually(t, false, func() bool { // The API server notices a new permission by a watch.
 		return apierrors.IsForbidden(viewer.Get(t.Context(), client.ObjectKey{Name: "no-such-namespace"}, &corev1.Namespace{}))
 	})
 	output, err := New(Options{
@@ -108,7 +108,7 @@ func TestNamespaceWithoutPermission(t *testing.T) {
 	}
 }
 
-// TestNamespaceDeleted holds that a namespace which somebody deletes comes back, with all that was in it.
+// TestNamespaceDeleted verifies that a namespace that is deleted comes back with all its objects.
 func TestNamespaceDeleted(t *testing.T) {
 	const ns = "namespace-gone"
 	b, c := newFakeState(ns), newClient(t)
