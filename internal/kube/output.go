@@ -2,15 +2,15 @@
 // keeps the live objects equal to the desired objects, service by service.
 //
 // It reads live objects from a cache that informers keep up to date. An unchanged object costs no request, drift is
-// corrected at once, and a restart writes nothing. It never changes an object that isthmus did not write, whatever its
-// name or labels: an object is ours if the API server's managedFields say that the field owner "isthmus" applied it.
+// corrected at once, and a restart writes nothing. It never changes an object that isthmus did not write, even
+// under our names or with our labels: an object is ours if the API server's managedFields say that the field owner "isthmus" applied it.
 //
 //	Notify, informers ──▶ queue ──▶ Reconcile ──▶ apply, remove ──▶ API server
 //	                                   │  ▲
 //	                                   ▼  │ conflicts, feedback
 //	                                conflict        holdstatus ◀──▶ ConfigMap of the holds
 //
-// The role of a replica (role.go) decides what Reconcile does: nothing while it is starting, detection of yielded hosts
+// The role of a replica (role.go) decides the work of Reconcile: nothing while it is starting, detection of yielded hosts
 // on a standby, writes on the leader.
 package kube
 
@@ -74,7 +74,7 @@ type Output struct {
 	// state is set by Run.
 	state contract.State
 
-	// role is what this replica may do. It is replaced as a whole by updateRole.
+	// role is the role of this replica. It is replaced as a whole by updateRole.
 	role atomic.Pointer[role]
 	// feedback is nil until the engine listens.
 	feedback atomic.Pointer[contract.Feedback]

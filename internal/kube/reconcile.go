@@ -73,7 +73,7 @@ func (w *writer) service(desired []mesh.Object) conflict.Service {
 	return conflict.Service{Name: w.name, Desired: desired, Live: w.live}
 }
 
-// write chooses what to do with the service. It returns when the next step of a removal is due; 0 for none.
+// write updates, removes or drains the service. It returns when the next step of a removal is due; 0 for none.
 func (w *writer) write(ctx context.Context, desired []mesh.Object) (requeueAfter time.Duration, err error) {
 	switch remaining := w.conflicts.Resolve(w.service(desired)); {
 	case len(remaining) > 0:

@@ -32,7 +32,7 @@ const (
 
 type queue = workqueue.TypedRateLimitingInterface[mesh.Name]
 
-// role is what a replica may do. A role never changes; updateRole replaces it.
+// role is the role of a replica. A role never changes; updateRole replaces it.
 type role struct {
 	// queue is the queue of the controller; nil until the caches are synced.
 	queue queue

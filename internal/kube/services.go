@@ -16,7 +16,7 @@ import (
 // change gets noticeable: it looks at all WorkloadEntries of the namespace for each of these services.
 const maxServicesPerNamespace = 500
 
-// serviceState is what the output remembers of one service. Services without state have no entry.
+// serviceState is the state that the output keeps of one service. Services without state have no entry.
 type serviceState struct {
 	// selectorNamespace is the namespace in which the service selects WorkloadEntries; empty if it does not.
 	selectorNamespace string

@@ -20,7 +20,7 @@ import (
 	"github.com/isthmus-mesh/isthmus/internal/mesh"
 )
 
-// TestForeignObject verifies that an object that isthmus did not write stays as it is, whatever its name and labels,
+// TestForeignObject verifies that an object that isthmus did not write stays as it is, even with our name and labels,
 // and that ours is written when the other one is gone.
 func TestForeignObject(t *testing.T) {
 	const ns = "foreign"

@@ -36,7 +36,7 @@ type Conflict struct {
 	Outcome Outcome `json:"outcome"`
 }
 
-// sameSubject reports whether two conflicts are over the same thing with the same object, whatever their outcome.
+// sameSubject reports whether two conflicts differ at most in their outcome.
 func (c Conflict) sameSubject(other Conflict) bool {
 	return c.Host == other.Host && c.Address == other.Address && c.Object == other.Object
 }

@@ -25,7 +25,7 @@
 //	ServiceEntry in our namespace           any namespace sees each of them
 //	ServiceEntry in another namespace       a namespace other than the foreign one sees both: in its own namespace
 //	                                        Istio prefers the foreign one (pickBestVisibleNamespace in Istio's
-//	                                        pilot/pkg/model), whatever isthmus does
+//	                                        pilot/pkg/model) anyway
 //
 // # Virtual addresses
 //

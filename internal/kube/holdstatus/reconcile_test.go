@@ -89,7 +89,7 @@ func TestNextHold(t *testing.T) {
 }
 
 // TestReleases verifies which holds are released for requests and for releases of other replicas. Each case is a sequence
-// of what the ConfigMap has and of the holds in force.
+// of contents of the ConfigMap and of holds in force.
 func TestReleases(t *testing.T) {
 	type step struct {
 		releases  int
