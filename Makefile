@@ -58,8 +58,8 @@ fmt: ## Format the code
 	@go tool gofumpt -w cmd demo internal test
 
 .PHONY: generate
-generate: ## Write the generated pages of docs/reference anew
-	@go test ./internal/config ./internal/cli -run TestReferenceIsCurrent -update -count 1
+generate: ## Write the generated pages of docs/reference
+	@go test ./internal/config ./internal/cli ./test/conventions -run 'ReferenceIsCurrent$$' -update -count 1
 
 FUZZTIME ?= 1m
 

@@ -1,0 +1,129 @@
+package conventions
+
+import (
+	"os/exec"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// imports lists the packages of the project that a package may import. Three rules are behind the table: catalog
+// imports none of them, sources and outputs never import each other, and only engine, daemon and cli know several.
+var imports = map[string]string{
+	"cmd/isthmus": "cli",
+
+	// Values and pure functions.
+	"internal/catalog":       "",
+	"internal/guard":         "catalog duration",
+	"internal/mesh":          "catalog",
+	"internal/mesh/meshtest": "catalog mesh",
+	"internal/vip":           "mesh",
+	"internal/contract":      "catalog guard mesh",
+
+	// Sources.
+	"internal/consul":          "catalog consul/blocking consul/client consul/detect consul/failure filewatch logonce wait",
+	"internal/consul/blocking": "consul/client consul/failure logonce wait",
+	"internal/consul/client":   "consul/failure filewatch logonce wait",
+	"internal/consul/detect":   "consul/blocking consul/client consul/failure logonce wait",
+	"internal/consul/failure":  "logonce",
+
+	"internal/engine": "catalog contract guard logonce mesh vip wait",
+
+	// Outputs and stores.
+	"internal/kube":            "contract kube/conflict kube/holdstatus kube/object logonce mesh vip wait",
+	"internal/kube/conflict":   "contract kube/object logonce mesh vip",
+	"internal/kube/holdstatus": "contract guard kube/object logonce mesh wait",
+	"internal/kube/object":     "mesh",
+	"internal/xds":             "contract filewatch logonce mesh wait",
+	"internal/dns":             "contract mesh vip",
+	"internal/file":            "contract logonce mesh",
+	"internal/state":           "catalog contract guard logonce mesh wait",
+	"internal/admin":           "",
+
+	// Assembly.
+	"internal/config": "duration guard mesh vip",
+	"internal/daemon": "admin catalog config consul contract dns engine file filewatch guard mesh state vip wait xds",
+	"internal/cli": "admin config consul contract daemon dns engine file filewatch guard kube kube/conflict kube/holdstatus mesh " +
+		"state vip wait xds",
+
+	// Helpers.
+	"internal/duration":  "",
+	"internal/filewatch": "",
+	"internal/logonce":   "",
+	"internal/testutil":  "",
+	"internal/wait":      "",
+}
+
+// testPrograms are outside the product. They import the testbed only.
+var testPrograms = map[string]string{
+	"demo":                 "test/testbed",
+	"demo/student-service": "",
+	"test/report":          "",
+	"test/testbed":         "",
+	"test/testbed/bench":   "test/testbed",
+	"test/testbed/faults":  "test/testbed",
+}
+
+// TestImports verifies that each package imports only the packages of its row, and that each package has a row.
+func TestImports(t *testing.T) {
+	for _, s := range sources(t) {
+		if s.test() || strings.HasPrefix(s.pkg, "test/e2e") {
+			continue
+		}
+		allowed, listed := allowedImports(s.pkg)
+		if !listed {
+			t.Errorf("%s: package %s has no row in the import table: add one", s.path, s.pkg)
+			continue
+		}
+		for _, spec := range s.file.Imports {
+			path, err := strconv.Unquote(spec.Path.Value)
+			if err != nil {
+				t.Fatal(err)
+			}
+			imported, ours := strings.CutPrefix(path, modulePath)
+			if ours && !slices.Contains(allowed, imported) {
+				t.Errorf("%s:%d: %s may not import %s", s.path, s.line(spec.Pos()), s.pkg, imported)
+			}
+		}
+	}
+}
+
+// allowedImports returns the row of a package.
+func allowedImports(pkg string) (allowed []string, listed bool) {
+	if row, listed := testPrograms[pkg]; listed {
+		return strings.Fields(row), true
+	}
+	row, listed := imports[pkg]
+	for _, name := range strings.Fields(row) {
+		allowed = append(allowed, "internal/"+name)
+	}
+	return allowed, listed
+}
+
+// TestIstioStaysOutOfTheProduct verifies that the main module requires Istio's API only, not Istio itself.
+func TestIstioStaysOutOfTheProduct(t *testing.T) {
+	if found := regexp.MustCompile(`(?m)^.*\bistio\.io/istio\s.*$`).FindString(read(t, "go.mod")); found != "" {
+		t.Errorf("go.mod requires %s: import it in test/e2e only", strings.TrimSpace(found))
+	}
+}
+
+// TestDaemonWithoutKubernetesClient verifies that the assembly does not depend on client-go, neither directly nor
+// through another package. A program inside istiod uses it with the client of istiod.
+func TestDaemonWithoutKubernetesClient(t *testing.T) {
+	if !slices.ContainsFunc(files(t, ".go"), func(path string) bool { return strings.HasPrefix(path, "internal/daemon/") }) {
+		t.Skip("internal/daemon does not exist yet")
+	}
+	command := exec.Command("go", "list", "-deps", "./internal/daemon")
+	command.Dir = root
+	output, err := command.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for path := range strings.FieldsSeq(string(output)) {
+		if path == "k8s.io/client-go" || strings.HasPrefix(path, "k8s.io/client-go/") {
+			t.Errorf("internal/daemon depends on %s", path)
+		}
+	}
+}
