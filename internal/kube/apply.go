@@ -34,34 +34,43 @@ func preconditionOf(live client.Object) precondition {
 // applyIfChanged applies an object unless the live object is equal. If the cache turns out to be behind, it asks the API
 // server: a watch that hangs must not keep isthmus from writing.
 func (w *writer) applyIfChanged(ctx context.Context, wanted mesh.Object, live client.Object) error {
-	err := w.applyOnce(ctx, wanted, live)
-	if !errors.Is(err, errConflict) {
+	basis, changed, err := w.compare(wanted, live)
+	if err == nil && changed && live != nil {
+		// A delete event that came after live was read has dropped the expectation of our own delete.
+		if live, err = w.cached(ctx, object.KeyOf(wanted)); err == nil {
+			basis, changed, err = w.compare(wanted, live)
+		}
+	}
+	if err != nil || !changed {
 		return err
 	}
-	newest, err := w.get(ctx, object.KeyOf(wanted))
-	if err != nil {
+	if err = w.apply(ctx, wanted, basis); !errors.Is(err, errConflict) {
+		return err
+	}
+	if live, err = w.get(ctx, object.KeyOf(wanted)); err != nil {
 		return err
 	}
 	w.expectations.drop(object.KeyOf(wanted))
-	return w.applyOnce(ctx, wanted, newest)
+	if basis, changed, err = w.compare(wanted, live); err != nil || !changed {
+		return err
+	}
+	return w.apply(ctx, wanted, basis)
 }
 
-func (w *writer) applyOnce(ctx context.Context, wanted mesh.Object, live client.Object) error {
+// compare reports whether an object must be applied, and on which version of the live object to base that.
+func (w *writer) compare(wanted mesh.Object, live client.Object) (basis precondition, changed bool, err error) {
 	last, pending := w.expectations.pending(object.KeyOf(wanted), live)
 	switch {
 	case pending && last.deleted == "":
-		if last.applied.Equal(wanted) {
-			return nil
-		}
-		return w.apply(ctx, wanted, last.result)
+		return last.result, !last.applied.Equal(wanted), nil
 	case live == nil || pending:
-		return w.apply(ctx, wanted, precondition{})
+		return precondition{}, true, nil
 	case !object.IsOurs(live):
-		return foreignError{wanted}
+		return precondition{}, false, foreignError{wanted}
 	case wanted.Kind == mesh.ServiceEntryKind && w.isSourcePending(live), matches(live, wanted):
-		return nil
+		return precondition{}, false, nil
 	default:
-		return w.apply(ctx, wanted, preconditionOf(live))
+		return preconditionOf(live), true, nil
 	}
 }
 
@@ -137,6 +146,19 @@ func (w *writer) overwrite(ctx context.Context, applied *unstructured.Unstructur
 		return contestedError{wanted}
 	}
 	return nil
+}
+
+// cached reads an object from the cache; nil for none.
+func (w *writer) cached(ctx context.Context, key object.Key) (client.Object, error) {
+	live := object.New(key.Kind)
+	err := w.cache.Get(ctx, key.ObjectKey(), live)
+	if apierrors.IsNotFound(err) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read %s %s/%s from the cache: %w", key.Kind, key.Namespace, key.Name, err)
+	}
+	return live, nil
 }
 
 // get reads an object from the API server; nil for none.

@@ -96,6 +96,10 @@ func (w *writer) remove(ctx context.Context, live client.Object) error {
 	if !object.IsOurs(live) || w.isDeleted(live) {
 		return nil
 	}
+	// A delete event that came after live was read has dropped the expectation of our own delete.
+	if newest, err := w.cached(ctx, object.LiveKeyOf(live)); err != nil || newest == nil || newest.GetUID() != live.GetUID() {
+		return err
+	}
 	basis := preconditionOf(live)
 	if last, pending := w.expectations.pending(object.LiveKeyOf(live), live); pending {
 		basis = last.result
