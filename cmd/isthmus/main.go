@@ -1,4 +1,4 @@
-// Command isthmus brings the services of HashiCorp Consul into an Istio service mesh and keeps them there.
+// Command isthmus syncs services from HashiCorp Consul to an Istio service mesh.
 package main
 
 import (

@@ -1,4 +1,4 @@
-// Package cli is the command line: it turns flags, environment and configuration file into a run.
+// Package cli implements the commands and flags of isthmus.
 package cli
 
 import (
@@ -14,23 +14,23 @@ import (
 	"github.com/isthmus-mesh/isthmus/internal/config"
 )
 
-// Exit codes, as usual for Unix commands.
+// Exit codes.
 const (
 	exitOK      = 0
 	exitFailure = 1
-	// exitUsage says that a flag, a file or an address is wrong, so that trying again is of no use.
+	// exitUsage means that a flag, a file or an address is wrong. A retry fails again.
 	exitUsage = 2
 )
 
-// version is set when the program is linked.
+// version is set by the linker.
 var version = "dev"
 
-// usageError is an error that the user can mend.
+// usageError is an error that the user must fix.
 type usageError struct{ error }
 
 func (e usageError) Unwrap() error { return e.error }
 
-// Main runs the command line until it is done or ctx ends, and returns the exit code.
+// Main runs a command until it completes or ctx ends, and returns the exit code.
 func Main(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	root := newRoot()
 	root.SetArgs(args)
@@ -51,9 +51,9 @@ func Main(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 func newRoot() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "isthmus",
-		Short: "Brings the services of HashiCorp Consul into an Istio service mesh and keeps them there",
-		Long: `isthmus brings the services of HashiCorp Consul into an Istio service mesh and keeps them there: one
-ServiceEntry for each service, one WorkloadEntry for each instance, changed one by one the moment Consul changes.`,
+		Short: "Sync services from HashiCorp Consul to an Istio service mesh",
+		Long: `isthmus syncs services from HashiCorp Consul to an Istio service mesh. It writes one ServiceEntry for each service and
+one WorkloadEntry for each instance, and updates them when Consul changes.`,
 		SilenceErrors:     true,
 		SilenceUsage:      true,
 		DisableAutoGenTag: true,
@@ -67,13 +67,13 @@ ServiceEntry for each service, one WorkloadEntry for each instance, changed one 
 	return root
 }
 
-// noArgs refuses arguments with an error that says what there is instead.
+// noArgs rejects arguments. The error lists the available commands.
 func noArgs(cmd *cobra.Command, args []string) error {
 	if len(args) == 0 {
 		return nil
 	}
 	if !cmd.HasSubCommands() {
-		return usageError{fmt.Errorf("%s takes no argument, got %q; see %s --help", cmd.CommandPath(), args[0], cmd.CommandPath())}
+		return usageError{fmt.Errorf("%s takes no arguments, got %q; see %s --help", cmd.CommandPath(), args[0], cmd.CommandPath())}
 	}
 	var names []string
 	for _, sub := range cmd.Commands() {
@@ -81,14 +81,14 @@ func noArgs(cmd *cobra.Command, args []string) error {
 			names = append(names, sub.Name())
 		}
 	}
-	return usageError{fmt.Errorf("unknown command %q; there are %s", args[0], strings.Join(names, ", "))}
+	return usageError{fmt.Errorf("unknown command %q; available commands: %s", args[0], strings.Join(names, ", "))}
 }
 
-// one refuses any number of arguments but one, which is what.
-func one(what string) cobra.PositionalArgs {
+// exactlyOne requires one argument; the error calls it name.
+func exactlyOne(name string) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		if len(args) != 1 {
-			return usageError{fmt.Errorf("%s takes %s, got %d", cmd.CommandPath(), what, len(args))}
+			return usageError{fmt.Errorf("%s takes %s, got %d arguments", cmd.CommandPath(), name, len(args))}
 		}
 		return nil
 	}
@@ -109,15 +109,15 @@ func newVersion() *cobra.Command {
 func newConfig() *cobra.Command {
 	parent := &cobra.Command{
 		Use:   "config",
-		Short: "Work with configuration files",
+		Short: "Manage configuration files",
 		Args:  noArgs,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	parent.AddCommand(&cobra.Command{
 		Use:   "check FILE",
-		Short: "Check a configuration file",
-		Long:  "Check a configuration file. Exits with 2, and says what is wrong where, if it can't be used.",
-		Args:  one("one file"),
+		Short: "Validate a configuration file",
+		Long:  "Validate a configuration file. If the file is invalid, the command prints all errors and exits with code 2.",
+		Args:  exactlyOne("one file"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if _, err := config.Load(args[0]); err != nil {
 				return usageError{err}

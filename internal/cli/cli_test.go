@@ -13,13 +13,11 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/spf13/cobra"
 	"github.com/spf13/cobra/doc"
-
-	"github.com/isthmus-mesh/isthmus/internal/config"
 )
 
-var update = flag.Bool("update", false, "write the generated pages anew")
+var update = flag.Bool("update", false, "write the generated pages")
 
-// run runs a command line that ends by itself.
+// run runs a command and returns its exit code and its output.
 func run(t *testing.T, args ...string) (code int, stdout, stderr string) {
 	t.Helper()
 	var out, errs bytes.Buffer
@@ -27,7 +25,7 @@ func run(t *testing.T, args ...string) (code int, stdout, stderr string) {
 	return code, out.String(), errs.String()
 }
 
-// TestWrongUse holds that whatever is wrong gives one line that names it and the mend, and exit code 2.
+// TestWrongUse verifies that each mistake of the user ends with exit code 2 and one line that names the mistake and the fix.
 func TestWrongUse(t *testing.T) {
 	busy, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -46,21 +44,21 @@ func TestWrongUse(t *testing.T) {
 		args []string
 		want string
 	}{
-		"unknown command":   {[]string{"rnu"}, `isthmus: unknown command "rnu"; there are completion, config, release, run, version`},
+		"unknown command":   {[]string{"rnu"}, `isthmus: unknown command "rnu"; available commands: completion, config, release, run, version`},
 		"unknown flag":      {[]string{"run", "--consul"}, "isthmus: unknown flag: --consul; see isthmus run --help"},
-		"argument":          {[]string{"run", "now"}, `isthmus: isthmus run takes no argument, got "now"; see isthmus run --help`},
+		"argument":          {[]string{"run", "now"}, `isthmus: isthmus run takes no arguments, got "now"; see isthmus run --help`},
 		"no config file":    {[]string{"run", "--config", dir + "/none"}, "isthmus: configuration: open " + dir + "/none: no such file or directory"},
 		"bad config file":   {[]string{"run", "--config", bad}, "isthmus: configuration " + bad + `: unknown field "domian"`},
-		"check without one": {[]string{"config", "check"}, "isthmus: isthmus config check takes one file, got 0"},
+		"check without one": {[]string{"config", "check"}, "isthmus: isthmus config check takes one file, got 0 arguments"},
 		"check a bad one":   {[]string{"config", "check", bad}, "isthmus: configuration " + bad + `: unknown field "domian"`},
 		"consul address":    {[]string{"run", "--consul-addr", "ftp://x"}, `isthmus: configuration: sources[0].address: "ftp://x": the scheme is not http, https or unix`},
 		"namespace":         {[]string{"run", "--namespace", "A"}, `isthmus: configuration: kubernetes.namespace: "A" is no DNS label`},
 		"output":            {[]string{"run", "--output", "dir"}, `isthmus: output "dir" is not one of kube, stdout, dir=PATH, xds=ADDRESS`},
-		"state with kube":   {[]string{"run", "--state-file", dir + "/state"}, "isthmus: with output kube the objects themselves are the last known good"},
+		"state with kube":   {[]string{"run", "--state-file", dir + "/state"}, "isthmus: output kube keeps the last known good state in its objects"},
 		"a state of others": {[]string{"run", "--output", "stdout", "--state-file", bad}, "isthmus: state file " + bad + ": "},
-		"release nothing":   {[]string{"release"}, "isthmus: isthmus release takes the name of one source, got 0"},
-		"release unknown":   {[]string{"release", "east"}, `isthmus: there is no source "east" in the configuration`},
-		"no kubeconfig":     {[]string{"run"}, "isthmus: no kubeconfig and no service account of a pod: name a file with --kubeconfig, or choose --output stdout"},
+		"release nothing":   {[]string{"release"}, "isthmus: isthmus release takes the name of one source, got 0 arguments"},
+		"release unknown":   {[]string{"release", "east"}, `isthmus: the configuration has no source "east"`},
+		"no kubeconfig":     {[]string{"run"}, "isthmus: no kubeconfig and no service account of a pod found; set --kubeconfig, or choose --output stdout"},
 		"missing kubeconfig": {
 			[]string{"run", "--kubeconfig", dir + "/none"}, "isthmus: kubeconfig: stat " + dir + "/none: no such file or directory",
 		},
@@ -85,33 +83,12 @@ func TestWrongUse(t *testing.T) {
 	}
 }
 
-// TestSeveralSources holds that Consul's environment variables count for a source without an address of its own only,
-// so that no Consul gets a token that is another's.
-func TestSeveralSources(t *testing.T) {
-	t.Setenv("CONSUL_HTTP_ADDR", "https://home:8501")
-	t.Setenv("CONSUL_HTTP_TOKEN", "of-home")
-	own := config.Source{Name: "away", Address: "https://away:8501"}
-	for name, test := range map[string]struct {
-		source                 config.Source
-		several                bool
-		scheme, address, token string
-	}{
-		"alone":          {own, false, "https", "away:8501", "of-home"},
-		"one of several": {own, true, "https", "away:8501", ""},
-		"by environment": {config.Source{Name: "home"}, true, "https", "home:8501", "of-home"},
-		"plain":          {config.Source{Address: "plain:8500"}, true, "http", "plain:8500", ""},
-	} {
-		t.Run(name, func(t *testing.T) {
-			got := consulConfig(test.source, test.several)
-			if got.Scheme != test.scheme || got.Address != test.address || got.Token != test.token {
-				t.Errorf("%s %s, token %q", got.Scheme, got.Address, got.Token)
-			}
-		})
-	}
+// TestConsulAddrWithSeveralSources verifies that --consul-addr is an error if the configuration has several sources.
+func TestConsulAddrWithSeveralSources(t *testing.T) {
 	several := filepath.Join(t.TempDir(), "several.yaml")
 	writeFile(t, several, "sources: [{name: a, address: 'a:1'}, {name: b, address: 'b:1'}]")
 	code, _, stderr := run(t, "run", "--config", several, "--consul-addr", "c:1")
-	if want := "--consul-addr names one agent, but " + several + " has 2 sources: set their addresses there"; code != 2 || !strings.Contains(stderr, want) {
+	if want := "--consul-addr sets the address of one source, but " + several + " has 2; set sources[].address there"; code != 2 || !strings.Contains(stderr, want) {
 		t.Errorf("exit code %d: %s", code, stderr)
 	}
 }
@@ -152,18 +129,18 @@ func TestVersionAndCompletion(t *testing.T) {
 	}
 }
 
-// TestReferenceIsCurrent fails when the page in docs/ is not what the commands say. "make generate" mends it.
+// TestReferenceIsCurrent verifies that the generated page in docs/ matches the commands. "make generate" updates it.
 func TestReferenceIsCurrent(t *testing.T) {
 	const page = "../../docs/reference/cli.md"
 	current := reference(t)
 	if *update {
 		writeFile(t, page, current)
 	}
-	standing, err := os.ReadFile(page)
+	onDisk, err := os.ReadFile(page)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(string(standing), current); diff != "" {
+	if diff := cmp.Diff(string(onDisk), current); diff != "" {
 		t.Errorf("%s is stale; run \"make generate\" (-page +code):\n%s", page, diff)
 	}
 }
@@ -171,7 +148,7 @@ func TestReferenceIsCurrent(t *testing.T) {
 func reference(t *testing.T) string {
 	t.Helper()
 	var out bytes.Buffer
-	out.WriteString("# Command line\n\n<!-- Made from internal/cli by \"make generate\". Do not edit. -->\n\n")
+	out.WriteString("# Command line\n\n<!-- Generated from internal/cli by \"make generate\". Do not edit. -->\n\n")
 	anchor := func(file string) string { return "#" + strings.ReplaceAll(strings.TrimSuffix(file, ".md"), "_", "-") }
 	var add func(cmd *cobra.Command)
 	add = func(cmd *cobra.Command) {

@@ -3,14 +3,13 @@ package cli
 import (
 	"fmt"
 	"os"
-	"strings"
 
 	"github.com/spf13/pflag"
 
 	"github.com/isthmus-mesh/isthmus/internal/config"
 )
 
-// flags are the flags of "isthmus run". They are few: the configuration file has the rest.
+// flags are the flags of "isthmus run". All other settings are in the configuration file.
 type flags struct {
 	configFile string
 	consulAddr string
@@ -23,34 +22,34 @@ type flags struct {
 	logLevel   string
 	logFormat  string
 	profiles   bool
-	// xdsPlaintext asks for plain text by name.
+	// xdsPlaintext serves xDS without TLS.
 	xdsPlaintext bool
 }
 
 func (f *flags) register(set *pflag.FlagSet) {
 	defaults := config.Default()
 	f.registerShared(set)
-	set.StringVar(&f.consulAddr, "consul-addr", "", "`ADDRESS` of a Consul agent; else CONSUL_HTTP_ADDR, else 127.0.0.1:8500; "+
-		"Consul's other variables (CONSUL_HTTP_TOKEN_FILE, CONSUL_CACERT, ...) are obeyed too")
-	set.StringVar(&f.adminAddr, "admin-addr", defaults.Admin.Address, "`ADDRESS` for /metrics, /healthz and /readyz")
-	set.StringVar(&f.output, "output", outputKube, "where the objects go: kube, stdout (YAML of everything, then one document for each "+
-		"change), dir=`PATH` (one file for each service) or xds=ADDRESS (istiod takes them from there, by MCP over xDS)")
+	set.StringVar(&f.consulAddr, "consul-addr", "", "`ADDRESS` of a Consul agent. Default: CONSUL_HTTP_ADDR, then 127.0.0.1:8500. "+
+		"The other variables of Consul (CONSUL_HTTP_TOKEN_FILE, CONSUL_CACERT, ...) apply too")
+	set.StringVar(&f.adminAddr, "admin-addr", defaults.Admin.Address, "`ADDRESS` that serves /metrics, /healthz, /readyz and /status")
+	set.StringVar(&f.output, "output", outputKube, "output of the objects: kube, stdout (YAML of all objects, then one document for each "+
+		"change), dir=`PATH` (one file for each service) or xds=ADDRESS (MCP over xDS for istiod)")
 	set.BoolVar(&f.xdsPlaintext, "xds-plaintext", false, "serve --output xds without TLS")
-	set.StringVar(&f.dnsAddr, "dns-addr", "", "`ADDRESS` to answer DNS at, by UDP and TCP, like :53; empty for none")
-	set.StringVar(&f.logLevel, "log-level", defaults.Log.Level, "debug, info, warn or error")
-	set.StringVar(&f.logFormat, "log-format", defaults.Log.Format, "text or json")
+	set.StringVar(&f.dnsAddr, "dns-addr", "", "`ADDRESS` of the DNS server, for UDP and TCP, for example :53. Empty: no DNS server")
+	set.StringVar(&f.logLevel, "log-level", defaults.Log.Level, "log level: debug, info, warn or error")
+	set.StringVar(&f.logFormat, "log-format", defaults.Log.Format, "log format: text or json")
 	set.BoolVar(&f.profiles, "pprof", false, "serve /debug/pprof/ at the admin address")
 }
 
-// registerShared registers the flags by which other commands find a running isthmus.
+// registerShared registers the flags that "isthmus run" and the commands for a running isthmus have in common.
 func (f *flags) registerShared(set *pflag.FlagSet) {
-	set.StringVar(&f.configFile, "config", "", "configuration `FILE`; flags go before it")
-	set.StringVar(&f.kubeconfig, "kubeconfig", "", "kubeconfig `FILE`; else KUBECONFIG, else the pod's service account, else ~/.kube/config")
+	set.StringVar(&f.configFile, "config", "", "configuration `FILE`. Flags take precedence over it")
+	set.StringVar(&f.kubeconfig, "kubeconfig", "", "kubeconfig `FILE`. Default: KUBECONFIG, then the service account of the pod, then ~/.kube/config")
 	set.StringVar(&f.namespace, "namespace", config.Default().Kubernetes.Namespace, "`NAMESPACE` of the objects")
-	set.StringVar(&f.stateFile, "state-file", "", "`FILE` that holds the last known good, for other outputs than kube")
+	set.StringVar(&f.stateFile, "state-file", "", "`FILE` for the last known good state, for outputs other than kube")
 }
 
-// load reads the configuration file, if there is one, and returns its content too.
+// load reads the configuration file, if there is one, and applies the flags. It also returns the content of the file.
 func (f *flags) load(set *pflag.FlagSet) (config.Config, []byte, error) {
 	if f.configFile == "" {
 		c, err := f.parse(set, nil)
@@ -64,7 +63,7 @@ func (f *flags) load(set *pflag.FlagSet) (config.Config, []byte, error) {
 	return c, content, err
 }
 
-// parse lays the flags over the content of a configuration file.
+// parse parses the content of a configuration file, applies the flags and validates the result.
 func (f *flags) parse(set *pflag.FlagSet, content []byte) (config.Config, error) {
 	c, err := config.Parse(content)
 	if err != nil {
@@ -85,7 +84,7 @@ func (f *flags) parse(set *pflag.FlagSet, content []byte) (config.Config, error)
 		}
 	}
 	if set.Changed("consul-addr") && len(c.Sources) > 1 {
-		return config.Config{}, fmt.Errorf("--consul-addr names one agent, but %s has %d sources: set their addresses there",
+		return config.Config{}, fmt.Errorf("--consul-addr sets the address of one source, but %s has %d; set sources[].address there",
 			f.configFile, len(c.Sources))
 	}
 	if f.profiles {
@@ -98,24 +97,4 @@ func (f *flags) parse(set *pflag.FlagSet, content []byte) (config.Config, error)
 		c = c.ForXDS()
 	}
 	return c, nil
-}
-
-const (
-	outputKube   = "kube"
-	outputStdout = "stdout"
-	outputDir    = "dir"
-	outputXDS    = "xds"
-)
-
-// parseOutput parts an --output into its kind and its argument.
-func parseOutput(text string) (kind, argument string, err error) {
-	kind, argument, has := strings.Cut(text, "=")
-	switch {
-	case (kind == outputKube || kind == outputStdout) && !has:
-		return kind, "", nil
-	case (kind == outputDir || kind == outputXDS) && argument != "":
-		return kind, argument, nil
-	default:
-		return "", "", fmt.Errorf("output %q is not one of kube, stdout, dir=PATH, xds=ADDRESS", text)
-	}
 }

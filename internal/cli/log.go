@@ -13,17 +13,17 @@ import (
 	"github.com/isthmus-mesh/isthmus/internal/config"
 )
 
-// newLog makes the log, of which the level can be changed. The libraries' own logs are noise to an operator: they show
-// at level debug only.
+// newLog creates the log and its level, which a reload can change. Logs of libraries are noise to operators, so they
+// appear only at level debug.
 func newLog(c config.Log, to io.Writer) (*slog.Logger, *slog.LevelVar) {
 	var level slog.LevelVar
-	setLevel(&level, c)
+	level.Set(c.SlogLevel())
 	options := &slog.HandlerOptions{Level: &level}
 	var handler slog.Handler = slog.NewTextHandler(to, options)
 	if c.Format == "json" {
 		handler = slog.NewJSONHandler(to, options)
 	}
-	// net/http reports a 429 that Consul sends over an idle connection so.
+	// net/http logs to the standard logger, for example a 429 that Consul sends over an idle connection.
 	stdlog.SetFlags(0)
 	stdlog.SetOutput(slog.NewLogLogger(handler, slog.LevelDebug).Writer())
 	libraries := logr.FromSlogHandler(debugOnly{handler, &level})
@@ -32,11 +32,7 @@ func newLog(c config.Log, to io.Writer) (*slog.Logger, *slog.LevelVar) {
 	return slog.New(handler), &level
 }
 
-func setLevel(level *slog.LevelVar, c config.Log) {
-	_ = level.UnmarshalText([]byte(c.Level)) // checked with the configuration
-}
-
-// debugOnly lets pass what the log takes while its level is debug.
+// debugOnly passes records on only while the level is debug.
 type debugOnly struct {
 	slog.Handler
 	level *slog.LevelVar
@@ -47,7 +43,7 @@ func (d debugOnly) Enabled(ctx context.Context, level slog.Level) bool {
 	return d.level.Level() <= slog.LevelDebug && d.Handler.Enabled(ctx, level)
 }
 
-// Handle implements slog.Handler. Errors come without the question whether they are enabled.
+// Handle implements slog.Handler. logr passes errors on without calling Enabled.
 func (d debugOnly) Handle(ctx context.Context, record slog.Record) error {
 	if !d.Enabled(ctx, record.Level) {
 		return nil

@@ -6,10 +6,12 @@ import (
 	"strings"
 	"testing"
 
+	"k8s.io/klog/v2"
+
 	"github.com/isthmus-mesh/isthmus/internal/config"
 )
 
-// TestLibrariesLogAtDebug holds that the standard library's log doesn't get between ours.
+// TestLibrariesLogAtDebug verifies that the log of the standard library appears only at level debug.
 func TestLibrariesLogAtDebug(t *testing.T) {
 	for level, want := range map[string]string{"info": "", "debug": `"msg":"Unsolicited response"`} {
 		var out bytes.Buffer
@@ -17,6 +19,25 @@ func TestLibrariesLogAtDebug(t *testing.T) {
 		log.Print("Unsolicited response")
 		if got := out.String(); !strings.Contains(got, want) || (got == "") != (want == "") {
 			t.Errorf("at level %s: %q", level, got)
+		}
+	}
+}
+
+// TestLibrariesAreSilent verifies that logs of libraries appear only at level debug, also after the level changes.
+func TestLibrariesAreSilent(t *testing.T) {
+	var out bytes.Buffer
+	c := config.Default()
+	_, level := newLog(c.Log, &out)
+	for _, step := range []struct {
+		level string
+		want  int
+	}{{"info", 0}, {"debug", 2}, {"error", 2}} {
+		c.Log.Level = step.level
+		level.Set(c.Log.SlogLevel())
+		klog.InfoS("message of a library")
+		klog.ErrorS(nil, "error message of a library")
+		if got := strings.Count(out.String(), "message of a library"); got != step.want {
+			t.Errorf("at level %s: %d lines, want %d:\n%s", step.level, got, step.want, &out)
 		}
 	}
 }

@@ -15,29 +15,34 @@ import (
 	"github.com/isthmus-mesh/isthmus/internal/state"
 )
 
-// releasePatience is how long a request to release may take.
-const releasePatience = 30 * time.Second
+// releaseTimeout limits the wait for the running isthmus to act on a request.
+const releaseTimeout = 30 * time.Second
 
 func newRelease() *cobra.Command {
 	var f flags
 	cmd := &cobra.Command{
 		Use:   "release SOURCE",
-		Short: "Let go the removals that are held of a source: they are meant",
-		Long: `Let go the removals that are held of a source: what disappeared from it is meant to be gone.
+		Short: "Release held removals of a source",
+		Long: `Release held removals of a source. It confirms that the missing services and instances are gone for good.
 
-Asks the running isthmus by the Kubernetes API, as its kubeconfig allows, or, with a state file, by that file.
-Name the same configuration file or flags as for isthmus run.`,
-		Example: `  isthmus release consul
+The request reaches the running isthmus through the Kubernetes API, with the permissions of the kubeconfig, or through
+the state file. Use the same configuration file or flags as for "isthmus run".`,
+		Example: `  # Release the held removals of the source "consul"
+  isthmus release consul
+
+  # Use the configuration file of the running isthmus
   isthmus release consul --config isthmus.yaml
+
+  # Use the state file of an isthmus without Kubernetes
   isthmus release consul --state-file /var/lib/isthmus/state`,
-		Args: one("the name of one source"),
+		Args: exactlyOne("the name of one source"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, _, err := f.load(cmd.Flags())
 			if err != nil {
 				return usageError{err}
 			}
 			if !c.HasSource(args[0]) {
-				return usageError{fmt.Errorf("there is no source %q in the configuration", args[0])}
+				return usageError{fmt.Errorf("the configuration has no source %q", args[0])}
 			}
 			return release(cmd.Context(), c, args[0], cmd.OutOrStdout())
 		},
@@ -46,14 +51,15 @@ Name the same configuration file or flags as for isthmus run.`,
 	return cmd
 }
 
-// requester asks a running isthmus.
+// requester sends requests to a running isthmus.
 type requester struct {
-	// request returns what is held, and fails where nothing is.
+	// request asks to release the held removals. It returns their number, and an error if nothing is held.
 	request func(ctx context.Context) (held string, err error)
-	// hold returns what is held by now; false where nothing is.
+	// hold returns the hold that is in force; false if there is none.
 	hold func(ctx context.Context) (guard.Hold, bool, error)
 }
 
+// release requests a release and waits until the running isthmus acts on it.
 func release(ctx context.Context, c config.Config, source string, out io.Writer) error {
 	ask, err := newRequester(c, source)
 	if err != nil {
@@ -64,15 +70,15 @@ func release(ctx context.Context, c config.Config, source string, out io.Writer)
 		return err
 	}
 	later := ""
-	err = wait.PollUntilContextTimeout(ctx, 100*time.Millisecond, releasePatience, true, func(ctx context.Context) (bool, error) {
+	err = wait.PollUntilContextTimeout(ctx, 100*time.Millisecond, releaseTimeout, true, func(ctx context.Context) (bool, error) {
 		hold, held, err := ask.hold(ctx)
 		if hold.Released {
-			later = fmt.Sprintf("; they go as soon as %s has been read, which isthmus is waiting for", source)
+			later = fmt.Sprintf("; the release takes effect after the next successful sync of %s", source)
 		}
 		return !held || hold.Released, err
 	})
 	if err != nil {
-		return fmt.Errorf("the release of %s was asked for, but is not done yet: does isthmus run? %w", source, err)
+		return fmt.Errorf("release of %s requested but not confirmed: %w; check that isthmus is running", source, err)
 	}
 	_, err = fmt.Fprintf(out, "%s: released, %s%s\n", source, held, later)
 	return err
@@ -85,7 +91,7 @@ func newRequester(c config.Config, source string) (requester, error) {
 			hold:    func(context.Context) (guard.Hold, bool, error) { return state.Held(file, source) },
 		}, nil
 	}
-	restConfig, err := kubeConfig(c, "the state file of isthmus with --state-file")
+	restConfig, err := kubeConfig(c, "set --state-file to the state file of isthmus")
 	if err != nil {
 		return requester{}, err
 	}

@@ -13,10 +13,10 @@ import (
 	"github.com/isthmus-mesh/isthmus/internal/xds"
 )
 
-// servesXDS tells whether the output is xds: that has a say in the configuration.
+// servesXDS reports whether the output is xds, which changes defaults of the configuration.
 func (f *flags) servesXDS() bool { return strings.HasPrefix(f.output, outputXDS+"=") }
 
-// checkXDS holds that how istiods are served was chosen, and by one name.
+// checkXDS returns an error unless the transport of the xds output is set, either to TLS or to plain text.
 func (f *flags) checkXDS(c config.Config) error {
 	kind, address, err := parseOutput(f.output)
 	if err != nil {
@@ -25,14 +25,14 @@ func (f *flags) checkXDS(c config.Config) error {
 	secure := c.XDS.TLS.CertFile != ""
 	switch {
 	case kind != outputXDS && f.xdsPlaintext:
-		return errors.New("--xds-plaintext is for --output xds=ADDRESS")
+		return errors.New("--xds-plaintext requires --output xds=ADDRESS")
 	case kind != outputXDS:
 		return nil
 	case !secure && !f.xdsPlaintext:
-		return errors.New("--output xds needs xds.tls.certFile and xds.tls.keyFile in the configuration; " +
-			"where plain text is wanted, add --xds-plaintext")
+		return errors.New("--output xds requires xds.tls.certFile and xds.tls.keyFile in the configuration; " +
+			"to serve plain text, set --xds-plaintext")
 	case secure && f.xdsPlaintext:
-		return errors.New("--xds-plaintext contradicts xds.tls in the configuration: take one of them away")
+		return errors.New("--xds-plaintext conflicts with xds.tls in the configuration; remove one of them")
 	}
 	if _, _, err := net.SplitHostPort(address); err != nil {
 		return fmt.Errorf("output xds: %q is not host:port or :port", address)
@@ -40,6 +40,7 @@ func (f *flags) checkXDS(c config.Config) error {
 	return nil
 }
 
+// newXDSOutput creates the output that serves istiod by MCP over xDS.
 func newXDSOutput(c config.Config, address string, log *slog.Logger, registry prometheus.Registerer) (*xds.Output, error) {
 	options := xds.Options{
 		Address: address, Grace: c.XDS.RemovalGrace.Std(), Log: log, Metrics: xds.NewMetrics(registry),

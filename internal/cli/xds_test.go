@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// TestXDSWrongUse holds that nobody serves in plain text, or nothing, by mistake.
+// TestXDSWrongUse verifies that the xds output starts only with an explicit choice between TLS and plain text.
 func TestXDSWrongUse(t *testing.T) {
 	busy, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -22,13 +22,13 @@ func TestXDSWrongUse(t *testing.T) {
 	}{
 		"neither": {
 			[]string{"--output", "xds=:15010"},
-			"isthmus: --output xds needs xds.tls.certFile and xds.tls.keyFile in the configuration; where plain text is wanted, add --xds-plaintext",
+			"isthmus: --output xds requires xds.tls.certFile and xds.tls.keyFile in the configuration; to serve plain text, set --xds-plaintext",
 		},
 		"both": {
 			[]string{"--output", "xds=:15010", "--xds-plaintext", "--config", secure},
-			"isthmus: --xds-plaintext contradicts xds.tls in the configuration: take one of them away",
+			"isthmus: --xds-plaintext conflicts with xds.tls in the configuration; remove one of them",
 		},
-		"another output": {[]string{"--output", "stdout", "--xds-plaintext"}, "isthmus: --xds-plaintext is for --output xds=ADDRESS"},
+		"another output": {[]string{"--output", "stdout", "--xds-plaintext"}, "isthmus: --xds-plaintext requires --output xds=ADDRESS"},
 		"no address":     {[]string{"--output", "xds="}, `isthmus: output "xds=" is not one of kube, stdout, dir=PATH, xds=ADDRESS`},
 		"no port":        {[]string{"--output", "xds=host", "--xds-plaintext"}, `isthmus: output xds: "host" is not host:port or :port`},
 		"port in use": {

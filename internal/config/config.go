@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"slices"
 	"time"
@@ -148,6 +149,13 @@ type Admin struct {
 type Log struct {
 	Level  string `json:"level" reload:"now" doc:"debug, info, warn or error."`
 	Format string `json:"format" doc:"text or json."`
+}
+
+// SlogLevel returns the level. The configuration must be valid.
+func (l Log) SlogLevel() slog.Level {
+	var level slog.Level
+	_ = level.UnmarshalText([]byte(l.Level))
+	return level
 }
 
 // Default returns the configuration that holds where nothing is said.

@@ -12,7 +12,7 @@ func Reference() string {
 	var out strings.Builder
 	out.WriteString(`# Configuration file
 
-<!-- Made from internal/config by "make generate". Do not edit. -->
+<!-- Generated from internal/config by "make generate". Do not edit. -->
 
 ` + "`isthmus run --config FILE`" + ` reads a YAML file. Every entry may be left out; flags go before it. Check one with
 ` + "`isthmus config check FILE`" + `: an entry that isn't known is an error. The file is read again

@@ -1,8 +1,9 @@
-package cli
+package daemon
 
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -10,23 +11,24 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-	"k8s.io/klog/v2"
 
 	"github.com/isthmus-mesh/isthmus/internal/config"
 )
 
-// reloading is a reloader whose file a test writes.
-type reloading struct {
+// reloadTest is a reloader of a file that a test writes.
+type reloadTest struct {
 	*reloader
-	t       *testing.T
-	log     bytes.Buffer
-	applied [][]string
-	err     error
+	t   *testing.T
+	log bytes.Buffer
+	// reloads are the entries that each reload changed.
+	reloads [][]string
+	// err is the result of the next reloads.
+	err error
 }
 
-func newReloading(t *testing.T, path string) *reloading {
+func newReloadTest(t *testing.T, path string) *reloadTest {
 	t.Helper()
-	r := &reloading{t: t}
+	r := &reloadTest{t: t}
 	content, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
@@ -36,49 +38,54 @@ func newReloading(t *testing.T, path string) *reloading {
 		t.Fatal(err)
 	}
 	log := slog.New(slog.NewTextHandler(&r.log, nil))
-	r.reloader = (&daemon{log: log}).newReloader(c, content, path, config.Parse)
+	r.reloader = newReloader(c, ConfigFile{Path: path, Content: content, Parse: config.Parse}, nil, log)
 	r.apply = func(reload config.Reload) error {
-		r.applied = append(r.applied, reload.Now)
+		r.reloads = append(r.reloads, reload.Now)
 		return r.err
 	}
 	return r
 }
 
-// expect looks several times and compares what was applied and told since the last time.
-func (r *reloading) expect(what string, applied [][]string, told ...string) {
+// expect polls several times, and compares the reloads and the log lines since the last call with the expected ones.
+func (r *reloadTest) expect(step string, reloads [][]string, lines ...string) {
 	r.t.Helper()
-	r.applied = nil
+	r.reloads = nil
 	r.log.Reset()
 	for range 4 {
-		r.look()
+		r.poll()
 	}
-	if diff := cmp.Diff(applied, r.applied); diff != "" {
-		r.t.Errorf("%s: applied (-want +got):\n%s", what, diff)
+	if diff := cmp.Diff(reloads, r.reloads); diff != "" {
+		r.t.Errorf("%s: reloads (-want +got):\n%s", step, diff)
 	}
-	lines := strings.SplitAfter(r.log.String(), "\n")
-	if len(lines)-1 != len(told) {
-		r.t.Fatalf("%s: told %d lines, want %d:\n%s", what, len(lines)-1, len(told), r.log.String())
+	got := strings.SplitAfter(r.log.String(), "\n")
+	if len(got)-1 != len(lines) {
+		r.t.Fatalf("%s: %d log lines, want %d:\n%s", step, len(got)-1, len(lines), r.log.String())
 	}
-	for i, want := range told {
-		if !strings.Contains(lines[i], want) {
-			r.t.Errorf("%s: told %swant %s", what, lines[i], want)
+	for i, want := range lines {
+		if !strings.Contains(got[i], want) {
+			r.t.Errorf("%s: log line %swant %s", step, got[i], want)
 		}
 	}
+}
+
+// line returns the start of a log line.
+func line(level slog.Level, message, path string) string {
+	return fmt.Sprintf("level=%s msg=%q file=%s ", level, message, path)
 }
 
 func TestReload(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "isthmus.yaml")
 	writeFile(t, path, "log: {level: info}")
-	r := newReloading(t, path)
+	r := newReloadTest(t, path)
 	r.expect("unchanged", nil)
 	writeFile(t, path, "log: {level: debug}")
-	r.expect("a level", [][]string{{"log.level"}}, `level=INFO msg="the configuration file was read again" file=`+path+" now=[log.level]")
+	r.expect("a level", [][]string{{"log.level"}}, line(slog.LevelInfo, MsgReloaded, path)+"now=[log.level]")
 	writeFile(t, path, "log: {level: loud, format: loud}")
-	r.expect("wrong", nil, `can't be used; what was read before stands" file=`+path+` error="log.level: \"loud\" is not one of`)
+	r.expect("wrong", nil, line(slog.LevelError, MsgConfigRejected, path)+`error="log.level: \"loud\"`)
 	writeFile(t, path, "log: {level: debug}")
-	r.expect("as before the mistake", [][]string{nil}, "was read again")
+	r.expect("as before the mistake", [][]string{nil}, line(slog.LevelInfo, MsgReloaded, path))
 	writeFile(t, path, "mesh: {health: passing}\nadmin: {address: ':1'}\nlog: {level: debug}")
-	r.expect("with a restart", [][]string{{"mesh.health"}}, "some entries need a restart\" file="+path+" now=[mesh.health] restart=[admin.address]")
+	r.expect("with a restart", [][]string{{"mesh.health"}}, line(slog.LevelWarn, MsgRestartNeeded, path)+"now=[mesh.health] restart=[admin.address]")
 	if err := os.Remove(path); err != nil {
 		t.Fatal(err)
 	}
@@ -91,18 +98,18 @@ func TestReload(t *testing.T) {
 	r.expect("after the refusal", [][]string{{"log.level"}}, "now=[log.level]")
 }
 
-// TestReloadWaitsForTheWriter holds that a file which is emptied before it is written anew isn't taken for an empty one.
+// TestReloadWaitsForTheWriter verifies that a file which is empty for a moment, while it is being written, is not applied.
 func TestReloadWaitsForTheWriter(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "isthmus.yaml")
 	writeFile(t, path, "mesh: {health: passing}")
-	r := newReloading(t, path)
+	r := newReloadTest(t, path)
 	writeFile(t, path, "")
-	r.look()
+	r.poll()
 	writeFile(t, path, "mesh: {health: passing}\nlog: {level: debug}")
 	r.expect("written", [][]string{{"log.level"}}, "now=[log.level]")
 }
 
-// TestReloadOfAConfigMap changes the file as the kubelet does: a link in its path leads to another folder.
+// TestReloadOfAConfigMap verifies a change as the kubelet makes it: a symbolic link in the path leads to another directory.
 func TestReloadOfAConfigMap(t *testing.T) {
 	dir := t.TempDir()
 	mount := func(version, content string) {
@@ -123,26 +130,14 @@ func TestReloadOfAConfigMap(t *testing.T) {
 	if err := os.Symlink(filepath.Join("..data", "isthmus.yaml"), path); err != nil {
 		t.Fatal(err)
 	}
-	r := newReloading(t, path)
+	r := newReloadTest(t, path)
 	mount("..2", "mesh: {health: passingAndWarning}")
 	r.expect("swapped", [][]string{{"mesh.health"}}, "now=[mesh.health]")
 }
 
-// TestLibrariesAreSilent holds that what the libraries log shows at level debug only, also when that changes.
-func TestLibrariesAreSilent(t *testing.T) {
-	var out bytes.Buffer
-	c := config.Default()
-	_, level := newLog(c.Log, &out)
-	for _, step := range []struct {
-		level string
-		want  int
-	}{{"info", 0}, {"debug", 2}, {"error", 2}} {
-		c.Log.Level = step.level
-		setLevel(level, c.Log)
-		klog.InfoS("a library's word")
-		klog.ErrorS(nil, "a library's error")
-		if got := strings.Count(out.String(), "a library's"); got != step.want {
-			t.Errorf("at level %s: %d lines, want %d:\n%s", step.level, got, step.want, &out)
-		}
+func writeFile(t *testing.T, path, content string) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(content), 0o644); err != nil {
+		t.Fatal(err)
 	}
 }

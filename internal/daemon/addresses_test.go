@@ -1,4 +1,4 @@
-package cli
+package daemon
 
 import (
 	"log/slog"
@@ -8,13 +8,13 @@ import (
 	"github.com/isthmus-mesh/isthmus/internal/config"
 )
 
-// TestRangesOfIstiod holds that a range which istiod gives addresses of, too, is taken with a warning.
+// TestRangesOfIstiod verifies that a range which overlaps a range of istiod is accepted with a warning.
 func TestRangesOfIstiod(t *testing.T) {
 	for content, want := range map[string]string{
 		"":                                      "",
-		"virtualAddresses: {ipv4: 240.0.0.0/8}": "istiod's=240.240.0.0/16",
-		"virtualAddresses: {ipv4: 240.240.128.0/20}":               "istiod's=240.240.0.0/16",
-		"virtualAddresses: {ipv4: 10.0.0.0/16, ipv6: '2001::/16'}": "istiod's=2001:2::/48",
+		"virtualAddresses: {ipv4: 240.0.0.0/8}": "address=240.240.0.0/16",
+		"virtualAddresses: {ipv4: 240.240.128.0/20}":               "address=240.240.0.0/16",
+		"virtualAddresses: {ipv4: 10.0.0.0/16, ipv6: '2001::/16'}": "address=2001:2::/48",
 	} {
 		c, err := config.Parse([]byte(content))
 		if err != nil {

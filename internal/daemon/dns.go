@@ -1,4 +1,4 @@
-package cli
+package daemon
 
 import (
 	"fmt"
@@ -10,7 +10,7 @@ import (
 	"github.com/isthmus-mesh/isthmus/internal/dns"
 )
 
-// newDNS makes the DNS server; nil where none is asked for.
+// newDNS creates the DNS server. It returns nil if the configuration has no DNS address.
 func newDNS(c config.Config, log *slog.Logger, registry prometheus.Registerer) (*dns.Server, error) {
 	if c.DNS.Address == "" {
 		return nil, nil

@@ -1,57 +1,29 @@
 package cli
 
 import (
-	"cmp"
 	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
 
-	"github.com/hashicorp/consul/api"
 	"k8s.io/apimachinery/pkg/util/uuid"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/isthmus-mesh/isthmus/internal/config"
-	"github.com/isthmus-mesh/isthmus/internal/consul"
 	"github.com/isthmus-mesh/isthmus/internal/kube"
 	"github.com/isthmus-mesh/isthmus/internal/mesh"
 )
 
-// consulConfig lays a source's configuration over Consul's own environment variables. Of several sources, those with
-// an address of their own don't take anything from there: the token would go to another Consul than it is for.
-func consulConfig(c config.Source, several bool) *api.Config {
-	client := api.DefaultConfig()
-	if several && c.Address != "" {
-		client = &api.Config{Scheme: "http"}
-	}
-	if c.Address != "" {
-		client.Address = c.Address
-	}
-	if scheme, rest, ok := strings.Cut(client.Address, "://"); ok && scheme != "unix" {
-		client.Scheme, client.Address = scheme, rest
-	}
-	client.TokenFile = cmp.Or(c.TokenFile, client.TokenFile)
-	client.TLSConfig.CAFile = cmp.Or(c.TLS.CAFile, client.TLSConfig.CAFile)
-	client.TLSConfig.CertFile = cmp.Or(c.TLS.CertFile, client.TLSConfig.CertFile)
-	client.TLSConfig.KeyFile = cmp.Or(c.TLS.KeyFile, client.TLSConfig.KeyFile)
-	client.TLSConfig.Address = cmp.Or(c.TLS.ServerName, client.TLSConfig.Address)
-	return client
-}
-
-func selection(c config.Services) consul.Selection {
-	return consul.Selection{Include: c.Include, Exclude: c.Exclude, WithTags: c.WithTags, WithoutTags: c.WithoutTags}
-}
-
-// kubeConfig says how to reach the API server. Otherwise is what else the user could do.
-func kubeConfig(c config.Config, otherwise string) (*rest.Config, error) {
+// kubeConfig returns the client configuration for the API server. If there is none, the error suggests the alternative.
+func kubeConfig(c config.Config, alternative string) (*rest.Config, error) {
 	rules := clientcmd.NewDefaultClientConfigLoadingRules()
 	rules.ExplicitPath = c.Kubernetes.Kubeconfig
 	restConfig, err := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules, nil).ClientConfig()
 	if clientcmd.IsEmptyConfig(err) {
-		return nil, fmt.Errorf("no kubeconfig and no service account of a pod: name a file with --kubeconfig, or %s", otherwise)
+		return nil, fmt.Errorf("no kubeconfig and no service account of a pod found; set --kubeconfig, or %s", alternative)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("kubeconfig: %w", err)
@@ -60,11 +32,12 @@ func kubeConfig(c config.Config, otherwise string) (*rest.Config, error) {
 	return restConfig, nil
 }
 
-// holdsConfigMap names the ConfigMap that says which removals are held.
+// holdsConfigMap returns the name of the ConfigMap in which held removals are published.
 func holdsConfigMap(c config.Config) client.ObjectKey {
 	return client.ObjectKey{Namespace: c.Namespaces()[0], Name: leaseName(c.Sources)}
 }
 
+// newKubeOutput creates the output that writes to the Kubernetes API.
 func newKubeOutput(c config.Config, placement mesh.Placement, log *slog.Logger, metrics *kube.Metrics) (*kube.Output, error) {
 	restConfig, err := kubeConfig(c, "choose --output stdout")
 	if err != nil {
@@ -94,9 +67,10 @@ func newKubeOutput(c config.Config, placement mesh.Placement, log *slog.Logger, 
 	})
 }
 
-// podNamespace is where a pod finds the name of its own namespace.
+// podNamespace is the file that holds the namespace of the pod.
 const podNamespace = "/var/run/secrets/kubernetes.io/serviceaccount/namespace"
 
+// election returns the leader election; nil if it is disabled.
 func election(c config.Config) (*kube.Election, error) {
 	e := c.Kubernetes.LeaderElection
 	if !e.Enabled {
@@ -115,13 +89,13 @@ func election(c config.Config) (*kube.Election, error) {
 	}
 	return &kube.Election{
 		Namespace: namespace, Name: leaseName(c.Sources),
-		// On a host's network, the pods of one node have the same host name and process ID.
+		// Pods with host networking on one node have the same host name and may have the same process ID.
 		Identity:      fmt.Sprintf("%s_%s", host, uuid.NewUUID()),
 		LeaseDuration: e.LeaseDuration.Std(), RenewDeadline: e.RenewDeadline.Std(), RetryPeriod: e.RetryPeriod.Std(),
 	}, nil
 }
 
-// leaseName is the same for replicas, and another one for an isthmus that reads other registries.
+// leaseName returns the name of the Lease. Replicas share it; an instance with other sources has another name.
 func leaseName(sources []config.Source) string {
 	return "isthmus-" + strings.Join(sourceNames(sources), ".")
 }

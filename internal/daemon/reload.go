@@ -1,0 +1,149 @@
+package daemon
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/isthmus-mesh/isthmus/internal/config"
+)
+
+// pollInterval is the time between two reads of the configuration file. Polling the content works with every editor,
+// file system and mounted ConfigMap; notifications of the kernel don't.
+const pollInterval = time.Second
+
+// Log messages of the reloader.
+const (
+	MsgReloaded       = "configuration file reloaded"
+	MsgRestartNeeded  = "configuration file reloaded, some entries take effect after a restart"
+	MsgConfigRejected = "configuration file rejected, keeping the running configuration"
+)
+
+// ConfigFile is a configuration file that is reloaded when it changes.
+type ConfigFile struct {
+	// Path is the path of the file.
+	Path string
+	// Content is the content from which Options.Config was parsed.
+	Content []byte
+	// Parse returns the configuration for a new content. It applies command-line flags and validates the result.
+	Parse func(content []byte) (config.Config, error)
+	// AnyNamespace says that the output can use a namespace that wasn't configured at the start.
+	AnyNamespace bool
+}
+
+// reloader polls a configuration file and applies its changes.
+type reloader struct {
+	ConfigFile
+	// apply changes the running parts.
+	apply func(config.Reload) error
+	log   *slog.Logger
+
+	running config.Config
+	// watchedNamespaces are the namespaces that the output has watched since the start. Nil: it watches any.
+	watchedNamespaces []string
+	// lastSeen is the result of the last poll.
+	lastSeen fileState
+	// applied is the last state that was applied or rejected.
+	applied fileState
+}
+
+// fileState is the content of the configuration file, or the reason why it can't be read.
+type fileState struct {
+	content []byte
+	failure string
+}
+
+func (s fileState) equal(other fileState) bool {
+	return s.failure == other.failure && bytes.Equal(s.content, other.content)
+}
+
+func newReloader(running config.Config, file ConfigFile, apply func(config.Reload) error, log *slog.Logger) *reloader {
+	start := fileState{content: file.Content}
+	r := &reloader{ConfigFile: file, apply: apply, log: log, running: running, lastSeen: start, applied: start}
+	if !file.AnyNamespace {
+		r.watchedNamespaces = running.Namespaces()
+	}
+	return r
+}
+
+// run polls the file until ctx ends.
+func (r *reloader) run(ctx context.Context) error {
+	ticker := time.NewTicker(pollInterval)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-ticker.C:
+			r.poll()
+		}
+	}
+}
+
+// poll reads the file and applies it if two polls in a row return the same content. A file that is being written may be
+// empty for a moment, and an empty file is valid.
+func (r *reloader) poll() {
+	var now fileState
+	content, err := os.ReadFile(r.Path)
+	if now.content = content; err != nil {
+		now = fileState{failure: err.Error()}
+	}
+	unchanged := now.equal(r.lastSeen)
+	r.lastSeen = now
+	if !unchanged || now.equal(r.applied) {
+		return
+	}
+	r.applied = now
+	r.reload(now)
+}
+
+func (r *reloader) reload(now fileState) {
+	if now.failure != "" {
+		r.reject(now.failure)
+		return
+	}
+	newest, err := r.Parse(now.content)
+	if err != nil {
+		r.reject(err.Error())
+		return
+	}
+	reload := config.NewReload(r.running, newest, r.watchedNamespaces)
+	if err := r.apply(reload); err != nil {
+		r.reject(err.Error())
+		return
+	}
+	r.running = reload.Running
+	if len(reload.Restart) > 0 {
+		r.log.Warn(MsgRestartNeeded, "file", r.Path, "now", reload.Now, "restart", reload.Restart)
+		return
+	}
+	r.log.Info(MsgReloaded, "file", r.Path, "now", reload.Now)
+}
+
+func (r *reloader) reject(reason string) {
+	r.log.Error(MsgConfigRejected, "file", r.Path, "error", strings.ReplaceAll(reason, "\n", "; "))
+}
+
+// apply changes the running parts. If it fails, nothing has changed.
+func (d *Daemon) apply(reload config.Reload) error {
+	rules, err := engineRules(reload.Running)
+	if err != nil {
+		return err
+	}
+	if reload.Concerns("log.level") && d.level != nil {
+		d.level.Set(reload.Running.Log.SlogLevel())
+	}
+	for i, source := range d.sources {
+		if reload.Concerns(fmt.Sprintf("sources[%d].services.", i)) {
+			source.Select(selection(reload.Running.Sources[i].Services))
+		}
+	}
+	if reload.Concerns("mesh.") || reload.Concerns("guard.") {
+		d.engine.SetRules(rules)
+	}
+	return nil
+}
