@@ -118,10 +118,10 @@ func (r *reloader) reload(now fileState) {
 	}
 	r.running = reload.Running
 	if len(reload.Restart) > 0 {
-		r.log.Warn(MsgRestartNeeded, "file", r.Path, "now", reload.Now, "restart", reload.Restart)
+		r.log.Warn(MsgRestartNeeded, "file", r.Path, "entries", reload.Now, "pending", reload.Restart)
 		return
 	}
-	r.log.Info(MsgReloaded, "file", r.Path, "now", reload.Now)
+	r.log.Info(MsgReloaded, "file", r.Path, "entries", reload.Now)
 }
 
 func (r *reloader) reject(reason string) {

@@ -79,13 +79,13 @@ func TestReload(t *testing.T) {
 	r := newReloadTest(t, path)
 	r.expect("unchanged", nil)
 	writeFile(t, path, "log: {level: debug}")
-	r.expect("a level", [][]string{{"log.level"}}, line(slog.LevelInfo, MsgReloaded, path)+"now=[log.level]")
+	r.expect("a level", [][]string{{"log.level"}}, line(slog.LevelInfo, MsgReloaded, path)+"entries=[log.level]")
 	writeFile(t, path, "log: {level: loud, format: loud}")
 	r.expect("wrong", nil, line(slog.LevelError, MsgConfigRejected, path)+`error="log.level: \"loud\"`)
 	writeFile(t, path, "log: {level: debug}")
 	r.expect("as before the mistake", [][]string{nil}, line(slog.LevelInfo, MsgReloaded, path))
 	writeFile(t, path, "mesh: {health: passing}\nadmin: {address: ':1'}\nlog: {level: debug}")
-	r.expect("with a restart", [][]string{{"mesh.health"}}, line(slog.LevelWarn, MsgRestartNeeded, path)+"now=[mesh.health] restart=[admin.address]")
+	r.expect("with a restart", [][]string{{"mesh.health"}}, line(slog.LevelWarn, MsgRestartNeeded, path)+"entries=[mesh.health] pending=[admin.address]")
 	if err := os.Remove(path); err != nil {
 		t.Fatal(err)
 	}
@@ -95,7 +95,7 @@ func TestReload(t *testing.T) {
 	r.expect("refused", [][]string{{"log.level"}}, `error="no way"`)
 	r.err = nil
 	writeFile(t, path, "mesh: {health: passing}\nlog: {level: error}")
-	r.expect("after the refusal", [][]string{{"log.level"}}, "now=[log.level]")
+	r.expect("after the refusal", [][]string{{"log.level"}}, "entries=[log.level]")
 }
 
 // TestReloadWaitsForTheWriter verifies that a file which is empty for a moment, while it is being written, is not applied.
@@ -106,7 +106,7 @@ func TestReloadWaitsForTheWriter(t *testing.T) {
 	writeFile(t, path, "")
 	r.poll()
 	writeFile(t, path, "mesh: {health: passing}\nlog: {level: debug}")
-	r.expect("written", [][]string{{"log.level"}}, "now=[log.level]")
+	r.expect("written", [][]string{{"log.level"}}, "entries=[log.level]")
 }
 
 // TestReloadOfAConfigMap verifies a change as the kubelet makes it: a symbolic link in the path leads to another directory.
@@ -132,7 +132,7 @@ func TestReloadOfAConfigMap(t *testing.T) {
 	}
 	r := newReloadTest(t, path)
 	mount("..2", "mesh: {health: passingAndWarning}")
-	r.expect("swapped", [][]string{{"mesh.health"}}, "now=[mesh.health]")
+	r.expect("swapped", [][]string{{"mesh.health"}}, "entries=[mesh.health]")
 }
 
 func writeFile(t *testing.T, path, content string) {

@@ -24,7 +24,7 @@ const logPage = "docs/reference/logs.md"
 // logKeys are the keys that a log message may have.
 var logKeys = strings.Fields(`service instance host object source namespace name kind reason error hint query address addresses
 	file key value services instances count since duration after limit size client version revision node datacenter replica
-	output mode previous`)
+	output mode previous entries pending`)
 
 // logLevels are the methods of slog.Logger that write a message, with the position of the message.
 var logLevels = map[string]int{

@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	isthmusd "github.com/isthmus-mesh/isthmus/internal/daemon"
 )
 
 // TestSelectionAndPlacement holds that the configuration says which services come and where they go, and that a change
@@ -41,7 +43,7 @@ mesh:
 log: {format: json}
 `)
 	w.awaitPlaces(t, map[string]string{"web": "payments 1", "hidden-db": "consul-services 1"})
-	awaitText(t, daemon.Log, "some entries need a restart")
+	awaitText(t, daemon.Log, isthmusd.MsgRestartNeeded)
 	told(t, daemon.Log(), "now=\"[sources[0].services.exclude mesh.health mesh.rules]\" restart=[log.format]", 1)
 
 	rewrite(t, file, "mesh: {health: perfect}")
