@@ -19,7 +19,7 @@ func newCaller(envoy *testbed.Envoy) *caller {
 	return &caller{client}
 }
 
-// call asks the service at a host, with or without a port, and returns which version answered.
+// call sends one request to the service at a host, with or without a port, and returns the version in the response.
 func (c *caller) call(ctx context.Context, host string) (version string, err error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+host+page, nil)
 	if err != nil {
@@ -40,7 +40,7 @@ func (c *caller) call(ctx context.Context, host string) (version string, err err
 	return body.Version, err
 }
 
-// calls asks so many times, and counts who answered. No request may fail.
+// calls sends a number of requests and counts the responses of each version. No request may fail.
 func (c *caller) calls(ctx context.Context, times int) (map[string]int, error) {
 	answers := map[string]int{}
 	for range times {
@@ -53,12 +53,12 @@ func (c *caller) calls(ctx context.Context, times int) (map[string]int, error) {
 	return answers, nil
 }
 
-// waitBoth waits until both versions answer and no request fails any more.
+// waitBoth waits until both versions respond and no request fails.
 func (c *caller) waitBoth(ctx context.Context) error {
 	return testbed.Poll(ctx, time.Minute, func(ctx context.Context) error {
 		answers, err := c.calls(ctx, 20)
 		if err == nil && len(answers) != 2 {
-			err = fmt.Errorf("answers came from %v", answers)
+			err = fmt.Errorf("only %v responded", answers)
 		}
 		return err
 	})

@@ -1,8 +1,8 @@
-// Command demo plays the main job of isthmus on real servers, all on loopback: a request of a meshed consumer
-// reaches an instance that only Consul knew. Each step checks what it shows and fails where that isn't so.
+// Command demo shows the main use of isthmus on real servers on loopback: a request of a consumer in the mesh reaches
+// an instance that is registered in Consul only. Each step checks its result and fails if it is wrong.
 //
-// OUTPUT=xds has istiod take its services straight from isthmus, by MCP over xDS; OUTPUT=kube, the default, by way of
-// the Kubernetes API. KEEP=1 keeps everything up until Ctrl-C. ENVOY names an Envoy of one's own.
+// With OUTPUT=xds istiod reads the services from isthmus by MCP over xDS. With OUTPUT=kube, the default, it reads them
+// from the Kubernetes API. KEEP=1 keeps the servers running until Ctrl-C. ENVOY is the path of another Envoy.
 package main
 
 import (
@@ -26,15 +26,15 @@ func main() {
 	}
 }
 
-// play runs the story in a folder of its own, and stops everything that it started.
+// play runs the demo in a temporary folder and stops all servers at the end.
 func play(ctx context.Context) (err error) {
 	dir, err := os.MkdirTemp("", "isthmus-demo")
 	if err != nil {
 		return err
 	}
-	s, err := newStory(dir, os.Getenv("OUTPUT"))
+	s, err := newScenario(dir, os.Getenv("OUTPUT"))
 	if err != nil {
-		_ = os.RemoveAll(dir) // it is empty
+		_ = os.RemoveAll(dir) // the folder is empty
 		return err
 	}
 	defer func() {
@@ -43,7 +43,7 @@ func play(ctx context.Context) (err error) {
 			err = fmt.Errorf("%w\nthe logs of the servers are in %s", err, dir)
 			return
 		}
-		_ = os.RemoveAll(dir) // what is left of it is temporary
+		_ = os.RemoveAll(dir) // the folder is temporary
 	}()
-	return s.tell(ctx)
+	return s.runSteps(ctx)
 }

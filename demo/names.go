@@ -18,12 +18,12 @@ const (
 	redisPort = 6379
 )
 
-// callByNames is step 4: a program that has never heard of a mesh finds a service by its bare name, and a TCP service by
-// its name and by its virtual address. Its name server is isthmus, and what it sends is Envoy's.
-func (s *story) callByNames(ctx context.Context) error {
-	if s.noPod != nil {
-		say("left out: %v", s.noPod)
-		say("(Debian has them: apt-get install iproute2 iptables curl redis-server)")
+// callByNames is step 4. A program without any knowledge of the mesh calls a service by its bare name, and a TCP
+// service by its name and by its virtual address. Its name server is isthmus, and Envoy captures its connections.
+func (s *scenario) callByNames(ctx context.Context) error {
+	if s.podMissing() {
+		say("skipped: %v", s.noPod)
+		say("on Debian, install them with: apt-get install iproute2 iptables curl redis-server")
 		return nil
 	}
 	if err := s.startRedis(ctx); err != nil {
@@ -42,11 +42,11 @@ func (s *story) callByNames(ctx context.Context) error {
 			return err
 		}
 	}
-	return s.sawRedis(ctx, address)
+	return s.verifyCapture(ctx, address)
 }
 
-// startRedis starts a Redis beside the pod and registers it in Consul.
-func (s *story) startRedis(context.Context) error {
+// startRedis starts a Redis outside the pod and registers it in Consul.
+func (s *scenario) startRedis(context.Context) error {
 	path, err := exec.LookPath("redis-server")
 	if err != nil {
 		return err
@@ -63,19 +63,19 @@ func (s *story) startRedis(context.Context) error {
 	if err != nil {
 		return err
 	}
-	say("a real Redis at %s:%d is registered in Consul", address, redisPort)
+	say("Redis at %s:%d is registered in Consul", address, redisPort)
 	return nil
 }
 
-// enter shows a command and what it says in the pod, as soon as that has a text in it.
-func (s *story) enter(ctx context.Context, want string, line ...string) (said string, err error) {
+// enter runs a command in the pod until its output contains a text, and prints the command and its output.
+func (s *scenario) enter(ctx context.Context, want string, line ...string) (said string, err error) {
 	err = testbed.Poll(ctx, time.Minute, func(ctx context.Context) error {
-		ctx, cancel := context.WithTimeout(ctx, 5*time.Second) // where Envoy has no listener yet nobody answers
+		ctx, cancel := context.WithTimeout(ctx, 5*time.Second) // without a listener in Envoy the connection gets no response
 		defer cancel()
 		output, err := s.pod.Command(ctx, line[0], line[1:]...).CombinedOutput()
 		said = strings.TrimSpace(string(output))
 		if err == nil && !strings.Contains(said, want) {
-			err = fmt.Errorf("there is no %s in it", want)
+			err = fmt.Errorf("the output does not contain %s", want)
 		}
 		if err != nil {
 			return fmt.Errorf("%s: %w: %s", strings.Join(line, " "), err, said)
@@ -89,8 +89,8 @@ func (s *story) enter(ctx context.Context, want string, line ...string) (said st
 	return said, err
 }
 
-// sawRedis shows that it was Envoy that took the connections to Redis's virtual address.
-func (s *story) sawRedis(ctx context.Context, address string) error {
+// verifyCapture verifies that Envoy captured the connections to the virtual address of Redis.
+func (s *scenario) verifyCapture(ctx context.Context, address string) error {
 	listener, cluster := fmt.Sprintf("%s_%d", address, redisPort), fmt.Sprintf("outbound|%d||%s", redisPort, redisHost)
 	listeners, err := s.envoy.Listeners(ctx)
 	if err != nil {
@@ -101,8 +101,8 @@ func (s *story) sawRedis(ctx context.Context, address string) error {
 		return err
 	}
 	if !listeners[listener] || len(endpoints) != 1 || endpoints[0].Connections < 2 {
-		return fmt.Errorf("envoy did not pass the connections to %s on: it has the listeners %v, and %s is %v", address, listeners, cluster, endpoints)
+		return fmt.Errorf("envoy did not capture the connections to %s: its listeners are %v, the endpoints of %s are %v", address, listeners, cluster, endpoints)
 	}
-	say("Envoy's listener %s took both connections, and passed them on to %s", listener, endpoints[0].Address)
+	say("Envoy listener %s captured both connections and forwarded them to %s", listener, endpoints[0].Address)
 	return nil
 }

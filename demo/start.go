@@ -10,16 +10,16 @@ import (
 	"github.com/isthmus-mesh/isthmus/test/testbed"
 )
 
-// server is a part of the scene.
+// server is one of the programs that the demo starts.
 type server struct {
 	name  string
-	start func(context.Context) (where string, err error) // nowhere is what can't be had
+	start func(context.Context) (where string, err error) // an empty address means that the program is not available
 }
 
 // start is step 1.
-func (s *story) start(ctx context.Context) error {
+func (s *scenario) start(ctx context.Context) error {
 	servers := []server{{"Consumer's pod", s.startPod}, {"Consul", s.startConsul}, {"Kubernetes API", s.startKube}}
-	if s.xds != "" { // istiod ends where it finds nobody there
+	if s.xds != "" { // istiod exits if its config source does not respond
 		servers = append(servers, server{"isthmus", s.startIsthmus}, server{"istiod", s.startIstiod})
 	} else {
 		servers = append(servers, server{"istiod", s.startIstiod}, server{"isthmus", s.startIsthmus})
@@ -31,7 +31,7 @@ func (s *story) start(ctx context.Context) error {
 			return err
 		}
 		if where == "" {
-			say("%-15s there is none here", part.name)
+			say("%-15s not available", part.name)
 			continue
 		}
 		say("%-15s %-24s ready after %d ms", part.name, where, time.Since(began).Milliseconds())
@@ -39,12 +39,11 @@ func (s *story) start(ctx context.Context) error {
 	return nil
 }
 
-func (s *story) startPod(ctx context.Context) (_ string, err error) {
-	if _, err := testbed.Binary(testbed.EnvoyBinary); err != nil {
-		s.noPod = err
-		return "", nil
+func (s *scenario) startPod(ctx context.Context) (_ string, err error) {
+	if _, s.noPod = testbed.Binary(testbed.EnvoyBinary); !s.podMissing() {
+		s.noPod = testbed.PodPossible(ctx, "curl", "getent", "redis-server", "redis-cli")
 	}
-	if s.noPod = testbed.PodPossible(ctx, "curl", "getent", "redis-server", "redis-cli"); s.noPod != nil {
+	if s.podMissing() {
 		return "", nil
 	}
 	s.pod, err = s.run.StartPod(ctx, testbed.PodOptions{Search: []string{"service.consul"}})
@@ -54,21 +53,21 @@ func (s *story) startPod(ctx context.Context) (_ string, err error) {
 	return s.pod.Address, nil
 }
 
-func (s *story) startConsul(ctx context.Context) (_ string, err error) {
+func (s *scenario) startConsul(ctx context.Context) (_ string, err error) {
 	if s.consul, err = s.run.StartConsul(ctx, testbed.ConsulOptions{Persistent: true}); err != nil {
 		return "", err
 	}
 	return "http://" + s.consul.Address, nil
 }
 
-func (s *story) startKube(ctx context.Context) (_ string, err error) {
+func (s *scenario) startKube(ctx context.Context) (_ string, err error) {
 	if s.kube, err = s.run.StartKube(ctx); err != nil {
 		return "", err
 	}
 	return s.kube.REST.Host, nil
 }
 
-func (s *story) startIstiod(ctx context.Context) (_ string, err error) {
+func (s *scenario) startIstiod(ctx context.Context) (_ string, err error) {
 	var options testbed.IstiodOptions
 	if s.xds != "" {
 		options.ConfigSources = []string{fmt.Sprintf("{address: \"xds://%s\"}", s.xds)}
@@ -82,7 +81,7 @@ func (s *story) startIstiod(ctx context.Context) (_ string, err error) {
 	return s.istiod.HTTP, nil
 }
 
-func (s *story) startIsthmus(ctx context.Context) (_ string, err error) {
+func (s *scenario) startIsthmus(ctx context.Context) (_ string, err error) {
 	config, err := s.run.Config(settings)
 	if err != nil {
 		return "", err
@@ -100,15 +99,15 @@ func (s *story) startIsthmus(ctx context.Context) (_ string, err error) {
 	return s.isthmus.Admin, s.isthmus.Wait(ctx)
 }
 
-// settings are isthmus's: a service's bare name is a host too, and loopback, where this machine's services may be, is
-// no mistake.
+// settings is the configuration of isthmus. The bare name of a service becomes a host, and loopback addresses are
+// allowed, because the services of the demo listen there.
 const settings = `mesh:
   hosts: ["{{ .Name }}"]
   addresses: {allow: [127.0.0.0/8, localhost.localdomain]}
 `
 
-func (s *story) startEnvoy(ctx context.Context) (_ string, err error) {
-	if _, s.noEnvoy = testbed.Binary(testbed.EnvoyBinary); s.noEnvoy != nil {
+func (s *scenario) startEnvoy(ctx context.Context) (_ string, err error) {
+	if _, s.noEnvoy = testbed.Binary(testbed.EnvoyBinary); s.envoyMissing() {
 		return "", nil
 	}
 	if s.pod != nil {
@@ -124,7 +123,7 @@ func (s *story) startEnvoy(ctx context.Context) (_ string, err error) {
 }
 
 // register is step 2.
-func (s *story) register(ctx context.Context) error {
+func (s *scenario) register(ctx context.Context) error {
 	hosts, ports, err := s.places()
 	if err != nil {
 		return err
@@ -143,14 +142,14 @@ func (s *story) register(ctx context.Context) error {
 		say("%s of %s at http://%s", version, service, net.JoinHostPort(hosts[i], strconv.Itoa(ports[i])))
 	}
 	if s.native == 0 {
-		say("(this machine has one loopback address, so their ports differ and there is no native port to call)")
+		say("this machine has only one loopback address: the ports differ, and the call to the native port is skipped")
 	}
 	return s.waitHealth(ctx, "passing", "passing")
 }
 
-// places finds an address and a port for each of the two instances: one port for both where the pod, or Linux's
-// loopback, reaches this machine at a second address, and two ports elsewhere.
-func (s *story) places() (hosts [2]string, ports [2]int, err error) {
+// places finds an address and a port for each of the two instances. If the pod or the loopback interface of Linux
+// reaches this machine at a second address, both instances have the same port, otherwise two ports.
+func (s *scenario) places() (hosts [2]string, ports [2]int, err error) {
 	if s.pod != nil {
 		s.native = 9098
 		return [2]string(s.pod.Machines), [2]int{s.native, s.native}, nil
@@ -163,14 +162,14 @@ func (s *story) places() (hosts [2]string, ports [2]int, err error) {
 	}
 	second, err := net.Listen("tcp", "127.0.0.2:"+strconv.Itoa(ports[0]))
 	if err != nil {
-		return hosts, ports, nil //nolint:nilerr // no such address here, or the port is taken there
+		return hosts, ports, nil //nolint:nilerr // the address does not exist, or its port is in use
 	}
 	hosts[1], ports[1], s.native = "127.0.0.2", ports[0], ports[0]
 	return hosts, ports, second.Close()
 }
 
-// waitHealth waits until Consul has the instances' health, v1's and v2's.
-func (s *story) waitHealth(ctx context.Context, v1, v2 string) error {
+// waitHealth waits until Consul reports the given health of v1 and v2.
+func (s *scenario) waitHealth(ctx context.Context, v1, v2 string) error {
 	client := s.consul.Client()
 	want := map[string]string{"v1": v1, "v2": v2}
 	return testbed.Poll(ctx, time.Minute, func(context.Context) error {
@@ -183,7 +182,7 @@ func (s *story) waitHealth(ctx context.Context, v1, v2 string) error {
 			got[entry.Service.Meta["version"]] = entry.Checks.AggregatedStatus()
 		}
 		if fmt.Sprint(got) != fmt.Sprint(want) {
-			return fmt.Errorf("consul has the health %v, not %v", got, want)
+			return fmt.Errorf("consul reports the health %v, want %v", got, want)
 		}
 		return nil
 	})

@@ -1,7 +1,7 @@
-// Command student-service is a provider as Spring Cloud Consul makes them: it listens on a port of its own and
-// registers itself at a Consul agent, with an HTTP health check. The demo calls it through the mesh.
+// Command student-service is a provider as Spring Cloud Consul makes them: it listens on a port and registers itself at
+// a Consul agent, with an HTTP health check. The demo calls it through the mesh.
 //
-// SIGUSR1 makes its health check fail, and succeed again the next time.
+// SIGUSR1 makes its health check fail. The next SIGUSR1 makes it pass again.
 package main
 
 import (
@@ -63,7 +63,7 @@ func (i *instance) run(ctx context.Context, consul string) (err error) {
 		return fmt.Errorf("register at Consul: %w", err)
 	}
 	defer func() {
-		_ = client.Agent().ServiceDeregister(i.id()) // Consul may be gone by now
+		_ = client.Agent().ServiceDeregister(i.id()) // Consul may be stopped already
 		err = errors.Join(err, server.Close())
 	}()
 	fmt.Printf("%s listens on %s\n", i.id(), listener.Addr())
@@ -102,10 +102,10 @@ func (i *instance) handler() http.Handler {
 func answer(w http.ResponseWriter, status int, body any) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(body) // the caller may have gone
+	_ = json.NewEncoder(w).Encode(body) // the caller may have closed the connection
 }
 
-// id is the ID of the instance. Spring's usual one is the name and the port; the demo's instances share both.
+// id is the ID of the instance. Spring uses the name and the port; the instances of the demo have both in common.
 func (i *instance) id() string { return fmt.Sprintf("%s-%s-%d", i.name, i.version, i.port) }
 
 func (i *instance) registration() *api.AgentServiceRegistration {

@@ -13,16 +13,16 @@ import (
 	"time"
 )
 
-// Authority issues certificates.
+// Authority is a certificate authority.
 type Authority struct {
-	// PEM is its own certificate.
+	// PEM is the certificate of the authority.
 	PEM []byte
 
 	certificate *x509.Certificate
 	key         *ecdsa.PrivateKey
 }
 
-// NewAuthority makes an authority that signs itself.
+// NewAuthority makes an authority with a self-signed certificate.
 func NewAuthority(name string) (*Authority, error) {
 	a := &Authority{}
 	template := &x509.Certificate{
@@ -33,8 +33,8 @@ func NewAuthority(name string) (*Authority, error) {
 	return a, err
 }
 
-// Issue returns a certificate and its key, PEM each, for servers and clients on loopback. Identities are host names, and
-// URIs as SPIFFE IDs are, that it names beside.
+// Issue returns a certificate and its key in PEM, for servers and clients on loopback. Identities are further host
+// names, or URIs such as SPIFFE IDs.
 func (a *Authority) Issue(identities ...string) (certificate, key []byte, err error) {
 	template := &x509.Certificate{
 		DNSNames: []string{"localhost"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
@@ -55,7 +55,7 @@ func (a *Authority) Issue(identities ...string) (certificate, key []byte, err er
 	return a.issue(template)
 }
 
-// issue signs a certificate; the first one is the authority's own.
+// issue signs a certificate. The first one is the certificate of the authority.
 func (a *Authority) issue(template *x509.Certificate) (certificate, key []byte, err error) {
 	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {

@@ -9,7 +9,8 @@ import (
 
 type object map[string]any
 
-// bootstrap is what Envoy starts with: who it is, at which addresses, and where istiod is. The rest comes from istiod.
+// bootstrap returns the bootstrap configuration of Envoy: its node, its addresses, and the address of istiod. Envoy
+// gets all other configuration from istiod.
 func bootstrap(xds string, addresses []string, admin, proxy, capture int) ([]byte, error) {
 	address := addresses[0]
 	host, port, err := net.SplitHostPort(xds)
@@ -67,8 +68,8 @@ func istiodCluster(host string, port int) object {
 	}
 }
 
-// captureListener does what iptables and Istio's own virtual listener do in a pod, without root: it hands a
-// connection to the listener of its original destination, which the PROXY protocol says.
+// captureListener replaces iptables and the virtual listener of Istio in a pod, without root. It hands a connection to
+// the listener of its original destination, which it takes from the PROXY protocol.
 func captureListener(address string, port int) object {
 	return object{
 		"name": "capture", "address": socket(address, port), "use_original_dst": true,

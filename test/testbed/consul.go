@@ -12,32 +12,32 @@ import (
 	"github.com/hashicorp/consul/api"
 )
 
-// ConsulOptions say what kind of agent to start.
+// ConsulOptions select the kind of agent.
 type ConsulOptions struct {
-	// Name is the node's name; "node" where empty.
+	// Name is the name of the node. The default is "node".
 	Name string
-	// Datacenter is "dc1" where empty.
+	// Datacenter is the name of the datacenter. The default is "dc1".
 	Datacenter string
-	// Persistent starts a server that keeps its data, so that it can be restarted; otherwise a -dev agent.
+	// Persistent starts a server that keeps its data over a restart, in place of a -dev agent.
 	Persistent bool
 	// Client starts a client agent, which needs an agent to Join.
 	Client bool
-	// Join is an agent of the same datacenter to join. A server that joins forms no cluster of its own.
+	// Join is an agent of the same datacenter to join. A server that joins another does not bootstrap a cluster.
 	Join *Consul
 	// JoinWAN is a server of another datacenter to join.
 	JoinWAN *Consul
-	// DNS is host:port of its DNS server; none where empty.
+	// DNS is the address, host:port, of the DNS server. Without it the agent has none.
 	DNS string
-	// HCL is further configuration.
+	// HCL is additional configuration.
 	HCL string
-	// Token is used to find out whether the agent is ready.
+	// Token is the ACL token that checks whether the agent is ready.
 	Token string
 }
 
 // Consul is a running Consul agent.
 type Consul struct {
 	*Process
-	// Address is host:port of the HTTP API.
+	// Address is the address, host:port, of the HTTP API.
 	Address string
 
 	lan, wan int
@@ -45,7 +45,7 @@ type Consul struct {
 	client   *api.Client
 }
 
-// StartConsul starts a real Consul server agent, and waits until it has a leader and knows its own node.
+// StartConsul starts a Consul server agent and waits until it has a leader and its own node is registered.
 func (r *Run) StartConsul(ctx context.Context, options ConsulOptions) (*Consul, error) {
 	path, err := Binary(ConsulBinary)
 	if err != nil {
@@ -94,7 +94,7 @@ func (r *Run) StartConsul(ctx context.Context, options ConsulOptions) (*Consul, 
 	return c, c.wait(ctx)
 }
 
-// role returns the arguments that say what kind of agent it is and whom it joins.
+// role returns the arguments for the kind of agent and the agents to join.
 func (o ConsulOptions) role(folder func() (string, error)) ([]string, error) {
 	if !o.Persistent && !o.Client {
 		return []string{"-dev"}, nil
@@ -118,7 +118,7 @@ func (o ConsulOptions) role(folder func() (string, error)) ([]string, error) {
 	return args, nil
 }
 
-// dns returns the arguments that say where it answers DNS.
+// dns returns the arguments for the DNS server.
 func (o ConsulOptions) dns() ([]string, error) {
 	if o.DNS == "" {
 		return []string{"-dns-port=-1"}, nil
@@ -135,8 +135,8 @@ func (c *Consul) Restart(ctx context.Context) error {
 	return c.wait(ctx)
 }
 
-// Client returns a client of the agent, with the token of its options. It keeps no connection open: Consul bounds
-// them, and goleak looks for them.
+// Client returns a client of the agent, with the token of its options. It keeps no connection open, because Consul
+// limits them and goleak reports them.
 func (c *Consul) Client() *api.Client { return c.client }
 
 func (c *Consul) wait(ctx context.Context) error {
@@ -150,7 +150,7 @@ func (c *Consul) wait(ctx context.Context) error {
 			return err
 		}
 		if len(nodes) == 0 && c.options.Token == "" && c.options.HCL != "" {
-			return nil // default deny shows nothing to a reader without a token
+			return nil // with the ACL policy "deny" a reader without a token sees no node
 		}
 		if len(nodes) == 0 {
 			return errors.New("its own node is not registered")

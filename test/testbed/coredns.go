@@ -13,12 +13,12 @@ import (
 // CoreDNS is a running CoreDNS.
 type CoreDNS struct {
 	*Process
-	// Address is host:port that it answers at.
+	// Address is the address, host:port, of the DNS server.
 	Address string
 }
 
-// StartCoreDNS starts a real CoreDNS and waits until it answers. Its configuration has the servers' blocks without
-// their names: each of the zones has one.
+// StartCoreDNS starts CoreDNS and waits until it responds. The blocks are the contents of the server blocks of its
+// Corefile by zone.
 func (r *Run) StartCoreDNS(ctx context.Context, blocks map[string]string) (*CoreDNS, error) {
 	path, err := Binary(CoreDNSBinary)
 	if err != nil {

@@ -10,14 +10,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// dial connects as a program in the pod does. The address is an IP address and a port.
+// dial connects from within the pod. The address is an IP address and a port.
 func (p *Pod) dial(ctx context.Context, network, address string) (net.Conn, error) {
 	there, err := os.Open(fmt.Sprintf("/proc/%d/ns/net", p.holder.PID()))
 	if err != nil {
 		return nil, err
 	}
 	defer there.Close()
-	// A socket belongs to the network that its thread is in.
+	// A socket belongs to the network namespace of its thread.
 	runtime.LockOSThread()
 	here, err := os.Open(fmt.Sprintf("/proc/self/task/%d/ns/net", unix.Gettid()))
 	if err != nil {
@@ -31,7 +31,7 @@ func (p *Pod) dial(ctx context.Context, network, address string) (net.Conn, erro
 	}
 	connection, err := (&net.Dialer{}).DialContext(ctx, network, address)
 	if unix.Setns(int(here.Fd()), unix.CLONE_NEWNET) == nil {
-		runtime.UnlockOSThread() // or else the thread ends with its goroutine
+		runtime.UnlockOSThread() // otherwise the thread ends with its goroutine
 	}
 	return connection, err
 }

@@ -8,7 +8,7 @@ import (
 	"net"
 )
 
-// dial isn't called: there are no pods here.
+// dial is never called, because pods need Linux.
 func (p *Pod) dial(context.Context, string, string) (net.Conn, error) {
 	return nil, errors.ErrUnsupported
 }

@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// SmallDisk puts a disk of 64 KiB at a folder until the test ends. It skips the test where that can't be, and fails it
-// there with CI set.
+// SmallDisk mounts a disk of 64 KiB at a folder until the test ends. If it cannot mount one, it skips the test, or
+// fails it with CI=true.
 func SmallDisk(t *testing.T, folder string) {
 	t.Helper()
 	if out, err := exec.Command("mount", "-t", "tmpfs", "-o", "size=64k,mode=700", "tmpfs", folder).CombinedOutput(); err != nil {

@@ -18,24 +18,24 @@ import (
 // Envoy is a running Envoy that acts as the sidecar of a consumer.
 type Envoy struct {
 	*Process
-	// Proxy is the URL of its forward proxy, for curl -x. Istio's routes of a forward proxy are not quite those of a
-	// captured connection: a VirtualService must name the port of a service that has several. In a pod only the pod's
-	// programs reach it.
+	// Proxy is the URL of the forward proxy, for curl -x. The routes that Istio makes for a forward proxy differ from
+	// those of a captured connection: a VirtualService must name the port if a service has several. In a pod only
+	// programs of the pod reach it.
 	Proxy *url.URL
-	// Admin is the URL of its admin pages.
+	// Admin is the URL of the admin pages.
 	Admin string
 
-	// capture is where connections come in that a pod's iptables would have redirected.
+	// capture is the port for connections that iptables would redirect in a pod.
 	capture string
-	// pod is where it is, if in one: there the kernel redirects what the pod's programs send.
+	// pod is the pod of this Envoy, if any. In a pod the kernel redirects all outgoing connections to Envoy.
 	pod *Pod
 }
 
-// consumerNamespace is where the consumer lives, as Istio sees it.
+// consumerNamespace is the namespace of the consumer.
 const consumerNamespace = "default"
 
-// StartEnvoy starts a real Envoy as a sidecar of istiod, in mode REDIRECT with a forward proxy, which needs no root,
-// and waits until it listens. It is at 127.0.0.1; more addresses may follow that istiod is told it has.
+// StartEnvoy starts Envoy as a sidecar in mode REDIRECT with a forward proxy, which needs no root, and waits until it
+// listens. Its address is 127.0.0.1. It reports the further addresses to istiod.
 func (r *Run) StartEnvoy(ctx context.Context, istiod *Istiod, more ...string) (*Envoy, error) {
 	path, err := Binary(EnvoyBinary)
 	if err != nil {
@@ -64,7 +64,7 @@ func (r *Run) StartEnvoy(ctx context.Context, istiod *Istiod, more ...string) (*
 	})
 }
 
-// newEnvoy returns an Envoy that is to be at the first of some addresses, and its configuration.
+// newEnvoy returns an Envoy for the first of the addresses, and its configuration.
 func (r *Run) newEnvoy(istiod *Istiod, addresses ...string) (*Envoy, []byte, error) {
 	address := addresses[0]
 	var admin, proxy, capture int
@@ -82,13 +82,13 @@ func envoyArguments(file string) []string {
 	return []string{"-c", file, "--use-dynamic-base-id", "--concurrency", "1", "-l", "warning"}
 }
 
-// Client returns a client whose requests go through Envoy as if iptables had captured them, which in a pod they have,
-// each on a connection of its own.
+// Client returns a client whose requests go through Envoy as if iptables had captured them. In a pod iptables does.
+// Each request has a connection of its own.
 func (e *Envoy) Client() *http.Client {
 	return &http.Client{Transport: &http.Transport{DialContext: e.dial, DisableKeepAlives: true}}
 }
 
-// anyAddress stands for what a name of the mesh resolves to. For HTTP only the port counts.
+// anyAddress is the address that a name of the mesh resolves to. For HTTP only the port matters.
 const anyAddress = "240.240.0.1"
 
 func (e *Envoy) dial(ctx context.Context, network, destination string) (net.Conn, error) {
@@ -118,19 +118,19 @@ func (e *Envoy) dial(ctx context.Context, network, destination string) (net.Conn
 	return connection, nil
 }
 
-// Endpoint is an endpoint as Envoy has it.
+// Endpoint is an endpoint of a cluster of Envoy.
 type Endpoint struct {
 	Address string
 	Port    int
 	Weight  int
 	Region  string
 	Zone    string
-	// Connections is how many Envoy has opened to it.
+	// Connections is the number of connections that Envoy has opened to the endpoint.
 	Connections int
 }
 
-// Endpoints returns the endpoints of a cluster, sorted by address and port; none where Envoy doesn't know it. The
-// name is Istio's, "outbound|80||student-service.service.consul".
+// Endpoints returns the endpoints of a cluster, sorted by address and port, or none if Envoy does not have the cluster.
+// The name has the form of Istio, for example "outbound|80||student-service.service.consul".
 func (e *Envoy) Endpoints(ctx context.Context, cluster string) ([]Endpoint, error) {
 	var page struct {
 		Clusters []struct {
@@ -166,7 +166,7 @@ func (e *Envoy) Endpoints(ctx context.Context, cluster string) ([]Endpoint, erro
 			connections := 0
 			for _, stat := range h.Stats {
 				if stat.Name == "cx_total" {
-					connections, _ = strconv.Atoi(stat.Value) // it says nothing for 0
+					connections, _ = strconv.Atoi(stat.Value) // Envoy omits the field if it is 0
 				}
 			}
 			endpoints = append(endpoints, Endpoint{
@@ -181,7 +181,7 @@ func (e *Envoy) Endpoints(ctx context.Context, cluster string) ([]Endpoint, erro
 	return endpoints, nil
 }
 
-// Listeners returns the names of the listeners; Istio's for a service with an address is ADDRESS_PORT.
+// Listeners returns the names of the listeners. The name of a service with an address is ADDRESS_PORT.
 func (e *Envoy) Listeners(ctx context.Context) (map[string]bool, error) {
 	var page struct {
 		Listeners []struct {

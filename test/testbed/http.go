@@ -13,7 +13,7 @@ var plainHTTP = &http.Client{Transport: oneShot()}
 // oneShot returns a transport that keeps no connection.
 func oneShot() *http.Transport { return &http.Transport{DisableKeepAlives: true} }
 
-// get asks for a page and returns its body, to be closed; an error where the answer is not 200.
+// get requests a page and returns its body, which the caller closes. A status other than 200 is an error.
 func get(ctx context.Context, url string) (io.ReadCloser, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
@@ -30,7 +30,7 @@ func get(ctx context.Context, url string) (io.ReadCloser, error) {
 	return response.Body, nil
 }
 
-// getOK returns nil where a page answers with 200.
+// getOK returns nil if the status of a page is 200.
 func getOK(ctx context.Context, url string) error {
 	body, err := get(ctx, url)
 	if err != nil {

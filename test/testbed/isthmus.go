@@ -7,19 +7,19 @@ import (
 	"path/filepath"
 )
 
-// OnLoopback is the configuration of an isthmus whose services listen on this machine, which it leaves out by default.
+// OnLoopback is a configuration that allows services on loopback addresses, which isthmus skips by default.
 const OnLoopback = `mesh: {addresses: {allow: [127.0.0.0/8, localhost.localdomain]}}
 `
 
 // Isthmus is a running isthmus.
 type Isthmus struct {
 	*Process
-	// Admin is the URL of its metrics and health.
+	// Admin is the URL of the metrics and health pages.
 	Admin string
 }
 
-// StartIsthmus starts the daemon between a Consul and a Kubernetes API. More arguments may follow those of "isthmus
-// run" that say where these are; without one of them they must say what does for it. It doesn't wait.
+// StartIsthmus starts the daemon with a Consul and a Kubernetes API, without waiting for it. More arguments may follow
+// those of "isthmus run" for the two. If one of the two is nil, the arguments must replace it.
 func (r *Run) StartIsthmus(consul *Consul, kube *Kube, args ...string) (*Isthmus, error) {
 	path, err := Binary(IsthmusBinary)
 	if err != nil {
@@ -41,25 +41,25 @@ func (r *Run) StartIsthmus(consul *Consul, kube *Kube, args ...string) (*Isthmus
 	return i, err
 }
 
-// Config writes a configuration file for isthmus, and returns its path.
+// Config writes a configuration file for isthmus and returns its path.
 func (r *Run) Config(content string) (path string, err error) {
 	path = filepath.Join(r.dir, "isthmus.yaml")
 	return path, os.WriteFile(path, []byte(content), 0o600)
 }
 
-// Wait waits until the daemon says that it is ready.
+// Wait waits until the daemon is ready.
 func (i *Isthmus) Wait(ctx context.Context) error { return i.ready(ctx, i.IsReady) }
 
-// IsReady returns nil where the daemon says that it is ready.
+// IsReady returns nil if the daemon is ready.
 func (i *Isthmus) IsReady(ctx context.Context) error { return getOK(ctx, i.Admin+"/readyz") }
 
-// Metric returns the sum of a metric over all series that have the labels, given as name and value by turns. Of a
-// histogram it is the number of observations. A metric that isn't there counts 0.
+// Metric returns the sum of all series of a metric that have the labels, which are names and values in turn. The value
+// of a histogram is its number of observations. A missing metric counts 0.
 func (i *Isthmus) Metric(ctx context.Context, name string, labels ...string) (float64, error) {
 	return metric(ctx, i.Admin, name, labels)
 }
 
-// Status returns what the daemon says of itself, in JSON.
+// Status returns the status page of the daemon in JSON.
 func (i *Isthmus) Status(ctx context.Context) (string, error) {
 	body, err := get(ctx, i.Admin+"/status")
 	if err != nil {

@@ -21,40 +21,40 @@ import (
 	"k8s.io/client-go/rest"
 )
 
-// systemNamespace is Istio's own.
+// systemNamespace is the namespace of Istio.
 const systemNamespace = "istio-system"
 
 // Istiod is a running istiod.
 type Istiod struct {
 	*Process
-	// XDS is host:port of its plain gRPC port.
+	// XDS is the address, host:port, of the plain gRPC port.
 	XDS string
-	// HTTP is the URL of its debug pages.
+	// HTTP is the URL of the debug pages.
 	HTTP string
-	// Monitoring is the URL of its metrics.
+	// Monitoring is the URL of the metrics.
 	Monitoring string
-	// Outbound and Inbound are the ports that it has sidecars listen on.
+	// Outbound and Inbound are the ports where sidecars listen.
 	Outbound, Inbound int
 }
 
-// IstiodOptions say what istiod reads beside a Kubernetes API, and whom it serves.
+// IstiodOptions select the inputs of istiod and its clients.
 type IstiodOptions struct {
-	// ConfigSources are entries of the mesh configuration, in YAML each, that come before the Kubernetes API; none
-	// leaves that out.
+	// ConfigSources are entries of configSources in the mesh configuration, in YAML. They come before the Kubernetes
+	// API. Without them istiod uses its default.
 	ConfigSources []string
-	// Pod is one whose sidecar is a whole one: istiod issues certificates, and mutual TLS is automatic.
+	// Pod is set for a pod with a complete sidecar: istiod issues certificates, and mutual TLS is automatic.
 	Pod *Pod
-	// Address is where it serves plain gRPC; loopback where empty.
+	// Address is the address of the plain gRPC port. The default is loopback.
 	Address string
 }
 
-// StartIstiod starts a real istiod that reads a Kubernetes API, and waits until it is ready. It is set up for an
-// upstream Envoy without Istio's agent: no mutual TLS, none of Istio's own filters.
+// StartIstiod starts an istiod that reads a Kubernetes API, and waits until it is ready. Its settings are for an
+// upstream Envoy without Istio's agent: no mutual TLS and no filters of Istio's Envoy.
 func (r *Run) StartIstiod(ctx context.Context, kube *Kube) (*Istiod, error) {
 	return r.StartIstiodWith(ctx, kube, IstiodOptions{})
 }
 
-// StartIstiodWith is StartIstiod for an istiod that reads more, or serves a pod.
+// StartIstiodWith is StartIstiod with options.
 func (r *Run) StartIstiodWith(ctx context.Context, kube *Kube, options IstiodOptions) (*Istiod, error) {
 	path, err := Binary(IstiodBinary)
 	if err != nil {
@@ -68,14 +68,14 @@ func (r *Run) StartIstiodWith(ctx context.Context, kube *Kube, options IstiodOpt
 	if err := fillPorts(&xds, &web, &monitoring, &ctrlz, &i.Outbound, &i.Inbound); err != nil {
 		return nil, err
 	}
-	// The usual 15001 and 15006 are moved, so that two runs on one machine don't clash.
+	// The ports differ from the usual 15001 and 15006, so that two runs on one machine do not conflict.
 	mesh := fmt.Sprintf("enableAutoMtls: false\nproxyListenPort: %d\nproxyInboundListenPort: %d\n", i.Outbound, i.Inbound)
 	secure := ""
 	if options.Pod != nil {
 		i.Outbound, i.Inbound = 15001, 15006
 		mesh, secure = "enableAutoMtls: true\n", net.JoinHostPort(options.Pod.Gateway, strconv.Itoa(istiodSecurePort))
 	}
-	if len(options.ConfigSources) > 0 { // naming any replaces the default
+	if len(options.ConfigSources) > 0 { // any entry replaces the default
 		mesh += "configSources:\n- " + strings.Join(options.ConfigSources, "\n- ") + "\n- {address: \"k8s://\"}\n"
 	}
 	meshFile := filepath.Join(r.dir, fmt.Sprintf("mesh-%d.yaml", xds))
@@ -97,19 +97,19 @@ func (r *Run) StartIstiodWith(ctx context.Context, kube *Kube, options IstiodOpt
 	return i, i.Wait(ctx)
 }
 
-// Wait waits until istiod says that it is ready.
+// Wait waits until istiod is ready.
 func (i *Istiod) Wait(ctx context.Context) error {
 	return i.ready(ctx, func(ctx context.Context) error { return getOK(ctx, i.HTTP+"/ready") })
 }
 
-// IstiodObject is an object as istiod has it.
+// IstiodObject is an object in the configuration of istiod.
 type IstiodObject struct {
 	Kind            string
 	Namespace, Name string
 	Spec            map[string]any
 }
 
-// Objects returns all objects that istiod has, wherever they came from.
+// Objects returns all objects of istiod from all of its sources.
 func (i *Istiod) Objects(ctx context.Context) ([]IstiodObject, error) {
 	body, err := get(ctx, i.HTTP+"/debug/configz")
 	if err != nil {
@@ -134,7 +134,7 @@ func (i *Istiod) Objects(ctx context.Context) ([]IstiodObject, error) {
 	return objects, nil
 }
 
-// Spec returns the spec of an object as istiod has it.
+// Spec returns the spec of an object of istiod.
 func (i *Istiod) Spec(ctx context.Context, kind, name string) (map[string]any, error) {
 	objects, err := i.Objects(ctx)
 	if err != nil {
@@ -148,12 +148,13 @@ func (i *Istiod) Spec(ctx context.Context, kind, name string) (map[string]any, e
 	return nil, fmt.Errorf("istiod has no %s %s", kind, name)
 }
 
-// Metric returns the sum of a metric over all series that have the labels, given as name and value by turns.
+// Metric returns the sum of all series of a metric that have the labels, which are names and values in turn.
 func (i *Istiod) Metric(ctx context.Context, name string, labels ...string) (float64, error) {
 	return metric(ctx, i.Monitoring, name, labels)
 }
 
-// prepareIstio makes Istio's namespace and, where asked, the policy that lets a sidecar without certificates start.
+// prepareIstio creates the namespace of Istio and, on request, the policy that lets a sidecar without certificates
+// start.
 func prepareIstio(ctx context.Context, config *rest.Config, plain bool) error {
 	core, err := kubernetes.NewForConfig(config)
 	if err != nil {

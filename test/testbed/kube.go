@@ -21,21 +21,20 @@ import (
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 )
 
-// adminToken is the token of a user that may do everything, within an API server that listens on loopback and
-// lives as long as a test.
+// adminToken is the token of a user with all rights. The API server listens on loopback and lives as long as a test.
 const adminToken = "loopback-admin"
 
 // Kube is a Kubernetes API: an API server and its etcd.
 type Kube struct {
 	APIServer *Process
 	Etcd      *Process
-	// Kubeconfig is a file with the administrator's access.
+	// Kubeconfig is the path of a kubeconfig file with all rights.
 	Kubeconfig string
-	// REST is the same access.
+	// REST is the same access as a client configuration.
 	REST *rest.Config
 }
 
-// StartKube starts a real Kubernetes API with Istio's CRDs.
+// StartKube starts a Kubernetes API with the CRDs of Istio.
 func (r *Run) StartKube(ctx context.Context) (*Kube, error) {
 	var client, peer, secure int
 	if err := fillPorts(&client, &peer, &secure); err != nil {
@@ -120,8 +119,7 @@ func (r *Run) startAPIServer(etcd, secure int) (*Process, error) {
 		"--service-cluster-ip-range=10.96.0.0/16", "--disable-admission-plugins=ServiceAccount")
 }
 
-// signingKey makes the key that service accounts' tokens would be signed with; the API server doesn't start
-// without one.
+// signingKey makes the signing key of service account tokens. The API server does not start without one.
 func (r *Run) signingKey() (string, error) {
 	key, err := rsa.GenerateKey(rand.Reader, 2048)
 	if err != nil {
@@ -141,15 +139,15 @@ func kubeconfig(host string) clientcmdapi.Config {
 	return *config
 }
 
-// CloseIdle closes the connections that clients of REST keep open.
+// CloseIdle closes the idle connections of clients of REST.
 func (k *Kube) CloseIdle() {
 	if transport, err := rest.TransportFor(k.REST); err == nil {
 		(&http.Client{Transport: transport}).CloseIdleConnections()
 	}
 }
 
-// Requests returns how many requests of a verb ("APPLY", "DELETE") for a resource ("workloadentries") the API
-// server has carried out since its start, whoever sent them.
+// Requests returns the number of requests with a verb ("APPLY", "DELETE") for a resource ("workloadentries") that the
+// API server has carried out since its start, from all clients.
 func (k *Kube) Requests(ctx context.Context, verb, resource string) (float64, error) {
 	requests, err := k.requests(ctx)
 	if err != nil {
@@ -162,8 +160,8 @@ func (k *Kube) Requests(ctx context.Context, verb, resource string) (float64, er
 	return total, nil
 }
 
-// RequestsOf returns how many requests of any kind for a group's resources the API server has answered since its start,
-// whoever sent them. A watch counts when it ends.
+// RequestsOf returns the number of requests for the resources of a group that the API server has answered since its
+// start, from all clients. A watch counts when it ends.
 func (k *Kube) RequestsOf(ctx context.Context, group string) (float64, error) {
 	requests, err := k.requests(ctx)
 	return sum(requests, "group", group), err

@@ -5,7 +5,7 @@ import (
 	"sync"
 )
 
-// Log is a log that can be read while it is written. The zero Log is empty.
+// Log is a log that is safe to read while it is written. The zero Log is empty.
 type Log struct {
 	mu   sync.Mutex
 	text bytes.Buffer
@@ -18,7 +18,7 @@ func (l *Log) Write(p []byte) (int, error) {
 	return l.text.Write(p)
 }
 
-// String returns all that was written.
+// String returns the content of the log.
 func (l *Log) String() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()

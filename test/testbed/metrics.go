@@ -9,13 +9,13 @@ import (
 	"github.com/prometheus/common/model"
 )
 
-// parseMetrics reads metrics in Prometheus's text format.
+// parseMetrics parses metrics in the text format of Prometheus.
 func parseMetrics(from io.Reader) (map[string]*dto.MetricFamily, error) {
 	parser := expfmt.NewTextParser(model.UTF8Validation)
 	return parser.TextToMetricFamilies(from)
 }
 
-// metric asks a server for its metrics and returns the sum of one.
+// metric reads the metrics of a server and returns the sum of one metric.
 func metric(ctx context.Context, server, name string, labels []string) (float64, error) {
 	body, err := get(ctx, server+"/metrics")
 	if err != nil {
@@ -29,7 +29,7 @@ func metric(ctx context.Context, server, name string, labels []string) (float64,
 	return sum(families[name], labels...), nil
 }
 
-// sum adds up the series of a family that have the labels, given as name and value by turns.
+// sum adds all series of a family that have the labels, which are names and values in turn.
 func sum(family *dto.MetricFamily, labels ...string) float64 {
 	total := 0.0
 	for _, metric := range family.GetMetric() {

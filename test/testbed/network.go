@@ -10,7 +10,7 @@ import (
 	"strings"
 )
 
-// Each pod has eight addresses of 198.18.0.0/15, which is for tests of networks and nobody's (RFC 2544).
+// podRange is the range of the pods' addresses, eight for each. RFC 2544 reserves 198.18.0.0/15 for tests of networks.
 var podRange = netip.MustParsePrefix("198.18.0.0/15")
 
 const (
@@ -43,7 +43,8 @@ func (p *Pod) connect(ctx context.Context) error {
 // podInterface is the name of the interface in the pod.
 const podInterface = "eth0"
 
-// link makes the pair of interfaces. It fails where another pod has the addresses: the name tells them.
+// link creates the pair of interfaces. It fails if another pod has the addresses, because the name of the interface
+// contains the address.
 func (p *Pod) link(ctx context.Context) error {
 	name := p.Link()
 	err := command(ctx, "ip", "link", "add", name, "type", "veth",
@@ -72,13 +73,13 @@ func podAddresses(n int) []string {
 	return addresses
 }
 
-// linkName returns the name of an interface with an address; it must be shorter than 16 characters.
+// linkName returns the name of an interface with an address. A name has at most 15 characters.
 func linkName(address string) string {
 	parts := netip.MustParseAddr(address).As4()
 	return fmt.Sprintf("isthmus-%x", parts[1:])
 }
 
-// command runs a program to its end.
+// command runs a program and waits for its end.
 func command(ctx context.Context, line ...string) error {
 	output, err := exec.CommandContext(ctx, line[0], line[1:]...).CombinedOutput()
 	if err != nil {

@@ -15,24 +15,24 @@ import (
 	"testing"
 )
 
-// PodOptions say how names are resolved in a pod.
+// PodOptions configure the name resolution of a pod.
 type PodOptions struct {
-	// DNSCapture has Istio's DNS proxy answer what is asked of the name server.
+	// DNSCapture lets the DNS proxy of Istio answer all queries to the name server.
 	DNSCapture bool
-	// NameServer is the address of the name server; the pod's Gateway where empty.
+	// NameServer is the address of the name server. The default is the Gateway of the pod.
 	NameServer string
-	// Search are the domains that names are looked for in; those that Kubernetes gives a pod where empty.
+	// Search are the search domains. The default are those of a pod in Kubernetes.
 	Search []string
 }
 
-// Pod is a network and a look at the file system of its own, as a pod has them. It reaches this machine and nothing
-// else. The kernel removes all of it with the last program in it, also when this program is killed.
+// Pod is a network namespace and a mount namespace, like those of a pod. It reaches only this machine. The kernel
+// removes both with the last program in them, even if this program is killed.
 type Pod struct {
-	// Address is the pod's own.
+	// Address is the address of the pod.
 	Address string
-	// Gateway is this machine as the pod sees it.
+	// Gateway is the address of this machine in the network of the pod.
 	Gateway string
-	// Machines are more addresses of this machine, for providers that are to be on machines of their own.
+	// Machines are more addresses of this machine, for providers on different machines.
 	Machines []string
 
 	run     *Run
@@ -41,12 +41,11 @@ type Pod struct {
 	options PodOptions
 }
 
-// podPrograms are what a pod is made with: of Debian's iproute2, iptables, and util-linux and mount, which are always
-// there.
+// podPrograms are the programs that StartPod runs, from the Debian packages iproute2, iptables, util-linux and mount.
 var podPrograms = []string{"ip", "iptables", "unshare", "nsenter", "setpriv", "mount"}
 
-// RequirePod skips a test that can't make a pod here, or hasn't the programs that it needs beside. In CI, where CI is
-// "true", it fails.
+// RequirePod skips a test if this machine cannot run a pod with the given programs. With CI=true it fails the test
+// instead.
 func RequirePod(t testing.TB, programs ...string) {
 	t.Helper()
 	Require(t, IstiodBinary, AgentBinary, EnvoyBinary)
@@ -58,7 +57,8 @@ func RequirePod(t testing.TB, programs ...string) {
 	}
 }
 
-// PodPossible returns nil where a pod can be made, and there are the programs that it needs beside; or what that takes.
+// PodPossible returns nil if this machine can run a pod with the given programs, and an error with the requirements if
+// not.
 func PodPossible(ctx context.Context, programs ...string) error {
 	needs := "a pod needs Linux, root, and the programs " + strings.Join(slices.Concat(podPrograms, programs), ", ")
 	if runtime.GOOS != "linux" || os.Geteuid() != 0 {
@@ -75,7 +75,7 @@ func PodPossible(ctx context.Context, programs ...string) error {
 	return nil
 }
 
-// StartPod makes a pod. It starts no sidecar.
+// StartPod starts a pod without a sidecar.
 func (r *Run) StartPod(ctx context.Context, options PodOptions) (*Pod, error) {
 	dir, err := r.podFolder()
 	if err != nil {
@@ -91,7 +91,7 @@ func (r *Run) StartPod(ctx context.Context, options PodOptions) (*Pod, error) {
 	return p, p.configure()
 }
 
-// podFolder makes a folder for a pod that users other than root can reach.
+// podFolder creates a folder for a pod that users other than root can reach.
 func (r *Run) podFolder() (string, error) {
 	if err := os.MkdirAll(r.dir, 0o755); err != nil {
 		return "", err
@@ -106,15 +106,15 @@ func (r *Run) podFolder() (string, error) {
 	return dir, os.Chmod(dir, 0o755)
 }
 
-// holdScript lays the pod's files over the machine's, and stays. Its arguments are a folder, then files of that folder
-// and what they are in the pod, by turns.
+// holdScript mounts files of the pod over files of the machine, and keeps running. Its arguments are a folder, then
+// pairs of a file in that folder and its path in the pod.
 const holdScript = `set -e
 cd "$1"; shift
 while [ $# -gt 0 ]; do mount --bind "$1" "$2"; shift 2; done
 echo ready
 exec sleep infinity`
 
-// hold starts the program that the pod's namespaces live by.
+// hold starts the program that keeps the namespaces of the pod alive.
 func (p *Pod) hold(ctx context.Context) error {
 	unshare, err := exec.LookPath("unshare")
 	if err != nil {
@@ -127,7 +127,7 @@ func (p *Pod) hold(ctx context.Context) error {
 		}
 		args = append(args, name, "/etc/"+name)
 	}
-	// The repository may be where no other user can read.
+	// Other users may be unable to read the folder of the repository.
 	for name, file := range map[string]string{agentFile: AgentBinary, envoyFile: EnvoyBinary} {
 		path, err := Binary(file)
 		if err != nil {
@@ -152,7 +152,7 @@ func (p *Pod) hold(ctx context.Context) error {
 	})
 }
 
-// configure writes what the pod's programs resolve names by.
+// configure writes the files for the name resolution of the pod.
 func (p *Pod) configure() error {
 	search := p.options.Search
 	if len(search) == 0 {
@@ -166,17 +166,17 @@ func (p *Pod) configure() error {
 	)
 }
 
-// write writes a file of the pod's folder in place.
+// write writes a file in the folder of the pod, in place.
 func (p *Pod) write(name, content string) error {
 	return os.WriteFile(filepath.Join(p.dir, name), []byte(content), 0o644)
 }
 
-// AddFile puts a file where the pod's programs can read it, and returns its path there.
+// AddFile writes a file that the programs of the pod can read, and returns its path.
 func (p *Pod) AddFile(name string, content []byte) (path string, err error) {
 	return filepath.Join(p.dir, name), p.write(name, string(content))
 }
 
-// Command returns a command that runs in the pod, with an environment that says nothing.
+// Command returns a command that runs in the pod, with PATH as its only variable.
 func (p *Pod) Command(ctx context.Context, name string, args ...string) *exec.Cmd {
 	line := append(p.Enter(), append([]string{name}, args...)...)
 	c := exec.CommandContext(ctx, line[0], line[1:]...)
@@ -184,10 +184,10 @@ func (p *Pod) Command(ctx context.Context, name string, args ...string) *exec.Cm
 	return c
 }
 
-// Enter returns what stands before a command that is to run in the pod.
+// Enter returns the prefix of a command line that runs in the pod.
 func (p *Pod) Enter() []string {
 	return []string{"nsenter", "--target", strconv.Itoa(p.holder.PID()), "--net", "--mount", "--"}
 }
 
-// Link is the name of this machine's end of the pod's network, as "ip link" shows it.
+// Link is the name of the interface of this machine to the pod, as "ip link" shows it.
 func (p *Pod) Link() string { return linkName(p.Gateway) }

@@ -13,10 +13,10 @@ import (
 	"github.com/isthmus-mesh/isthmus/test/testbed"
 )
 
-// asChild has TestPodLeavesNothing make a pod and be killed.
+// asChild is set for the process of TestPodLeavesNothing that starts a pod and is killed.
 const asChild = "TESTBED_POD_CHILD"
 
-// TestPodLeavesNothing holds that nothing is left of a pod when the program is killed that made it.
+// TestPodLeavesNothing verifies that nothing is left of a pod when the program that started it is killed.
 func TestPodLeavesNothing(t *testing.T) {
 	testbed.RequirePod(t)
 	if os.Getenv(asChild) != "" {
@@ -40,7 +40,7 @@ func TestPodLeavesNothing(t *testing.T) {
 	if err := child.Process.Kill(); err != nil {
 		t.Error(err)
 	}
-	_ = child.Wait() // it was killed
+	_ = child.Wait() // the process was killed
 	if link == "" || there != nil {
 		t.Fatalf("no pod was made, or it has no link: %q: %v", link, there)
 	}

@@ -8,18 +8,18 @@ import (
 	"sync"
 )
 
-// Ports are taken below those that systems give to whoever connects (from 32768 on Linux, from 49152 elsewhere): one of
-// these could be somebody's by the time that a server listens.
+// Ports are below the ephemeral ports (from 32768 on Linux, from 49152 elsewhere). A connection could use one of these
+// before the server listens on it.
 const firstPort, lastPort = 20000, 32000
 
-// given are the ports that this program has handed out.
+// given are the ports that this program has handed out. The mutex guards the map; no other lock is taken with it.
 var given = struct {
 	sync.Mutex
 	ports map[int]bool
 }{ports: map[int]bool{}}
 
-// FreePort returns a free port of the loopback interface, each once. Other programs may do the same at the same time, so
-// it is any one.
+// FreePort returns a free port of the loopback interface, each only once. The port is random, because other programs
+// may do the same at the same time.
 func FreePort() (int, error) {
 	given.Lock()
 	defer given.Unlock()
@@ -37,7 +37,7 @@ func FreePort() (int, error) {
 	return 0, fmt.Errorf("no free port from %d to %d: %w", firstPort, lastPort, err)
 }
 
-// listens returns nil where one can listen on a port, by TCP and UDP.
+// listens returns nil if a port is free for TCP and UDP.
 func listens(port int) error {
 	stream, err := net.Listen("tcp", loopback(port))
 	if err != nil {
@@ -50,7 +50,7 @@ func listens(port int) error {
 	return errors.Join(err, stream.Close())
 }
 
-// fillPorts puts a free port into each place.
+// fillPorts assigns a free port to each variable.
 func fillPorts(places ...*int) error {
 	for _, place := range places {
 		port, err := FreePort()

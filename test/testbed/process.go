@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// stopGrace is how long a server may take to stop by itself.
+// stopGrace is the time for a server to stop after SIGTERM.
 const stopGrace = 15 * time.Second
 
 // Process is a program that a Run started. Its output goes to a file.
@@ -25,7 +25,7 @@ type Process struct {
 	done chan struct{}
 }
 
-// Start starts a program. It ends with the run, and with this program should that be killed.
+// Start starts a program. It stops with the run, and with this program if that is killed.
 func (r *Run) Start(name, path string, env []string, args ...string) (*Process, error) {
 	p := &Process{Name: name, LogFile: filepath.Join(r.dir, fmt.Sprintf("%s-%d.log", name, len(r.processes)))}
 	if err := os.MkdirAll(r.dir, 0o755); err != nil {
@@ -51,13 +51,13 @@ func (p *Process) start(path string, env, args []string) error {
 	p.done = make(chan struct{})
 	started := make(chan error)
 	go func(cmd *exec.Cmd, done chan struct{}) {
-		// Linux takes the death of the starting thread for that of the parent, so the thread stays.
+		// Linux treats the end of the starting thread as the end of the parent, so the thread must stay.
 		runtime.LockOSThread()
 		defer runtime.UnlockOSThread()
 		err := cmd.Start()
 		started <- err
 		if err == nil {
-			_ = cmd.Wait() // how it ended is in its log
+			_ = cmd.Wait() // the log has the reason
 			close(done)
 		}
 	}(p.cmd, p.done)
@@ -81,7 +81,7 @@ func (p *Process) Done() <-chan struct{} { return p.done }
 // Signal sends a signal.
 func (p *Process) Signal(signal os.Signal) error { return p.cmd.Process.Signal(signal) }
 
-// Stop asks the program to end, kills it where it doesn't, and waits until it has ended.
+// Stop asks the program to end, kills it after a grace period, and waits for its end.
 func (p *Process) Stop() {
 	_ = p.Signal(syscall.SIGTERM)
 	select {
@@ -91,13 +91,13 @@ func (p *Process) Stop() {
 	}
 }
 
-// Kill ends the program at once and waits until it has ended.
+// Kill ends the program at once and waits for its end.
 func (p *Process) Kill() {
 	_ = p.Signal(syscall.SIGKILL)
 	<-p.done
 }
 
-// Log returns the program's output so far.
+// Log returns the output of the program.
 func (p *Process) Log() string {
 	content, err := os.ReadFile(p.LogFile)
 	if err != nil {
@@ -106,17 +106,17 @@ func (p *Process) Log() string {
 	return string(content)
 }
 
-// LogTail returns the last lines of the program's output.
+// LogTail returns the last lines of the output.
 func (p *Process) LogTail(lines int) string {
 	all := strings.Split(strings.TrimRight(p.Log(), "\n"), "\n")
 	return strings.Join(all[max(0, len(all)-lines):], "\n")
 }
 
-// ready waits until ok returns nil; it gives up when the program ends.
+// ready waits until ok returns nil. It returns an error as soon as the program ends.
 func (p *Process) ready(ctx context.Context, ok func(context.Context) error) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	go func(done <-chan struct{}) { // a restart makes another one
+	go func(done <-chan struct{}) { // a restart replaces the channel
 		select {
 		case <-done:
 			cancel(errors.New("it ended"))

@@ -2,7 +2,7 @@ package testbed
 
 import "syscall"
 
-// ownGroup keeps a terminal's Ctrl-C from a server, and has the kernel end a server whose starter is killed.
+// ownGroup protects a server from Ctrl-C in the terminal, and lets the kernel end it if this program is killed.
 func ownGroup() *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 }

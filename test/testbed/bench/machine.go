@@ -10,7 +10,7 @@ import (
 	"strings"
 )
 
-// Machine says on what was measured.
+// Machine describes a machine.
 type Machine struct {
 	Go    string `json:"go"`
 	CPU   string `json:"cpu"`
@@ -40,16 +40,16 @@ func (m Machine) String() string {
 	return fmt.Sprintf("%s, %d cores of %s, %.0f GiB of memory", m.Go, m.Cores, m.CPU, m.Memory)
 }
 
-// commit names what is checked out; what differs from it is told by "-dirty".
+// commit returns the commit of the code. The suffix "-dirty" marks uncommitted changes.
 func commit(ctx context.Context) string {
 	out, err := exec.CommandContext(ctx, "git", "describe", "--always", "--dirty", "--exclude", "*").Output()
 	if err != nil {
-		return "unknown" // not in a clone
+		return "unknown" // not a clone
 	}
 	return string(bytes.TrimSpace(out))
 }
 
-// lines returns a file's lines; none where it can't be read, as on another system than Linux.
+// lines returns the lines of a file, or none if it cannot be read, for example on a system other than Linux.
 func lines(file string) func(yield func(string) bool) {
 	content, err := os.ReadFile(file)
 	if err != nil {

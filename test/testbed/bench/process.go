@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// CPU returns the time that a process has used of all cores. It needs Linux.
+// CPU returns the CPU time of a process on all cores. It needs Linux.
 func CPU(t testing.TB, pid int) time.Duration {
 	t.Helper()
 	content, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
@@ -28,7 +28,7 @@ func CPU(t testing.TB, pid int) time.Duration {
 	return time.Duration(total) * 10 * time.Millisecond
 }
 
-// RSS returns a process's resident memory in MB. It needs Linux.
+// RSS returns the resident memory of a process in MB. It needs Linux.
 func RSS(t testing.TB, pid int) float64 {
 	t.Helper()
 	for line := range lines(fmt.Sprintf("/proc/%d/status", pid)) {

@@ -15,7 +15,7 @@ func Milliseconds(durations []time.Duration) []float64 {
 	return out
 }
 
-// Percentile returns the smallest sample that p percent of all don't exceed.
+// Percentile returns the smallest sample that is not below p percent of all samples.
 func Percentile(samples []float64, p int) float64 {
 	sorted := slices.Sorted(slices.Values(samples))
 	return sorted[max(0, (len(sorted)*p+99)/100-1)]
@@ -33,7 +33,7 @@ func Compare(row Row, samples, floor []time.Duration, limits map[int]float64) []
 			each.Floor = Percentile(row.FloorSamples, p)
 		}
 		if p != 50 {
-			each.Samples, each.FloorSamples = nil, nil // they are in the first row
+			each.Samples, each.FloorSamples = nil, nil // the first row has the samples
 		}
 		rows = append(rows, each)
 	}

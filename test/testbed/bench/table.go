@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// Question says what the rows of a line answer.
+// Question is the question that the rows of a line answer.
 func Question(line int) string {
 	return map[int]string{
 		1: "Consul write to object in the API server; the floor is a bare blocking query that wakes and one bare write",
@@ -84,7 +84,7 @@ func sideBySide(rows []Row) string {
 	if len(rows) == 0 {
 		return ""
 	}
-	// All sizes of one thing stand below each other: what is constant shows.
+	// All sizes of one operation follow each other, which shows constant figures.
 	slices.SortStableFunc(keys, func(a, b key) int {
 		return cmp.Compare(slices.Index(whats, a.what), slices.Index(whats, b.what))
 	})
@@ -99,7 +99,7 @@ func sideBySide(rows []Row) string {
 	return text
 }
 
-// cell writes a figure, and whether it is over its limit.
+// cell formats a figure and marks it if it is over its limit.
 func (r Row) cell() string {
 	text := withUnit(r.Value, r.Unit)
 	if r.Over() {
@@ -126,7 +126,7 @@ func withUnit(value float64, unit string) string {
 	return strings.TrimSpace(figure(value) + " " + unit)
 }
 
-// figure writes a number with three digits that count.
+// figure formats a number with three significant digits.
 func figure(value float64) string {
 	if value >= 1000 || value == float64(int(value)) {
 		return strconv.FormatFloat(value, 'f', 0, 64)

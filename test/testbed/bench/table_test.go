@@ -21,8 +21,8 @@ func TestPercentile(t *testing.T) {
 	}
 }
 
-// TestTable holds that a table says what is over its limit, and has the figures of one thing side by side, all sizes of it
-// below each other.
+// TestTable verifies that a table marks figures over their limit, and has the figures of one operation side by side and
+// all its sizes below each other.
 func TestTable(t *testing.T) {
 	rows := Compare(Row{Line: 1, What: "a change", Size: "100x3"},
 		[]time.Duration{3 * time.Millisecond}, []time.Duration{2 * time.Millisecond}, map[int]float64{50: 1.4, 99: 3})

@@ -17,7 +17,7 @@ import (
 	"k8s.io/client-go/rest"
 )
 
-// Front is an HTTPS proxy in front of a real API server that can give other answers.
+// Front is an HTTPS proxy in front of an API server. It can replace responses.
 type Front struct {
 	pass *httputil.ReverseProxy
 
@@ -25,10 +25,11 @@ type Front struct {
 	rule Rule
 }
 
-// Rule answers a request in the API server's place; it returns false to let the request pass.
+// Rule replaces the response to a request. It returns false to pass the request to the API server.
 type Rule func(w http.ResponseWriter, r *http.Request) (answered bool)
 
-// NewFront puts a front before an API server and returns the access by way of it. It ends with the test.
+// NewFront starts a proxy in front of an API server and returns a client configuration for it. The proxy stops when the
+// test ends.
 func NewFront(t testing.TB, server *rest.Config) (*Front, *rest.Config) {
 	t.Helper()
 	target, err := url.Parse(server.Host)
@@ -36,7 +37,7 @@ func NewFront(t testing.TB, server *rest.Config) (*Front, *rest.Config) {
 		t.Fatal(err)
 	}
 	tls := rest.CopyConfig(server)
-	tls.BearerToken = "" // requests bring their own
+	tls.BearerToken = "" // requests have their own credentials
 	transport, err := rest.TransportFor(tls)
 	if err != nil {
 		t.Fatal(err)
@@ -59,7 +60,7 @@ func NewFront(t testing.TB, server *rest.Config) (*Front, *rest.Config) {
 	return f, config
 }
 
-// Set makes a rule the one that is asked from now on; nil lets everything pass.
+// Set replaces the current rule. With nil all requests pass.
 func (f *Front) Set(rule Rule) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -76,7 +77,7 @@ func (f *Front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// Keep returns a copy of a request that outlives its sender's patience.
+// Keep returns a copy of a request that outlives the timeout of its sender.
 func Keep(t testing.TB, r *http.Request) *http.Request {
 	t.Helper()
 	body, err := io.ReadAll(r.Body)
@@ -88,14 +89,14 @@ func Keep(t testing.TB, r *http.Request) *http.Request {
 	return kept
 }
 
-// Late passes on a request that was kept, and returns the status that the API server answered.
+// Late passes a kept request to the API server and returns the status of the response.
 func (f *Front) Late(kept *http.Request) int {
 	recorder := httptest.NewRecorder()
 	f.pass.ServeHTTP(recorder, kept)
 	return recorder.Code
 }
 
-// Refuse answers as an API server does that refuses.
+// Refuse writes an error response like that of an API server.
 func Refuse(w http.ResponseWriter, code int, reason metav1.StatusReason) {
 	status := metav1.Status{
 		TypeMeta: metav1.TypeMeta{Kind: "Status", APIVersion: "v1"},
@@ -107,5 +108,5 @@ func Refuse(w http.ResponseWriter, code int, reason metav1.StatusReason) {
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(code)
-	_, _ = w.Write(content) // who asked may be gone
+	_, _ = w.Write(content) // the client may have closed the connection
 }

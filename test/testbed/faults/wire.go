@@ -1,5 +1,5 @@
-// Package faults stands between the real servers of a test and their clients, and makes trouble: Wire on the
-// connection, Front in the answers.
+// Package faults injects faults between the real servers of a test and their clients: Wire into the connection, Front
+// into the responses.
 package faults
 
 import (
@@ -17,16 +17,16 @@ import (
 	"github.com/isthmus-mesh/isthmus/test/testbed"
 )
 
-// Wire is a TCP proxy in front of a server. TLS passes through it untouched.
+// Wire is a TCP proxy in front of a server. TLS passes through it unchanged.
 type Wire struct {
 	t     testing.TB
 	proxy *toxiproxy.Proxy
 }
 
-// NewWire puts a wire in front of the server at an address, HOST:PORT. It ends with the test.
+// NewWire starts a proxy in front of the server at an address, host:port. It stops when the test ends.
 func NewWire(t testing.TB, server string) *Wire {
 	t.Helper()
-	port, err := testbed.FreePort() // it listens there again after Cut
+	port, err := testbed.FreePort() // Restore listens at the same address again
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -37,7 +37,7 @@ func NewWire(t testing.TB, server string) *Wire {
 	return w
 }
 
-// REST returns the access to an API server by way of a new wire.
+// REST returns the client configuration of an API server through a new wire.
 func REST(t testing.TB, server *rest.Config) (*Wire, *rest.Config) {
 	t.Helper()
 	address, err := url.Parse(server.Host)
@@ -50,13 +50,13 @@ func REST(t testing.TB, server *rest.Config) (*Wire, *rest.Config) {
 	return w, config
 }
 
-// Address returns where clients reach the server.
+// Address returns the address of the proxy for clients.
 func (w *Wire) Address() string { return w.proxy.Listen }
 
-// Cut closes all connections and takes no new ones.
+// Cut closes all connections and accepts no new ones.
 func (w *Wire) Cut() { w.proxy.Stop() }
 
-// Restore lets connections be made after Cut.
+// Restore accepts connections again after Cut.
 func (w *Wire) Restore() {
 	w.t.Helper()
 	if err := w.proxy.Start(); err != nil {
@@ -64,8 +64,8 @@ func (w *Wire) Restore() {
 	}
 }
 
-// Poison adds a fault of toxiproxy's ("latency", "timeout", "reset_peer", "limit_data") to both directions, with its
-// attributes; milliseconds and bytes are its units. What is returned takes the fault away.
+// Poison adds a toxic of toxiproxy ("latency", "timeout", "reset_peer", "limit_data") with its attributes to both
+// directions. The units are milliseconds and bytes. The returned function removes the toxic.
 func (w *Wire) Poison(fault string, attributes map[string]int64) (heal func()) {
 	w.t.Helper()
 	for _, stream := range []string{"upstream", "downstream"} {

@@ -13,9 +13,9 @@ import (
 	"github.com/isthmus-mesh/isthmus/test/testbed"
 )
 
-// call is the second half of step 3: the service by its name alone, and with its own port.
-func (s *story) call(ctx context.Context) error {
-	if s.noEnvoy != nil {
+// call is the second half of step 3. It calls the service without a port and with its native port.
+func (s *scenario) call(ctx context.Context) error {
+	if s.envoyMissing() {
 		return nil
 	}
 	if err := s.caller.waitBoth(ctx); err != nil {
@@ -35,8 +35,8 @@ func (s *story) call(ctx context.Context) error {
 	return nil
 }
 
-// split is step 4.
-func (s *story) split(ctx context.Context) error {
+// split is step 5. It splits the traffic by version.
+func (s *scenario) split(ctx context.Context) error {
 	client, err := istio.NewForConfig(s.kube.REST)
 	if err != nil {
 		return err
@@ -67,27 +67,28 @@ func (s *story) split(ctx context.Context) error {
 		return err
 	}
 	say("200 calls: %d answered by v1, %d by v2", answers["v1"], answers["v2"])
-	// Were it left there, one call in ten would fail while v2 is ill in the next step.
+	// With this route one call in ten would fail while v2 is unhealthy in the next step.
 	return client.NetworkingV1().VirtualServices(s.rulesIn()).Delete(ctx, service, metav1.DeleteOptions{})
 }
 
-// rulesIn is the namespace of the rules: the services' own, which by xDS need not exist, or else the caller's.
-func (s *story) rulesIn() string {
+// rulesIn returns the namespace of the routing rules: the namespace of the services, or the namespace of the caller
+// with the xds output, because the former need not exist then.
+func (s *scenario) rulesIn() string {
 	if s.xds != "" {
 		return metav1.NamespaceDefault
 	}
 	return namespace
 }
 
-// waitSplit waits until Envoy has the route: of 200 calls v2 then answers 20, give or take five times the
-// standard deviation.
-func (s *story) waitSplit(ctx context.Context) (answers map[string]int, err error) {
+// waitSplit waits until Envoy applies the route. Of 200 calls v2 then gets 20, plus or minus five times the standard
+// deviation.
+func (s *scenario) waitSplit(ctx context.Context) (answers map[string]int, err error) {
 	err = testbed.Poll(ctx, time.Minute, func(ctx context.Context) error {
 		if answers, err = s.caller.calls(ctx, 200); err != nil {
 			return err
 		}
 		if answers["v2"] < 1 || answers["v2"] > 41 {
-			return fmt.Errorf("of 200 calls v2 answered %d", answers["v2"])
+			return fmt.Errorf("v2 answered %d of 200 calls", answers["v2"])
 		}
 		return nil
 	})

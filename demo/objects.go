@@ -14,15 +14,15 @@ import (
 )
 
 // show is the first half of step 3.
-func (s *story) show(ctx context.Context) error {
+func (s *scenario) show(ctx context.Context) error {
 	if s.xds != "" {
 		return s.showServed(ctx)
 	}
 	return s.showObjects(ctx)
 }
 
-// showServed shows what istiod has that the Kubernetes API knows nothing of.
-func (s *story) showServed(ctx context.Context) error {
+// showServed prints the ServiceEntry of istiod and verifies that the Kubernetes API has none.
+func (s *scenario) showServed(ctx context.Context) error {
 	client, err := istio.NewForConfig(s.kube.REST)
 	if err != nil {
 		return err
@@ -33,7 +33,7 @@ func (s *story) showServed(ctx context.Context) error {
 			return err
 		}
 		if !strings.Contains(fmt.Sprint(spec), "version:v2") {
-			return fmt.Errorf("istiod has not both instances: %v", spec)
+			return fmt.Errorf("istiod does not have both instances: %v", spec)
 		}
 		return nil
 	})
@@ -46,14 +46,14 @@ func (s *story) showServed(ctx context.Context) error {
 		return err
 	}
 	if len(entries.Items) != 0 {
-		return fmt.Errorf("there are %d ServiceEntries in the Kubernetes API", len(entries.Items))
+		return fmt.Errorf("the Kubernetes API has %d ServiceEntries, want none", len(entries.Items))
 	}
-	say("--- this is what istiod holds; the Kubernetes API has no ServiceEntry at all")
+	say("--- istiod has this ServiceEntry, the Kubernetes API has none")
 	return nil
 }
 
-// showObjects shows the objects, as the Kubernetes API has them.
-func (s *story) showObjects(ctx context.Context) error {
+// showObjects prints the objects of the Kubernetes API.
+func (s *scenario) showObjects(ctx context.Context) error {
 	client, err := istio.NewForConfig(s.kube.REST)
 	if err != nil {
 		return err
@@ -76,7 +76,7 @@ func (s *story) showObjects(ctx context.Context) error {
 			objects = append(objects, manifest("WorkloadEntry", workload.Name, &workload.Spec))
 		}
 		if len(entries.Items) != 1 || len(workloads.Items) != 2 {
-			return fmt.Errorf("%d ServiceEntries and %d WorkloadEntries, not 1 and 2", len(entries.Items), len(workloads.Items))
+			return fmt.Errorf("got %d ServiceEntries and %d WorkloadEntries, want 1 and 2", len(entries.Items), len(workloads.Items))
 		}
 		return nil
 	})
@@ -90,7 +90,7 @@ func (s *story) showObjects(ctx context.Context) error {
 	return nil
 }
 
-// manifest is what a reader wants to see of an object.
+// manifest returns the parts of an object that matter to a reader, as YAML.
 func manifest(kind, name string, spec any) string {
 	text, err := yaml.Marshal(map[string]any{"kind": kind, "metadata": map[string]string{"name": name}, "spec": spec})
 	if err != nil {

@@ -9,11 +9,12 @@ import (
 	"github.com/hashicorp/consul/api"
 )
 
-// certain is how many answers of v1 in a row say that v2 gets none any more: half of them would be v2's.
+// certain is the number of consecutive responses of v1 that prove that v2 gets no requests. With v2 in use, half of
+// them would come from v2.
 const certain = 50
 
-// sicken is the first half of step 5: v2 gets no calls while its health check fails.
-func (s *story) sicken(ctx context.Context) error {
+// failHealthCheck is the first half of step 6. It verifies that v2 gets no calls while its health check fails.
+func (s *scenario) failHealthCheck(ctx context.Context) error {
 	if err := s.caller.waitBoth(ctx); err != nil {
 		return err
 	}
@@ -31,7 +32,7 @@ func (s *story) sicken(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	say("v2 answers its health check with 503; %d ms after Consul said so, v2 had got its last call",
+	say("v2 fails its health check (503); it got its last call %d ms after Consul reported it",
 		max(0, last.Sub(at).Milliseconds()))
 	if err := s.v2.Signal(syscall.SIGUSR1); err != nil {
 		return err
@@ -39,12 +40,12 @@ func (s *story) sicken(ctx context.Context) error {
 	if err := s.caller.waitBoth(ctx); err != nil {
 		return err
 	}
-	say("v2 is healthy again, and gets calls again")
+	say("v2 is healthy again and gets calls again")
 	return nil
 }
 
-// awaitCritical returns when Consul no longer counts v2 among the healthy instances.
-func (s *story) awaitCritical(ctx context.Context) error {
+// awaitCritical returns when Consul reports v2 as unhealthy.
+func (s *scenario) awaitCritical(ctx context.Context) error {
 	client, query := s.consul.Client(), (&api.QueryOptions{}).WithContext(ctx)
 	for {
 		healthy, meta, err := client.Health().Service(service, "", true, query)
@@ -58,9 +59,9 @@ func (s *story) awaitCritical(ctx context.Context) error {
 	}
 }
 
-// callUntilAlone calls without a break until, after Consul noticed, only v1 answers. It returns when v2's last
-// answer came. v2 still answers all this while, so that no call may fail.
-func (s *story) callUntilAlone(ctx context.Context, noticed <-chan error) (last time.Time, err error) {
+// callUntilAlone calls the service until Consul has reported v2 as unhealthy and only v1 responds. It returns the time
+// of the last response of v2. No call may fail, because v2 still responds.
+func (s *scenario) callUntilAlone(ctx context.Context, noticed <-chan error) (last time.Time, err error) {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	for known, inARow := false, 0; !known || inARow < certain; inARow++ {
@@ -83,8 +84,8 @@ func (s *story) callUntilAlone(ctx context.Context, noticed <-chan error) (last 
 	return last, nil
 }
 
-// stopConsul is the second half of step 5: without Consul the mesh goes on with what it knows.
-func (s *story) stopConsul(ctx context.Context) error {
+// stopConsul is the second half of step 6. It verifies that without Consul the mesh keeps the last known state.
+func (s *scenario) stopConsul(ctx context.Context) error {
 	s.consul.Stop()
 	say("Consul is stopped")
 	answers, err := s.caller.calls(ctx, 200)
@@ -92,15 +93,15 @@ func (s *story) stopConsul(ctx context.Context) error {
 		return err
 	}
 	if len(answers) != 2 {
-		return fmt.Errorf("without Consul, answers came from %v only", answers)
+		return fmt.Errorf("without Consul only %v responded", answers)
 	}
 	say("200 calls: none failed, %d answered by v1, %d by v2", answers["v1"], answers["v2"])
 	return nil
 }
 
-// restartConsul brings Consul back, where it was stopped, with what it knew.
-func (s *story) restartConsul(ctx context.Context) error {
-	if s.noEnvoy != nil {
+// restartConsul starts Consul again with its data.
+func (s *scenario) restartConsul(ctx context.Context) error {
+	if s.envoyMissing() {
 		return nil
 	}
 	if err := s.consul.Restart(ctx); err != nil {

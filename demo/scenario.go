@@ -17,30 +17,30 @@ const (
 	namespace = "consul-services"
 )
 
-// story is what the demo has started so far.
-type story struct {
+// scenario is the state of the demo: the servers that run and the parts that are not available.
+type scenario struct {
 	run     *testbed.Run
 	consul  *testbed.Consul
 	kube    *testbed.Kube
 	istiod  *testbed.Istiod
 	isthmus *testbed.Isthmus
 	envoy   *testbed.Envoy
-	// noEnvoy says why there is no Envoy.
+	// noEnvoy is the reason why Envoy is not available.
 	noEnvoy error
 	caller  *caller
-	// pod is where the consumer and its Envoy are; without one, which noPod says why, Envoy is on loopback.
+	// pod contains the consumer and its Envoy. Without a pod Envoy is on loopback, and noPod is the reason.
 	pod    *testbed.Pod
 	noPod  error
 	v1, v2 *testbed.Process
-	// xds is where isthmus serves istiod, host:port; empty where it writes to the Kubernetes API.
+	// xds is the address, host:port, of the xDS server of isthmus. It is empty if isthmus writes to the Kubernetes API.
 	xds string
-	// native is the port of both instances; 0 where each has another.
+	// native is the port of both instances. It is 0 if they have different ports.
 	native int
 }
 
-// newStory makes a story whose output is kube, or xds.
-func newStory(dir, output string) (*story, error) {
-	s := &story{run: testbed.New(dir)}
+// newScenario returns a scenario with the output kube or xds.
+func newScenario(dir, output string) (*scenario, error) {
+	s := &scenario{run: testbed.New(dir)}
 	switch output {
 	case "", "kube":
 		return s, nil
@@ -53,18 +53,18 @@ func newStory(dir, output string) (*story, error) {
 	}
 }
 
-// tell plays the steps one after the other.
-func (s *story) tell(ctx context.Context) error {
+// runSteps runs the steps one after the other.
+func (s *scenario) runSteps(ctx context.Context) error {
 	steps := []struct {
 		title string
 		parts []func(context.Context) error
 	}{
 		{"Start Consul, a Kubernetes API, istiod, isthmus, and Envoy as the sidecar of a consumer", parts(s.start)},
 		{"Start two instances of " + service + ", which register themselves in Consul", parts(s.register)},
-		{"See what isthmus made of them, and call the service through the mesh", parts(s.show, s.call)},
-		{"Call by what was always typed, from a pod that knows of no mesh and has isthmus as its name server", parts(s.callByNames)},
+		{"Show the Istio objects of the service and call it through the mesh", parts(s.show, s.call)},
+		{"Call services by name from a pod that uses isthmus as its name server", parts(s.callByNames)},
 		{"Send 90 % to v1 and 10 % to v2", parts(s.split)},
-		{"Take v2's health away and give it back; then stop Consul", parts(s.sicken, s.stopConsul)},
+		{"Fail the health check of v2, let it recover, and stop Consul", parts(s.failHealthCheck, s.stopConsul)},
 	}
 	for number, step := range steps {
 		fmt.Printf("\n%d. %s\n", number+1, step.title)
@@ -73,8 +73,8 @@ func (s *story) tell(ctx context.Context) error {
 				return fmt.Errorf("step %d: %w", number+1, err)
 			}
 		}
-		if number == 2 && s.noEnvoy != nil {
-			break // all that follows is calls through the mesh
+		if number == 2 && s.envoyMissing() {
+			break // all further steps call through the mesh
 		}
 	}
 	if os.Getenv("KEEP") == "1" {
@@ -85,26 +85,32 @@ func (s *story) tell(ctx context.Context) error {
 
 func parts(play ...func(context.Context) error) []func(context.Context) error { return play }
 
-// end says how it ended. CI must not take a part of the story for the whole.
-func (s *story) end() error {
+// envoyMissing reports whether calls through the mesh are not possible.
+func (s *scenario) envoyMissing() bool { return s.noEnvoy != nil }
+
+// podMissing reports whether calls from a pod are not possible.
+func (s *scenario) podMissing() bool { return s.noPod != nil }
+
+// end prints the result. With CI=true a skipped step is an error.
+func (s *scenario) end() error {
 	missing := errors.Join(s.noEnvoy, s.noPod)
 	switch {
 	case missing != nil && os.Getenv("CI") == "true":
 		return missing
 	case s.noEnvoy != nil:
-		fmt.Printf("\nThe calls through the mesh were left out: %v\n", s.noEnvoy)
+		fmt.Printf("\nCalls through the mesh were skipped: %v\n", s.noEnvoy)
 	default:
-		fmt.Printf("\nDone, and everything is stopped again. \"make demo KEEP=1\" keeps it up to look around.\n")
+		fmt.Printf("\nDone, all servers are stopped. \"make demo KEEP=1\" keeps them running.\n")
 	}
 	return nil
 }
 
-// keep waits for Ctrl-C, and says what can be looked at meanwhile.
-func (s *story) keep(ctx context.Context) error {
+// keep prints commands to explore the demo, and waits for Ctrl-C.
+func (s *scenario) keep(ctx context.Context) error {
 	if err := s.restartConsul(ctx); err != nil {
 		return err
 	}
-	fmt.Println("\nEverything stays up until Ctrl-C. In another terminal:")
+	fmt.Println("\nThe servers run until Ctrl-C. Explore them in another terminal:")
 	say("export CONSUL_HTTP_ADDR=%s KUBECONFIG=%s", s.consul.Address, s.kube.Kubeconfig)
 	if s.xds != "" {
 		say("curl %s/debug/configz", s.istiod.HTTP)
