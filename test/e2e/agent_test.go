@@ -12,10 +12,10 @@ import (
 	"k8s.io/apimachinery/pkg/watch"
 )
 
-// TestChecksFailTogether holds that checks which turn critical all at once, as when what they all look at fails, cost the
-// mesh no more services than the guard lets go at once.
+// TestChecksFailTogether verifies that when many checks turn critical at once, because their common dependency fails,
+// the mesh loses no more services than the guard allows.
 func TestChecksFailTogether(t *testing.T) {
-	w := newWorld(t)
+	w := newHarness(t)
 	var ill atomic.Bool
 	checked := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		if ill.Load() {

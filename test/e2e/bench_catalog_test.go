@@ -12,14 +12,15 @@ import (
 	"github.com/isthmus-mesh/isthmus/test/testbed"
 )
 
-// floorPrefix begins the names of services that isthmus leaves alone, and the bare floors follow.
+// floorPrefix is the prefix of services that isthmus excludes and the floors follow.
 const floorPrefix = "floor-"
 
-// benchCatalog is a Consul server that speaks HTTPS, with many services. Its limits are Consul's own.
+// benchCatalog is a Consul server with HTTPS and many services. Its limits are the defaults of Consul.
 type benchCatalog struct {
 	benchSize
 	consul *testbed.Consul
-	// address is host:port of HTTPS, authority a file with who signed its certificate, folder a place for more files.
+	// address is the address, host:port, of HTTPS. authority is a file with the certificate of its authority. folder is
+	// for further files.
 	address, authority, folder string
 	nodes                      int
 }
@@ -52,7 +53,7 @@ func startBenchCatalog(t *testing.T, run *testbed.Run, size benchSize) *benchCat
 			t.Fatal(err)
 		}
 	}
-	// A server whose state is on disk, as in production: a -dev agent answers with indented JSON.
+	// The server keeps its state on disk, as in production. A -dev agent would indent its JSON responses.
 	c.consul, err = run.StartConsul(t.Context(), testbed.ConsulOptions{Persistent: true, HCL: fmt.Sprintf(`
 		performance { raft_multiplier = 1 }
 		ports { https = %d }
@@ -78,7 +79,7 @@ func (c *benchCatalog) client(t *testing.T) *api.Client {
 	return client
 }
 
-// load registers everything, and one service for a floor, in transactions of up to 120 operations.
+// load registers all instances, and one service for a floor, in transactions of up to 120 operations.
 func (c *benchCatalog) load(t *testing.T) {
 	t.Helper()
 	client := c.client(t)
@@ -118,7 +119,7 @@ func benchNode(n int) string { return fmt.Sprintf("node-%05d", n) }
 
 func numberedService(n int) string { return fmt.Sprintf("service-%05d", n) }
 
-// registration is the kth instance of the nth service.
+// registration returns the kth instance of the nth service.
 func (c *benchCatalog) registration(name string, n, k int) *api.CatalogRegistration {
 	id, node := fmt.Sprintf("%s-%d", name, k), benchNode((n+k*31)%c.nodes)
 	return &api.CatalogRegistration{

@@ -12,8 +12,9 @@ import (
 	"github.com/isthmus-mesh/isthmus/test/testbed/bench"
 )
 
-// measureChange times single changes of an address from the write to Consul to the object in the API server: one of a
-// service that isthmus follows, one of a service that a bare floor follows, by turns; and the floor alone between.
+// measureChange measures the time of single changes of an address from the write to Consul to the object in the API
+// server. It alternates between a service that isthmus follows and a service that a floor follows. It measures the
+// floor also without isthmus.
 func (b *bed) measureChange(t *testing.T) {
 	b.running(t)
 	floor := b.startFloor(t)
@@ -25,7 +26,7 @@ func (b *bed) measureChange(t *testing.T) {
 	}
 	var took, least, alone, writes []time.Duration
 	change := func(name string, index, net, n int, m *mirror) time.Duration {
-		time.Sleep(20*time.Millisecond + rand.N(20*time.Millisecond)) // what a change causes beside is over
+		time.Sleep(20*time.Millisecond + rand.N(20*time.Millisecond)) // wait for the side effects of the change
 		began := time.Now()
 		address, wrote := c.address(t, name, index, net, n)
 		writes = append(writes, wrote)
@@ -43,7 +44,8 @@ func (b *bed) measureChange(t *testing.T) {
 		if n%2 == 1 {
 			follow(n)
 		}
-		// What isthmus does beside, like reading the list of services, slows down the floor too: now and then it doesn't.
+		// Other work of isthmus, such as reading the list of services, slows down the floor too. Some samples are taken
+		// while isthmus is stopped.
 		if (n+1)%(trials/halts) == 0 {
 			b.halt(t, syscall.SIGSTOP)
 			for range trials / halts {
@@ -60,7 +62,7 @@ func (b *bed) measureChange(t *testing.T) {
 	bench.Add(t, append(rows, bench.Compare(row, took, alone, limits)...)...)
 }
 
-// halt stops isthmus for a while, or lets it go on, by a signal.
+// halt stops or continues isthmus by a signal.
 func (b *bed) halt(t *testing.T, signal syscall.Signal) {
 	t.Helper()
 	if err := b.isthmus.Signal(signal); err != nil {
@@ -68,17 +70,17 @@ func (b *bed) halt(t *testing.T, signal syscall.Signal) {
 	}
 }
 
-// changer changes what the catalog holds.
+// changer changes the catalog.
 type changer struct {
 	*benchCatalog
 	consul *api.Client
 }
 
-// address gives the first instance of a service an address that no other has, and tells how long Consul took.
+// address gives the first instance of a service an unused address, and returns the time that Consul took.
 func (c changer) address(t *testing.T, name string, index, net, number int) (address string, took time.Duration) {
 	t.Helper()
 	r := c.registration(name, index, 0)
-	r.Checks = nil // they stay as they are
+	r.Checks = nil // they keep their addresses
 	r.Service.Address = fmt.Sprintf("10.%d.%d.%d", net, number/250, number%250)
 	began := time.Now()
 	c.register(t, r)

@@ -13,8 +13,8 @@ import (
 	"github.com/isthmus-mesh/isthmus/test/testbed/bench"
 )
 
-// measureCost counts what one change of each kind costs: answers of Consul, requests to the API server, writes, and bytes
-// on both wires. Each change stands alone.
+// measureCost counts the cost of one change of each kind: responses of Consul, requests to the API server, writes, and
+// bytes on both connections. The changes do not overlap.
 func (b *bed) measureCost(t *testing.T) {
 	b.servers(t)
 	m := b.counted(t)
@@ -40,7 +40,7 @@ func (b *bed) measureCost(t *testing.T) {
 	bench.Add(t, rows...)
 }
 
-// change is a kind of change; it returns when the nth of them has arrived.
+// change is a kind of change. It returns when the nth of them has arrived.
 type change struct {
 	name   string
 	change func(n int)
@@ -48,7 +48,7 @@ type change struct {
 
 func (c changer) kinds(t *testing.T, m *mirror) []change {
 	service := func(n int) (string, int) { n = (n*7 + 3) % c.services; return numberedService(n), n }
-	// register registers a new first instance, and tells its address.
+	// register registers a new first instance and returns its address.
 	register := func(name string, n, net int, edit func(*api.CatalogRegistration)) string {
 		r := c.registration(name, n, 0)
 		r.Service.Address = fmt.Sprintf("10.%d.%d.%d", net, n/250, n%250)
@@ -101,13 +101,14 @@ func (c changer) kinds(t *testing.T, m *mirror) []change {
 	}
 }
 
-// meter reads what an isthmus has cost so far.
+// meter reads the cost of an isthmus so far.
 type meter struct {
 	bed          *bed
 	consul, kube *wire
 }
 
-// counted starts an isthmus whose connections are counted, and stops it with the test. It alone writes: no lease.
+// counted starts an isthmus with counted connections and stops it with the test. It runs without a lease, so that all
+// writes are its own.
 func (b *bed) counted(t *testing.T) meter {
 	t.Helper()
 	server := strings.TrimPrefix(b.kube.REST.Host, "https://")
@@ -121,7 +122,7 @@ func (b *bed) counted(t *testing.T) meter {
 	if err := os.WriteFile(kube.Kubeconfig, []byte(strings.ReplaceAll(string(content), server, m.kube.address)), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	b.startIsthmus(t, way{
+	b.startIsthmus(t, benchSetup{
 		output: "kube", consul: m.consul.address, kube: &kube, more: "kubernetes: {leaderElection: {enabled: false}}",
 	})
 	t.Cleanup(b.stopIsthmus)
@@ -130,7 +131,7 @@ func (b *bed) counted(t *testing.T) meter {
 	return m
 }
 
-// meterFigures names what a meter reads; of the API server, what concerns Istio's resources.
+// meterFigures are the names of the figures of a meter. Those of the API server cover the resources of Istio only.
 var meterFigures = []string{
 	"answers of Consul", "of them the list", "kB to and from Consul", "requests to the API server", "of them writes",
 	"kB to and from the API server",
@@ -152,7 +153,7 @@ func (m meter) read(t *testing.T) []float64 {
 	}
 }
 
-// settle waits until a change has caused all that it causes: Consul's list is asked at most once a second.
+// settle waits until all effects of a change are over. Isthmus reads Consul's list at most once a second.
 func (m meter) settle(t *testing.T) {
 	t.Helper()
 	const span = 1100 * time.Millisecond

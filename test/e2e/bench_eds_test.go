@@ -9,8 +9,8 @@ import (
 	"github.com/isthmus-mesh/isthmus/test/testbed/bench"
 )
 
-// measureEDS times single changes from the write to Consul to the endpoint at a client of istiod, by both outputs. istiod
-// itself waits for a debounce after the last event, which bounds it from below.
+// measureEDS measures the time of single changes from the write to Consul to the endpoint at a client of istiod, with
+// both outputs. The lower bound is the debounce of istiod after the last event.
 func (b *bed) measureEDS(t *testing.T) {
 	b.running(t)
 	b.timeEDS(t, "output kube", 210, b.kube, testbed.IstiodOptions{})
@@ -20,11 +20,11 @@ func (b *bed) measureEDS(t *testing.T) {
 		t.Fatal(err)
 	}
 	address := fmt.Sprint("127.0.0.1:", port)
-	b.startIsthmus(t, way{output: "xds=" + address, args: []string{"--xds-plaintext"}})
+	b.startIsthmus(t, benchSetup{output: "xds=" + address, args: []string{"--xds-plaintext"}})
 	t.Cleanup(b.stopIsthmus)
 	b.ready(t)
 	b.quiet(t)
-	// From the Kubernetes API that has the objects istiod would take everything twice.
+	// Without this istiod would have each object twice, also from the Kubernetes API.
 	b.timeEDS(t, "output xds", 211, anotherKube(t), testbed.IstiodOptions{ConfigSources: []string{fmt.Sprintf("{address: \"xds://%s\"}", address)}})
 }
 
@@ -43,7 +43,7 @@ func (b *bed) timeEDS(t *testing.T, what string, net int, kube *testbed.Kube, op
 	}
 	var took []time.Duration
 	for n := range trials {
-		time.Sleep(3 * debounce) // each change by itself
+		time.Sleep(3 * debounce) // so that changes do not overlap
 		began := time.Now()
 		address, _ := c.address(t, numberedService(0), 0, net, n)
 		client.until(t, address)

@@ -21,11 +21,12 @@ import (
 
 const floorService = floorPrefix + "00000"
 
-// A floor does the least that any correct program must do for a change: a blocking query on the health of one service, over
-// HTTP/2 and TLS, and one write of an object as isthmus makes it. The write is a server-side apply by isthmus's field
-// manager, with force, on the object's UID and the version that it was decided on. It knows one service, remembers
-// nothing but that version, compares nothing, and writes where isthmus doesn't look. Its time holds, as isthmus's does,
-// Consul's own write, the way to the API server and back, and the watch that tells of the object.
+// floor does the minimum that a correct program must do for a change: a blocking query on the health of one service,
+// over HTTP/2 and TLS, and one write of an object of the same form as that of isthmus. The write is a forced
+// server-side apply by isthmus's field manager, with the object's UID and the version of the decision. A floor knows
+// one service, remembers only that version, compares nothing, and writes to a namespace that isthmus does not watch.
+// Like that of isthmus, its time includes Consul's own write, the round trip to the API server, and the watch event of
+// the object.
 type floor struct {
 	namespace string
 	consul    *api.Client
@@ -59,7 +60,7 @@ func (b *bed) startFloor(t *testing.T) *floor {
 	return f
 }
 
-// makeNamespace makes a namespace, and returns a client of the API server.
+// makeNamespace creates a namespace and returns a client of the API server.
 func makeNamespace(t *testing.T, kube *testbed.Kube, name string) rest.Interface {
 	t.Helper()
 	client, err := kubernetes.NewForConfig(kube.REST)
@@ -73,13 +74,13 @@ func makeNamespace(t *testing.T, kube *testbed.Kube, name string) rest.Interface
 	return client.Discovery().RESTClient()
 }
 
-// manifest returns an object that isthmus wrote, of the kind that a changed address is in, as one of the floor's service in
-// another namespace.
+// manifest returns an object that isthmus wrote, of the kind that has the changed address, as an object of the floor's
+// service in another namespace.
 func (b *bed) manifest(t *testing.T, namespaceOfFloor string) (path, manifest string) {
 	t.Helper()
-	address := fmt.Sprintf("10.%d.0.0", b.instances-1) // the others change theirs
+	address := fmt.Sprintf("10.%d.0.0", b.instances-1) // other kinds are changed by others
 	var object benchObject
-	err := testbed.Poll(t.Context(), benchPatience, func(ctx context.Context) (err error) {
+	err := testbed.Poll(t.Context(), benchTimeout, func(ctx context.Context) (err error) {
 		object, err = b.object(ctx, numberedService(0), address)
 		return err
 	})
@@ -92,7 +93,7 @@ func (b *bed) manifest(t *testing.T, namespaceOfFloor string) (path, manifest st
 	return path, strings.ReplaceAll(manifest, `"`+address+`"`, `"`+anyAddress+`"`)
 }
 
-// bare returns an object of isthmus's as one of a floor's service in another namespace, and its path.
+// bare returns an object of isthmus as an object of a floor's service in another namespace, and its path.
 func bare(t *testing.T, object benchObject, in string) (path, manifest string) {
 	t.Helper()
 	metadata := map[string]any{
@@ -113,7 +114,7 @@ func bare(t *testing.T, object benchObject, in string) (path, manifest string) {
 	return renamed.Replace(path), renamed.Replace(string(content))
 }
 
-// follow writes what Consul says of the service, until ctx ends.
+// follow writes each change of the service until ctx ends.
 func (f *floor) follow(ctx context.Context) error {
 	q := &api.QueryOptions{WaitTime: 5 * time.Minute, AllowStale: true}
 	known := ""

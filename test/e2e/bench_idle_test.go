@@ -7,10 +7,10 @@ import (
 	"github.com/isthmus-mesh/isthmus/test/testbed/bench"
 )
 
-// measureIdle tells what isthmus takes while nothing changes, once the start is over.
+// measureIdle measures the resources of isthmus while nothing changes, after its start.
 func (b *bed) measureIdle(t *testing.T) {
 	b.servers(t)
-	lasts, outputs := 30*time.Second, []way{byXDS, {output: "kube"}} // the last one stays for other lines
+	lasts, outputs := 30*time.Second, []benchSetup{byXDS, {output: "kube"}} // the last one stays for other lines
 	if quick() {
 		lasts, outputs = 5*time.Second, outputs[1:]
 	}

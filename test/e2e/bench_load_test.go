@@ -11,10 +11,10 @@ import (
 	"github.com/isthmus-mesh/isthmus/test/testbed/bench"
 )
 
-const loadRate = 50 // changes a second
+const loadRate = 50 // changes per second
 
-// measureLoad changes the address of a random service 50 times a second, and tells how late that is in the API server and
-// what everybody uses meanwhile. A change that is overtaken by the next one of its service may be left out.
+// measureLoad changes the address of a random service 50 times a second, and measures the delay until the API server
+// has it and the load of all processes. A change may be missing if the next change of its service has replaced it.
 func (b *bed) measureLoad(t *testing.T) {
 	b.running(t)
 	lasts := time.Minute
@@ -56,7 +56,7 @@ func (b *bed) measureLoad(t *testing.T) {
 	bench.Add(t, rows...)
 }
 
-// shares returns a function that tells how much of a core each process has used since, in percent.
+// shares returns a function that returns the CPU use of each process since then, in percent of one core.
 func (b *bed) shares(t *testing.T) func() []bench.Row {
 	t.Helper()
 	processes := []*testbed.Process{b.isthmus.Process, b.consul.Process}

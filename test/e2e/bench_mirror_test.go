@@ -12,14 +12,15 @@ import (
 	"k8s.io/apimachinery/pkg/watch"
 )
 
-// mirror knows which endpoints came to a namespace, changed and left since it looks, by two watches. It asks nothing.
+// mirror records the endpoints that appear, change and disappear in a namespace, by two watches. It sends no other
+// request.
 type mirror struct {
 	mu      sync.Mutex
 	changed chan struct{}
-	// objects are the endpoints of each object, versions the label "version" of each address that is there.
+	// objects are the endpoints of each object. versions are the values of the label "version" of each current address.
 	objects  map[string][]*networking.WorkloadEntry
 	versions map[string]string
-	// seen is when an address was seen first.
+	// seen is the time of the first appearance of an address.
 	seen map[string]time.Time
 }
 
@@ -77,7 +78,7 @@ func (m *mirror) note(event watch.Event, at time.Time) {
 	m.changed = make(chan struct{})
 }
 
-// endpointsOf returns the endpoints in a ServiceEntry or WorkloadEntry, and its name with its kind.
+// endpointsOf returns the endpoints of a ServiceEntry or WorkloadEntry, and its name with its kind.
 func endpointsOf(object runtime.Object) (name string, endpoints []*networking.WorkloadEntry) {
 	switch o := object.(type) {
 	case *networkingv1.ServiceEntry:
@@ -89,7 +90,7 @@ func endpointsOf(object runtime.Object) (name string, endpoints []*networking.Wo
 	}
 }
 
-// await waits until ok, which is called while nothing changes.
+// await waits until ok returns true. It calls ok under the lock of the mirror.
 func (m *mirror) await(t *testing.T, what string, ok func() bool) {
 	t.Helper()
 	deadline := time.After(time.Minute)
@@ -108,14 +109,14 @@ func (m *mirror) await(t *testing.T, what string, ok func() bool) {
 	}
 }
 
-// awaitAddress waits until an address is there, and returns when it was seen first.
+// awaitAddress waits until an address is present and returns the time of its first appearance.
 func (m *mirror) awaitAddress(t *testing.T, address string) (at time.Time) {
 	t.Helper()
 	m.await(t, address, func() (ok bool) { at, ok = m.seen[address]; return ok })
 	return at
 }
 
-// first tells when an address was seen first, if it was.
+// first returns the time of the first appearance of an address, if any.
 func (m *mirror) first(address string) (at time.Time, seen bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -129,7 +130,7 @@ func (m *mirror) awaitVersion(t *testing.T, address, version string) {
 	m.await(t, address+" "+version, func() bool { return m.versions[address] == version })
 }
 
-// awaitGone waits until addresses are no longer there.
+// awaitGone waits until addresses are absent.
 func (m *mirror) awaitGone(t *testing.T, addresses ...string) {
 	t.Helper()
 	for _, address := range addresses {

@@ -17,7 +17,7 @@ type benchObject interface {
 	metav1.Object
 }
 
-// describe returns an object's kind, its resource and its spec.
+// describe returns the kind, the resource and the spec of an object.
 func describe(object benchObject) (kind, resource string, spec any) {
 	switch o := object.(type) {
 	case *networkingv1.ServiceEntry:
@@ -29,7 +29,7 @@ func describe(object benchObject) (kind, resource string, spec any) {
 	}
 }
 
-// objectsWith returns what isthmus wrote that has a label, or all.
+// objectsWith returns the objects of isthmus with a label, or all.
 func (b *bed) objectsWith(ctx context.Context, label string) (all []benchObject, err error) {
 	entries, err := b.istio.NetworkingV1().ServiceEntries(namespace).List(ctx, metav1.ListOptions{LabelSelector: label})
 	if err != nil {

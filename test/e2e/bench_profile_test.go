@@ -13,11 +13,11 @@ import (
 	"github.com/isthmus-mesh/isthmus/test/testbed"
 )
 
-// profileSeconds is how long a piece of a profile is: what is left of the last one when isthmus stops is lost.
+// profileSeconds is the length of one part of a profile. The last part is lost when isthmus stops.
 const profileSeconds = 5
 
-// profile saves what isthmus does from now on, piece by piece, where BENCH_PROFILE names a folder: CPU profiles, and the
-// allocations so far after each of them. "go tool pprof" adds up as many as it is given.
+// profile saves profiles of isthmus if BENCH_PROFILE is the path of a folder: CPU profiles in parts, and the
+// allocations after each of them. "go tool pprof" adds up all files that it is given.
 func (b *bed) profile(t *testing.T) {
 	t.Helper()
 	folder := os.Getenv("BENCH_PROFILE")
@@ -32,7 +32,7 @@ func (b *bed) profile(t *testing.T) {
 	daemon, start, done := b.isthmus, b.starts, make(chan struct{})
 	go func() {
 		defer close(done)
-		if err := testbed.Poll(ctx, benchPatience, func(ctx context.Context) error { return fetch(ctx, daemon.Admin+"/healthz", "") }); err != nil {
+		if err := testbed.Poll(ctx, benchTimeout, func(ctx context.Context) error { return fetch(ctx, daemon.Admin+"/healthz", "") }); err != nil {
 			return
 		}
 		for n := 0; ctx.Err() == nil; n++ {
@@ -47,7 +47,7 @@ func (b *bed) profile(t *testing.T) {
 	b.owner.Cleanup(func() { cancel(); <-done })
 }
 
-// fetch saves a page to a file, if one is named.
+// fetch saves a page to a file, if the file has a name.
 func fetch(ctx context.Context, url, file string) error {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {

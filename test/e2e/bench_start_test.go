@@ -15,18 +15,18 @@ import (
 	"github.com/isthmus-mesh/isthmus/test/testbed/bench"
 )
 
-// writers is how many services isthmus writes at the same time by default.
+// writers is the default number of services that isthmus writes at the same time.
 const writers = 16
 
-// measureStart times a start until everything is written, into an API server that has nothing and into one that has
-// everything, and by xDS. The floor writes the same objects afterwards, as many at once.
+// measureStart measures the time of a start until all objects are written: with an empty API server, with one that has
+// all objects, and with the xds output. The floor writes the same objects afterwards, with the same concurrency.
 func (b *bed) measureStart(t *testing.T) {
 	b.servers(t)
-	start := func(w way) (took time.Duration, writes int) {
+	start := func(w benchSetup) (took time.Duration, writes int) {
 		began := time.Now()
 		b.startIsthmus(t, w)
 		b.ready(t)
-		if w.output == "kube" { // it is ready once it knows what stands, as that is the last known good
+		if w.output == "kube" { // it is ready once it has read the live objects, which are the last known good
 			eventually(t, func(context.Context) error {
 				if !strings.Contains(b.isthmus.Log(), "initial sync complete") {
 					return errors.New("not everything is compared and written")
@@ -36,12 +36,12 @@ func (b *bed) measureStart(t *testing.T) {
 		}
 		return time.Since(began), b.writes(t)
 	}
-	empty, writes := start(way{output: "kube"})
+	empty, writes := start(benchSetup{output: "kube"})
 	if writes != b.objects() {
 		t.Errorf("%d objects cost %d writes", b.objects(), writes)
 	}
 	b.quiet(t)
-	full, again := start(way{output: "kube"})
+	full, again := start(benchSetup{output: "kube"})
 	if again != 0 {
 		t.Errorf("a start with everything there wrote %d objects", again)
 	}
@@ -60,11 +60,11 @@ func (b *bed) measureStart(t *testing.T) {
 	bench.Add(t, rows...)
 }
 
-// byXDS is an isthmus that serves istiod, at a port that nobody asks for.
-var byXDS = way{output: "xds=127.0.0.1:0", args: []string{"--xds-plaintext"}}
+// byXDS is an isthmus with the xds output, at a port without clients.
+var byXDS = benchSetup{output: "xds=127.0.0.1:0", args: []string{"--xds-plaintext"}}
 
-// fill applies everything that isthmus wrote once more, to an API server that is as empty as the one that isthmus began
-// with. It returns how long that took.
+// fill applies all objects of isthmus again, to an empty API server like the one that isthmus started with. It returns
+// the time that it took.
 func (b *bed) fill(t *testing.T) time.Duration {
 	t.Helper()
 	const name = "fill"
@@ -95,7 +95,7 @@ func (b *bed) fill(t *testing.T) time.Duration {
 	return time.Since(began)
 }
 
-// anotherKube starts a Kubernetes API that has nothing, until the test ends.
+// anotherKube starts an empty Kubernetes API until the test ends.
 func anotherKube(t *testing.T) *testbed.Kube {
 	t.Helper()
 	kube, err := testbed.ForTest(t).StartKube(t.Context())

@@ -10,9 +10,9 @@ import (
 	"github.com/isthmus-mesh/isthmus/test/testbed"
 )
 
-// TestBenchmarks measures how fast isthmus is, on real servers and as ratios to what is measured in the same run; "make
-// bench" runs it. BENCH=1 takes all sizes, BENCH=quick the small ones; BENCH_SIZE names others, as 100x3 or
-// 10000x10:workloadEntry. Which lines is chosen as which tests are: -run 'TestBenchmarks/1000x3.*/change'.
+// TestBenchmarks measures the speed of isthmus on real servers, as ratios to floors of the same run. "make bench" runs
+// it. BENCH=1 takes all sizes, BENCH=quick the small ones. BENCH_SIZE replaces the sizes, for example 100x3 or
+// 10000x10:workloadEntry. The flag -run selects lines: -run 'TestBenchmarks/1000x3.*/change'.
 func TestBenchmarks(t *testing.T) {
 	if os.Getenv("BENCH") == "" {
 		t.Skip(`it measures and asserts little: run "make bench"`)
@@ -48,10 +48,10 @@ type benchSize struct {
 
 func (s benchSize) String() string { return fmt.Sprintf("%dx%d-%s", s.services, s.instances, s.form) }
 
-// inline tells whether a service is one object.
+// inline reports whether a service is one object.
 func (s benchSize) inline() bool { return s.form == "inline" }
 
-// objects is how many objects the catalog is in the mesh.
+// objects is the number of objects of the catalog in the mesh.
 func (s benchSize) objects() int {
 	if s.inline() {
 		return s.services

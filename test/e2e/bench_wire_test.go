@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// wire passes connections on to a server, and counts the bytes of both directions.
+// wire forwards connections to a server and counts the bytes of both directions.
 type wire struct {
 	address string
 	bytes   atomic.Int64
@@ -61,7 +61,7 @@ func (w *wire) pass(to, from net.Conn) {
 	_, _ = io.Copy(to, io.TeeReader(from, w)) // either side may close at any time
 }
 
-// Write implements io.Writer: it counts.
+// Write implements io.Writer and counts the bytes.
 func (w *wire) Write(p []byte) (int, error) {
 	w.bytes.Add(int64(len(p)))
 	return len(p), nil

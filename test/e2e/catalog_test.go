@@ -14,17 +14,17 @@ import (
 type instance struct {
 	service, id, node, address string
 	port                       int
-	// ports stand in place of port.
+	// ports replace port.
 	ports  api.ServicePorts
 	tags   []string
 	meta   map[string]string
 	weight int
-	// health is the status of its one check, an HTTP check; "passing" where empty.
+	// health is the status of its only check, an HTTP check. The default is "passing".
 	health string
 }
 
-// register puts instances into the catalog, in place of those with the same node and ID.
-func (w *world) register(t testing.TB, instances ...instance) {
+// register adds instances to the catalog, or replaces those with the same node and ID.
+func (w *harness) register(t testing.TB, instances ...instance) {
 	t.Helper()
 	client := w.consul.Client()
 	for _, i := range instances {
@@ -34,8 +34,8 @@ func (w *world) register(t testing.TB, instances ...instance) {
 	}
 }
 
-// deregister takes instances out of the catalog.
-func (w *world) deregister(t testing.TB, instances ...instance) {
+// deregister removes instances from the catalog.
+func (w *harness) deregister(t testing.TB, instances ...instance) {
 	t.Helper()
 	client := w.consul.Client()
 	for _, i := range instances {
@@ -62,10 +62,10 @@ func (i instance) registration() *api.CatalogRegistration {
 	}
 }
 
-// entryName is the name of the service's ServiceEntry; the service's name must be a DNS label.
+// entryName returns the name of the service's ServiceEntry. The service's name must be a DNS label.
 func (i instance) entryName() string { return i.meshName().ServiceEntry() }
 
-// workloadName is the name of the instance's WorkloadEntry.
+// workloadName returns the name of the instance's WorkloadEntry.
 func (i instance) workloadName() string {
 	return i.meshName().WorkloadEntry(catalog.InstanceID{
 		Datacenter: "dc1", Partition: "", Namespace: "", Node: i.onNode(), ServiceID: i.id,
@@ -76,5 +76,5 @@ func (i instance) meshName() mesh.Name { return mesh.Name{Source: "consul", Labe
 
 func (i instance) host() string { return i.service + ".service.consul" }
 
-// cluster is what Istio calls the service's port 80 in Envoy.
+// cluster returns the name of Envoy's cluster for port 80 of the service.
 func (i instance) cluster() string { return "outbound|80||" + i.host() }

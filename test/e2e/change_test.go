@@ -6,10 +6,10 @@ import (
 	"github.com/hashicorp/consul/api"
 )
 
-// TestEachChange holds that every kind of change of one instance arrives in Envoy or in the object's labels by
-// itself, and costs one write. The ports are all different: callers don't know them.
+// TestEachChange verifies that every kind of change of one instance arrives in Envoy or in the labels of the object
+// without another change, and costs one write. All ports differ, because callers do not know them.
 func TestEachChange(t *testing.T) {
-	w := sharedWorld(t)
+	w := sharedHarness(t)
 	const service = "each-change"
 	a := instance{service: service, id: "a", address: "10.1.0.1", port: 8081, meta: map[string]string{"version": "v1"}}
 	b := instance{service: service, id: "b", address: "10.1.0.2", port: 8082, meta: map[string]string{"version": "v1"}}
@@ -50,16 +50,16 @@ func TestEachChange(t *testing.T) {
 		})
 	}
 	before := w.settle(t)
-	w.register(t, a) // the same once more
+	w.register(t, a) // the same again
 	if writes := w.settle(t) - before; writes != 0 {
 		t.Errorf("no change cost %d writes", writes)
 	}
 }
 
-// TestRename holds that an instance which is registered anew under another service's name, with the ID that it had,
-// moves: Consul doesn't wake who watches the old service.
+// TestRename verifies that an instance moves when it is registered with the same ID under another service name. Consul
+// does not wake the queries on the old service.
 func TestRename(t *testing.T) {
-	w := sharedWorld(t)
+	w := sharedHarness(t)
 	old := instance{service: "rename-old", id: "rename", address: "10.2.0.1", port: 8080}
 	stays := instance{service: "rename-old", id: "stays", address: "10.2.0.2", port: 8080}
 	w.register(t, old, stays)
@@ -70,16 +70,16 @@ func TestRename(t *testing.T) {
 	w.awaitEndpoints(t, renamed.cluster(), "10.2.0.1:8080")
 	w.awaitEndpoints(t, old.cluster(), "10.2.0.2:8080")
 
-	// Where nothing is left under the old name, its endpoints go too.
+	// When no instance is left under the old name, its endpoints are removed too.
 	stays.service = "rename-new"
 	w.register(t, stays)
 	w.awaitEndpoints(t, renamed.cluster(), "10.2.0.1:8080", "10.2.0.2:8080")
 	w.awaitEndpoints(t, old.cluster())
 }
 
-// TestOneIDOnTwoNodes holds that two instances with the same ID on two nodes are two.
+// TestOneIDOnTwoNodes verifies that two instances with the same ID on two nodes are two.
 func TestOneIDOnTwoNodes(t *testing.T) {
-	w := sharedWorld(t)
+	w := sharedHarness(t)
 	first := instance{service: "two-nodes", id: "same", node: "vm-1", address: "10.3.0.1", port: 8080}
 	second := instance{service: "two-nodes", id: "same", node: "vm-2", address: "10.3.0.2", port: 8080}
 	w.register(t, first, second)

@@ -16,11 +16,12 @@ import (
 	"k8s.io/client-go/kubernetes"
 )
 
-// TestHostOfSomebodyElse holds that callers go on reaching who had a host first, by what isthmus writes and by what istiod
-// makes of it: somebody else's ServiceEntry in another namespace until it goes, and then the service of Consul, whoever
-// comes later. DNS by isthmus names the service's address only then: before, no listener has it.
-func TestHostOfSomebodyElse(t *testing.T) {
-	w := sharedWorld(t)
+// TestForeignHost verifies that callers keep reaching the first owner of a host, by the objects of isthmus and by
+// istiod's view of them: a foreign ServiceEntry in another namespace until it is deleted, and then the service of
+// Consul, even if a foreign one is created later. DNS by isthmus returns the service's address only then, because no
+// listener has it before.
+func TestForeignHost(t *testing.T) {
+	w := sharedHarness(t)
 	w.makeNamespace(t, "others")
 	theirs, ours := newServer(t, "theirs"), newServer(t, "ours")
 	i := instance{service: "disputed", id: "disputed", address: ours.address, port: ours.port}
@@ -61,12 +62,12 @@ func TestHostOfSomebodyElse(t *testing.T) {
 	w.newerThan(t, namespace, i.entryName())
 	create()
 	w.settle(t)
-	w.settledPushes(t) // istiod has told all that it knows
+	w.settledPushes(t) // istiod has sent all of its configuration
 	reaches("ours")
 	awaitAnswer(t, w.dns, i.host()+".", dns.TypeA, answer...)
 }
 
-func (w *world) makeNamespace(t *testing.T, name string) {
+func (w *harness) makeNamespace(t *testing.T, name string) {
 	t.Helper()
 	client, err := kubernetes.NewForConfig(w.kube.REST)
 	if err != nil {
@@ -77,10 +78,11 @@ func (w *world) makeNamespace(t *testing.T, name string) {
 	}
 }
 
-// TestAddressOfSomebodyElse holds that callers of a service reach it by its virtual address, whoever else has that one:
-// it moves aside for an object that istiod prefers, and goes on getting its connections where istiod prefers it.
-func TestAddressOfSomebodyElse(t *testing.T) {
-	w := sharedWorld(t)
+// TestForeignAddress verifies that callers reach a service by its virtual address even if a foreign object has the same
+// address. The service gets another address if istiod prefers the foreign object, and keeps its address and its
+// connections if istiod prefers the service.
+func TestForeignAddress(t *testing.T) {
+	w := sharedHarness(t)
 	w.makeNamespace(t, "tenants")
 	theirs, ours := newServer(t, "theirs"), newServer(t, "ours")
 	client := w.istio.NetworkingV1().ServiceEntries("tenants")
@@ -104,7 +106,7 @@ func TestAddressOfSomebodyElse(t *testing.T) {
 	}
 	t.Cleanup(func() {
 		for _, name := range []string{"older", "newer", "wide"} {
-			_ = client.Delete(context.Background(), name, metav1.DeleteOptions{}) // a test that failed early made fewer
+			_ = client.Delete(context.Background(), name, metav1.DeleteOptions{}) // a test that failed early has fewer
 		}
 	})
 	reaches := func(address, who string) {
@@ -118,7 +120,7 @@ func TestAddressOfSomebodyElse(t *testing.T) {
 	address := w.address(t, i)
 	reaches(address, "ours")
 
-	// A newer object, and a range of an older one, take nothing away.
+	// A newer object and a range of an older object have no effect.
 	w.newerThan(t, namespace, i.entryName())
 	apply("newer", address)
 	apply("wide", netip.PrefixFrom(netip.MustParseAddr(address), 24).Masked().String())
@@ -127,7 +129,7 @@ func TestAddressOfSomebodyElse(t *testing.T) {
 	w.settledPushes(t)
 	reaches(address, "ours")
 
-	// An older one does.
+	// An older object takes the address.
 	apply("older", address)
 	eventually(t, func(ctx context.Context) error {
 		if now := w.address(t, i); now == address {
@@ -139,8 +141,8 @@ func TestAddressOfSomebodyElse(t *testing.T) {
 	reaches(w.address(t, i), "ours")
 }
 
-// newerThan waits until what is created is younger than an object: the API server counts seconds.
-func (w *world) newerThan(t *testing.T, ns, name string) {
+// newerThan waits until new objects are younger than an object, because the API server counts in seconds.
+func (w *harness) newerThan(t *testing.T, ns, name string) {
 	t.Helper()
 	eventually(t, func(ctx context.Context) error {
 		entry, err := w.istio.NetworkingV1().ServiceEntries(ns).Get(ctx, name, metav1.GetOptions{})

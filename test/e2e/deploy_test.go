@@ -21,9 +21,9 @@ import (
 	"github.com/isthmus-mesh/isthmus/test/testbed"
 )
 
-// TestDeployXDS holds that the manifest for xDS is what it should be: a real API server takes every object of it, knows
-// every field, and admits its pods to a namespace where only restricted ones may run; the configuration in it is valid,
-// and every file that this names, or an argument, is on a volume.
+// TestDeployXDS verifies the manifest for xDS: a real API server accepts every object, knows every field, and admits
+// its pods to a namespace with the "restricted" policy. The configuration in it is valid, and every file in the
+// configuration or the arguments is on a volume.
 func TestDeployXDS(t *testing.T) {
 	requireAll(t)
 	run := testbed.ForTest(t)

@@ -20,8 +20,8 @@ import (
 	"github.com/isthmus-mesh/isthmus/test/testbed"
 )
 
-// ask asks a DNS server, and returns the code of its answer and its records without their times, sorted; those of the
-// additional section are behind a plus.
+// ask sends a query to a DNS server. It returns the response code and the records without their TTLs, sorted. Records
+// of the additional section follow a plus.
 func ask(ctx context.Context, server, network, name string, kind uint16) ([]string, error) {
 	query := new(dns.Msg).SetQuestion(name, kind)
 	query.SetEdns0(1232, false)
@@ -49,7 +49,7 @@ func ask(ctx context.Context, server, network, name string, kind uint16) ([]stri
 	return append([]string{dns.RcodeToString[reply.Rcode]}, records...), nil
 }
 
-// awaitAnswer waits until a server answers so.
+// awaitAnswer waits until a server gives the expected answer.
 func awaitAnswer(t *testing.T, server, name string, kind uint16, want ...string) {
 	t.Helper()
 	for _, network := range []string{"udp", "tcp"} {
@@ -66,8 +66,8 @@ func awaitAnswer(t *testing.T, server, name string, kind uint16, want ...string)
 	}
 }
 
-// startNames starts an isthmus that answers DNS, by a configuration, and returns where.
-func (w *world) startNames(t *testing.T, config string, args ...string) string {
+// startNames starts an isthmus with DNS and a configuration, and returns its DNS address.
+func (w *harness) startNames(t *testing.T, config string, args ...string) string {
 	t.Helper()
 	port, err := testbed.FreePort()
 	if err != nil {
@@ -88,11 +88,11 @@ func (w *world) startNames(t *testing.T, config string, args ...string) string {
 	return server
 }
 
-// startConsulOnly starts a world of a Consul whose own DNS answers, and returns where.
-func startConsulOnly(t *testing.T) (w *world, consul string) {
+// startConsulOnly starts a Consul with its own DNS server, and returns its DNS address.
+func startConsulOnly(t *testing.T) (w *harness, consul string) {
 	t.Helper()
 	testbed.Require(t, testbed.ConsulBinary, testbed.IsthmusBinary, testbed.CoreDNSBinary)
-	w = &world{run: testbed.ForTest(t)}
+	w = &harness{run: testbed.ForTest(t)}
 	port, err := testbed.FreePort()
 	if err != nil {
 		t.Fatal(err)
@@ -104,11 +104,11 @@ func startConsulOnly(t *testing.T) (w *world, consul string) {
 	return w, consul
 }
 
-// elsewhere is the block of a CoreDNS for all that isn't isthmus's to answer.
+// elsewhere is the block of a CoreDNS for all names outside the domains of isthmus.
 const elsewhere = "  template ANY ANY {\n    rcode NXDOMAIN\n  }"
 
-// TestDNSAnswersAsConsul holds that who is pointed at isthmus in place of Consul's own DNS gets the same answers, where it
-// answers instances; and that a cluster's CoreDNS gets them by a stub domain.
+// TestDNSAnswersAsConsul verifies that clients of isthmus get the same answers as clients of Consul's DNS, if isthmus
+// answers with instances, and that the CoreDNS of a cluster gets them by a stub domain.
 func TestDNSAnswersAsConsul(t *testing.T) {
 	w, consul := startConsulOnly(t)
 	w.register(t,
@@ -159,7 +159,8 @@ func TestDNSAnswersAsConsul(t *testing.T) {
 	awaitAnswer(t, core.Address, "shop.service.consul.", dns.TypeA, "NOERROR", "shop.service.consul. A 10.6.0.2")
 }
 
-// TestServiceOfDNS holds that the Service of deploy/dns.yaml is one, at the address that docs/dns.md has CoreDNS ask.
+// TestServiceOfDNS verifies that the Service of deploy/dns.yaml is valid and has the address that docs/dns.md
+// configures in CoreDNS.
 func TestServiceOfDNS(t *testing.T) {
 	manifest, err := os.ReadFile("../../deploy/dns.yaml")
 	if err != nil {
@@ -185,8 +186,8 @@ func TestServiceOfDNS(t *testing.T) {
 	}
 }
 
-// TestStubDomain holds that the blocks of CoreDNS which docs/dns.md has bring a cluster the virtual addresses, and what
-// they are called; and that a pod with the search domain finds a service by its bare name.
+// TestStubDomain verifies that the CoreDNS blocks of docs/dns.md give a cluster the virtual addresses and their names,
+// and that a pod with the search domain finds a service by its bare name.
 func TestStubDomain(t *testing.T) {
 	w, _ := startConsulOnly(t)
 	w.register(t, instance{service: "shop", id: "shop-1", address: "10.6.0.1", port: 8080})
@@ -228,7 +229,7 @@ func TestStubDomain(t *testing.T) {
 		}
 		awaitAnswer(t, core.Address, reverse, dns.TypePTR, "NOERROR", reverse+" PTR "+host)
 
-		// A pod's resolver takes the first name that there is.
+		// The resolver of a pod takes the first name that exists.
 		resolver := dns.ClientConfig{Ndots: 5, Search: []string{"default.svc.cluster.local", "svc.cluster.local", "cluster.local", "service.consul"}}
 		var answer []string
 		for _, name := range resolver.NameList("shop") {

@@ -14,7 +14,7 @@ import (
 	"github.com/isthmus-mesh/isthmus/test/testbed"
 )
 
-// fleetSize is how many services of two instances the guard's tests have.
+// fleetSize is the number of services, with two instances each, in the tests of the guard.
 const fleetSize = 12
 
 func fleet() (all []instance) {
@@ -25,10 +25,11 @@ func fleet() (all []instance) {
 	return all
 }
 
-// TestLostCatalog holds that a Consul that comes back from an old, empty snapshot takes nothing out of the mesh: not at
-// once, not after a restart of isthmus, and not while it learns of new services; until somebody says that it is meant.
+// TestLostCatalog verifies that a Consul that was restored from an old, empty snapshot removes nothing from the mesh:
+// not at once, not after a restart of isthmus, and not while new services are registered. The removals take effect when
+// an operator releases the hold.
 func TestLostCatalog(t *testing.T) {
-	w := newWorld(t)
+	w := newHarness(t)
 	empty := w.snapshot(t)
 	w.register(t, fleet()...)
 	daemon := w.startReplica(t)
@@ -55,9 +56,9 @@ func TestLostCatalog(t *testing.T) {
 	awaitMetric(t, daemon, "isthmus_held_instances", 0)
 }
 
-// TestCatalogComesBack holds that a hold ends by itself when the registry has everything again.
+// TestCatalogComesBack verifies that a hold ends when the registry has all services again.
 func TestCatalogComesBack(t *testing.T) {
-	w := newWorld(t)
+	w := newHarness(t)
 	empty := w.snapshot(t)
 	w.register(t, fleet()...)
 	full := w.snapshot(t)
@@ -86,8 +87,8 @@ func awaitMetric(t *testing.T, daemon interface {
 	})
 }
 
-// awaitWorkloads waits until the mesh has so many WorkloadEntries.
-func (w *world) awaitWorkloads(t *testing.T, want int) {
+// awaitWorkloads waits until the mesh has a number of WorkloadEntries.
+func (w *harness) awaitWorkloads(t *testing.T, want int) {
 	t.Helper()
 	eventually(t, func(ctx context.Context) error {
 		list, err := w.istio.NetworkingV1().WorkloadEntries(namespace).List(ctx, metav1.ListOptions{})
@@ -98,7 +99,7 @@ func (w *world) awaitWorkloads(t *testing.T, want int) {
 	})
 }
 
-func (w *world) snapshot(t *testing.T) []byte {
+func (w *harness) snapshot(t *testing.T) []byte {
 	t.Helper()
 	body, _, err := w.consul.Client().Snapshot().Save(nil)
 	if err != nil {
@@ -112,14 +113,14 @@ func (w *world) snapshot(t *testing.T) []byte {
 	return content
 }
 
-func (w *world) restore(t *testing.T, snapshot []byte) {
+func (w *harness) restore(t *testing.T, snapshot []byte) {
 	t.Helper()
 	if err := w.consul.Client().Snapshot().Restore(nil, bytes.NewReader(snapshot)); err != nil {
 		t.Fatal(err)
 	}
 }
 
-// isthmus runs a command to its end.
+// isthmus runs a command of isthmus to its end.
 func isthmus(t *testing.T, args ...string) (string, error) {
 	t.Helper()
 	path, err := testbed.Binary(testbed.IsthmusBinary)

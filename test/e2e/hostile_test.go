@@ -12,11 +12,11 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// TestHostileRegistrations holds that a registration which is out to hurt gets neither an address that gives secrets
-// away, nor an identity, nor another service's host; that the rest of its service is there, and that all of it is told
-// with what admits it.
+// TestHostileRegistrations verifies that a hostile registration gets no address that reveals secrets, no identity, and
+// no host of another service. The rest of its service is in the mesh, and each rejected part is reported with the
+// setting that allows it.
 func TestHostileRegistrations(t *testing.T) {
-	w := sharedWorld(t)
+	w := sharedHarness(t)
 	const service = "hostile"
 	good := instance{
 		service: service, id: "good", address: "10.8.0.1", port: 8080,
@@ -52,16 +52,16 @@ func TestHostileRegistrations(t *testing.T) {
 	}
 }
 
-// TestLargestObjects holds that the API server takes the largest service that isthmus makes of what anybody may
-// register: bounded by the number of its instances, and by the size of their labels.
+// TestLargestObjects verifies that the API server accepts the largest service that isthmus makes from any registration.
+// Its number of instances and the size of their labels are limited.
 func TestLargestObjects(t *testing.T) {
-	w := newWorld(t)
-	w.crowd(t, "many", 4200, nil)
+	w := newHarness(t)
+	w.registerMany(t, "many", 4200, nil)
 	var tags []string
 	for n := range 64 {
 		tags = append(tags, fmt.Sprintf("%060d=%s", n, strings.Repeat("x", 63)))
 	}
-	w.crowd(t, "wide", 300, tags)
+	w.registerMany(t, "wide", 300, tags)
 	daemon := w.startWith(t, fmt.Sprintf("sources: [{address: '%s'}]\nmesh: {endpoints: inline}\n", w.consul.Address))
 	w.isthmus = daemon
 	if err := daemon.Wait(t.Context()); err != nil {
@@ -90,8 +90,8 @@ func TestLargestObjects(t *testing.T) {
 	}
 }
 
-// crowd registers many instances of a service, in the order of their addresses.
-func (w *world) crowd(t *testing.T, service string, count int, tags []string) {
+// registerMany registers many instances of a service, in the order of their addresses.
+func (w *harness) registerMany(t *testing.T, service string, count int, tags []string) {
 	t.Helper()
 	const most = 32 // operations of a transaction, each with the tags
 	ids := make([]int, count)

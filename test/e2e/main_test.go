@@ -1,4 +1,4 @@
-// Package e2e holds what isthmus promises on the real servers: Consul, a Kubernetes API, istiod and Envoy.
+// Package e2e verifies the promises of isthmus on real servers: Consul, a Kubernetes API, istiod and Envoy.
 package e2e
 
 import (
@@ -22,42 +22,42 @@ import (
 
 const namespace = "consul-services"
 
-// world is a set of servers that work together.
-type world struct {
+// harness is a set of servers that work together.
+type harness struct {
 	run     *testbed.Run
 	consul  *testbed.Consul
 	kube    *testbed.Kube
 	istiod  *testbed.Istiod
 	envoy   *testbed.Envoy
 	isthmus *testbed.Isthmus
-	// dns is where isthmus answers DNS, if it does.
+	// dns is the DNS address of isthmus, if it has one.
 	dns   string
 	istio *istio.Clientset
 }
 
-// shared is the world of all tests that leave the servers up. It stops when the last test has ended.
+// shared is the harness of all tests that leave the servers running. It stops when the last test has ended.
 var shared struct {
-	once  sync.Once
-	world *world
-	err   error
+	once    sync.Once
+	harness *harness
+	err     error
 }
 
 func TestMain(m *testing.M) {
-	klog.SetLogger(logr.Discard()) // the clients' own noise
+	klog.SetLogger(logr.Discard()) // the clients' own messages
 	ctrllog.SetLogger(logr.Discard())
 	flag.Parse()
-	if err := flag.Set("test.parallel", "4"); err != nil { // they wait more than they compute
+	if err := flag.Set("test.parallel", "4"); err != nil { // tests wait more than they compute
 		panic(err)
 	}
 	dir, err := os.MkdirTemp("", "isthmus-e2e")
 	if err != nil {
 		panic(err)
 	}
-	shared.world = &world{run: testbed.New(dir)}
+	shared.harness = &harness{run: testbed.New(dir)}
 	code := m.Run()
-	shared.world.run.Close()
+	shared.harness.run.Close()
 	if code == 0 {
-		shared.world.closeIdle()
+		shared.harness.closeIdle()
 		if err := goleak.Find(faults.Leftovers()...); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			code = 1
@@ -71,33 +71,33 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// sharedWorld returns the world of all tests, which runs from the first use on.
-func sharedWorld(t *testing.T) *world {
+// sharedHarness returns the harness of all tests. It starts on first use.
+func sharedHarness(t *testing.T) *harness {
 	t.Helper()
 	requireAll(t, testbed.IstiodBinary, testbed.EnvoyBinary)
-	shared.once.Do(func() { shared.err = shared.world.start(context.Background()) })
+	shared.once.Do(func() { shared.err = shared.harness.start(context.Background()) })
 	if shared.err != nil {
 		t.Fatal(shared.err)
 	}
-	return shared.world
+	return shared.harness
 }
 
-// requireAll skips a test that can't have the servers that every test needs, or those named.
+// requireAll skips a test if a server that every test needs, or one of the given servers, is not available.
 func requireAll(t *testing.T, more ...string) {
 	t.Helper()
 	testbed.Require(t, append(more, testbed.ConsulBinary, testbed.EtcdBinary, testbed.APIServerBinary, testbed.IsthmusBinary)...)
 }
 
-// start starts everything.
-func (w *world) start(ctx context.Context) (err error) {
+// start starts all servers.
+func (w *harness) start(ctx context.Context) (err error) {
 	if err = w.startBase(ctx); err != nil {
 		return err
 	}
 	return w.startMesh(ctx, onLoopback)
 }
 
-// startMesh starts istiod, isthmus by a configuration, and Envoy, which may have more addresses.
-func (w *world) startMesh(ctx context.Context, configuration string, addresses ...string) (err error) {
+// startMesh starts istiod, isthmus with a configuration, and Envoy with further addresses.
+func (w *harness) startMesh(ctx context.Context, configuration string, addresses ...string) (err error) {
 	if w.istiod, err = w.run.StartIstiod(ctx, w.kube); err != nil {
 		return err
 	}
@@ -120,18 +120,19 @@ func (w *world) startMesh(ctx context.Context, configuration string, addresses .
 	return err
 }
 
-// onLoopback is testbed.OnLoopback with what some tests need from the start.
+// onLoopback is testbed.OnLoopback with additions that some tests need from the start.
 const onLoopback = `mesh:
   addresses: {allow: [127.0.0.0/8, localhost.localdomain]}
   tlsOrigination: [{services: [tls-origination], insecureSkipVerify: true, sni: tls-origination.example.com}]
 `
 
-// roomy lets two replicas and the test itself connect to Consul from one address, with a connection for each service.
-const roomy = `limits { http_max_conns_per_client = 1000 }`
+// manyConnections lets two replicas and the test connect to Consul from one address, with a connection for each
+// service.
+const manyConnections = `limits { http_max_conns_per_client = 1000 }`
 
 // startBase starts Consul and the Kubernetes API.
-func (w *world) startBase(ctx context.Context) (err error) {
-	if w.consul, err = w.run.StartConsul(ctx, testbed.ConsulOptions{HCL: roomy}); err != nil {
+func (w *harness) startBase(ctx context.Context) (err error) {
+	if w.consul, err = w.run.StartConsul(ctx, testbed.ConsulOptions{HCL: manyConnections}); err != nil {
 		return err
 	}
 	if w.kube, err = w.run.StartKube(ctx); err != nil {
@@ -141,13 +142,13 @@ func (w *world) startBase(ctx context.Context) (err error) {
 	return err
 }
 
-// newWorld returns a Consul and a Kubernetes API of the test's own, which it may stop. Such tests run side by side: they
-// wait most of the time.
-func newWorld(t *testing.T) *world {
+// newHarness returns a Consul and a Kubernetes API for one test, which may stop them. Such tests run in parallel,
+// because they wait most of the time.
+func newHarness(t *testing.T) *harness {
 	t.Helper()
 	requireAll(t)
 	t.Parallel()
-	w := &world{run: testbed.ForTest(t)}
+	w := &harness{run: testbed.ForTest(t)}
 	if err := w.startBase(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -155,8 +156,8 @@ func newWorld(t *testing.T) *world {
 	return w
 }
 
-// closeIdle closes what the clients keep open.
-func (w *world) closeIdle() {
+// closeIdle closes the idle connections of the clients.
+func (w *harness) closeIdle() {
 	if w.kube != nil {
 		w.kube.CloseIdle()
 	}

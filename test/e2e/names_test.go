@@ -14,9 +14,9 @@ import (
 	"github.com/isthmus-mesh/isthmus/internal/mesh"
 )
 
-// TestWildNames holds that a service comes into the mesh whatever its name is, under a name that is its own.
+// TestWildNames verifies that a service with any name comes into the mesh, under a unique name.
 func TestWildNames(t *testing.T) {
-	w := sharedWorld(t)
+	w := sharedHarness(t)
 	names := []string{
 		"Foo_Bar", "foo-bar", "FOO.bar", "a.b", "中文", "x/y", "with space", "per%cent", "-dashes-", "web--0123456789abcdef0123",
 		strings.Repeat("long", 75),
@@ -31,15 +31,15 @@ func TestWildNames(t *testing.T) {
 		host := label + ".service.consul"
 		w.awaitEndpoints(t, "outbound|80||"+host, fmt.Sprintf("10.4.0.%d:8080", i+1))
 	}
-	// A name that can't be asked for at Consul's HTTP API holds up no other.
+	// A name that Consul's HTTP API does not accept delays no other service.
 	w.register(t, instance{service: "../up", id: "unaskable", address: "10.4.1.1", port: 8080})
 	w.settle(t)
 }
 
-// TestWildInstances holds that what can't be an endpoint is left out, counted and named in the log, and that the
-// others of the same service are there.
+// TestWildInstances verifies that instances that cannot be endpoints are skipped, counted and logged, and that the
+// other instances of the same service are in the mesh.
 func TestWildInstances(t *testing.T) {
-	w := sharedWorld(t)
+	w := sharedHarness(t)
 	const service = "wild-instances"
 	good := instance{service: service, id: "good", address: "10.5.0.1", port: 8080}
 	w.register(
@@ -50,7 +50,7 @@ func TestWildInstances(t *testing.T) {
 		instance{service: service, id: "broken", address: "not an address", port: 8080},
 		instance{service: service, id: "no-address", address: "", port: 8080, node: "vm-7"},
 	)
-	// Without an address of its own an instance has its node's.
+	// An instance without an address has the address of its node.
 	w.awaitEndpoints(t, good.cluster(), "10.5.0.1:8080", "fd00::5:8080", "10.0.0.1:8080")
 	for _, reason := range []string{"bad_port", "bad_address"} {
 		count, err := w.isthmus.Metric(t.Context(), "isthmus_findings", "reason", reason)
@@ -66,9 +66,9 @@ func TestWildInstances(t *testing.T) {
 	}
 }
 
-// TestHostName holds that an instance which is registered by a host name is one that Envoy resolves itself.
+// TestHostName verifies that Envoy resolves the address of an instance that is registered with a host name.
 func TestHostName(t *testing.T) {
-	w := sharedWorld(t)
+	w := sharedHarness(t)
 	i := instance{service: "by-name", id: "by-name", address: "localhost.localdomain", port: 8080}
 	w.register(t, i)
 	eventually(t, func(ctx context.Context) error {
@@ -80,10 +80,10 @@ func TestHostName(t *testing.T) {
 	})
 }
 
-// TestForeignObject holds that an object of the name that we want, which somebody else made, stays as it is; that it
-// is reported; and that ours comes when it is gone.
+// TestForeignObject verifies that a foreign object with the name of an object of isthmus stays unchanged and is
+// reported, and that the object of isthmus is created when the foreign one is deleted.
 func TestForeignObject(t *testing.T) {
-	w := sharedWorld(t)
+	w := sharedHarness(t)
 	i := instance{service: "foreign", id: "foreign", address: "10.6.0.1", port: 8080}
 	client := w.istio.NetworkingV1().ServiceEntries(namespace)
 	theirs := foreignEntry(i.entryName())
@@ -96,11 +96,11 @@ func TestForeignObject(t *testing.T) {
 	if got := w.isthmus.Log(); !strings.Contains(got, "ServiceEntry consul-services/foreign.consul is not ours") {
 		t.Error("the log doesn't say that a name is taken")
 	}
-	standing, err := client.Get(t.Context(), theirs.Name, metav1.GetOptions{})
+	found, err := client.Get(t.Context(), theirs.Name, metav1.GetOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(theirs.Spec.Hosts, standing.Spec.Hosts); diff != "" || standing.Generation != theirs.Generation {
+	if diff := cmp.Diff(theirs.Spec.Hosts, found.Spec.Hosts); diff != "" || found.Generation != theirs.Generation {
 		t.Errorf("their object was changed (-before +after):\n%s", diff)
 	}
 	if err := client.Delete(t.Context(), theirs.Name, metav1.DeleteOptions{}); err != nil {
@@ -109,10 +109,10 @@ func TestForeignObject(t *testing.T) {
 	w.awaitEndpoints(t, i.cluster(), "10.6.0.1:8080")
 }
 
-// TestCallsByTwoProtocols holds that a service which speaks no HTTP takes nothing away from those that do, though both
-// have port 80 in the mesh.
+// TestCallsByTwoProtocols verifies that HTTP services are reachable beside a service without HTTP, although both have
+// port 80 in the mesh.
 func TestCallsByTwoProtocols(t *testing.T) {
-	w := sharedWorld(t)
+	w := sharedHarness(t)
 	server := newServer(t, "hello")
 	plain := instance{service: "two-protocols-tcp", id: "two-protocols-tcp", address: "10.7.0.1", port: 3306, meta: map[string]string{"protocol": "mysql"}}
 	web := instance{service: "two-protocols-web", id: "two-protocols-web", address: server.address, port: server.port}
@@ -126,8 +126,8 @@ func TestCallsByTwoProtocols(t *testing.T) {
 	})
 }
 
-// get asks for a page through the mesh, and checks what it says.
-func (w *world) get(ctx context.Context, url, want string) error {
+// get requests a page through the mesh and checks its content.
+func (w *harness) get(ctx context.Context, url, want string) error {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
 		return err

@@ -14,9 +14,9 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// awaitEndpoints waits until Envoy has exactly these endpoints, "address:port" or, with a weight other than 1,
-// "address:port weight".
-func (w *world) awaitEndpoints(t *testing.T, cluster string, want ...string) {
+// awaitEndpoints waits until Envoy has exactly these endpoints: "address:port", or "address:port weight" with a weight
+// other than 1.
+func (w *harness) awaitEndpoints(t *testing.T, cluster string, want ...string) {
 	t.Helper()
 	slices.Sort(want)
 	eventually(t, func(ctx context.Context) error {
@@ -31,7 +31,7 @@ func (w *world) awaitEndpoints(t *testing.T, cluster string, want ...string) {
 	})
 }
 
-func (w *world) endpoints(ctx context.Context, cluster string) ([]string, error) {
+func (w *harness) endpoints(ctx context.Context, cluster string) ([]string, error) {
 	endpoints, err := w.envoy.Endpoints(ctx, cluster)
 	if err != nil {
 		return nil, err
@@ -48,8 +48,8 @@ func (w *world) endpoints(ctx context.Context, cluster string) ([]string, error)
 	return all, nil
 }
 
-// awaitLabels waits until the instance's WorkloadEntry has these among its labels; "-key" is one it must not have.
-func (w *world) awaitLabels(t *testing.T, i instance, want ...string) {
+// awaitLabels waits until the instance's WorkloadEntry has these labels. A label "-key" must be absent.
+func (w *harness) awaitLabels(t *testing.T, i instance, want ...string) {
 	t.Helper()
 	eventually(t, func(ctx context.Context) error {
 		workload, err := w.istio.NetworkingV1().WorkloadEntries(namespace).Get(ctx, i.workloadName(), metav1.GetOptions{})
@@ -67,8 +67,8 @@ func (w *world) awaitLabels(t *testing.T, i instance, want ...string) {
 	})
 }
 
-// names lists the ServiceEntries and WorkloadEntries that were written for a service, as kind/name.
-func (w *world) names(ctx context.Context, in, label string) ([]string, error) {
+// names lists the ServiceEntries and WorkloadEntries of a service as kind/name.
+func (w *harness) names(ctx context.Context, in, label string) ([]string, error) {
 	selector := metav1.ListOptions{LabelSelector: "isthmus-mesh.github.io/service=" + label}
 	entries, err := w.istio.NetworkingV1().ServiceEntries(in).List(ctx, selector)
 	if err != nil {
@@ -88,8 +88,8 @@ func (w *world) names(ctx context.Context, in, label string) ([]string, error) {
 	return names, nil
 }
 
-// writes counts the daemon's successful writes so far.
-func (w *world) writes(t *testing.T) int {
+// writes returns the number of successful writes of the daemon so far.
+func (w *harness) writes(t *testing.T) int {
 	t.Helper()
 	count, err := w.isthmus.Metric(t.Context(), "isthmus_kubernetes_writes_total", "result", "ok")
 	if err != nil {
@@ -98,8 +98,8 @@ func (w *world) writes(t *testing.T) int {
 	return int(count)
 }
 
-// metric returns one of the daemon's metrics.
-func (w *world) metric(t *testing.T, name string) float64 {
+// metric returns a metric of the daemon.
+func (w *harness) metric(t *testing.T, name string) float64 {
 	t.Helper()
 	value, err := w.isthmus.Metric(t.Context(), name)
 	if err != nil {
@@ -108,12 +108,12 @@ func (w *world) metric(t *testing.T, name string) float64 {
 	return value
 }
 
-// settle waits until everything that was in Consul before has been looked at, by a service that comes after it, and
-// returns the writes so far but for that service's own.
-func (w *world) settle(t *testing.T) int {
+// settle waits until isthmus has processed all earlier changes in Consul. It registers another service and waits for
+// it. It returns the number of writes so far without those for that service.
+func (w *harness) settle(t *testing.T) int {
 	t.Helper()
-	sentinels++
-	name := fmt.Sprint("sentinel-", sentinels)
+	markers++
+	name := fmt.Sprint("sentinel-", markers)
 	last := instance{service: name, id: name, address: "10.9.9.9", port: 9999}
 	w.register(t, last)
 	eventually(t, func(ctx context.Context) error {
@@ -124,22 +124,23 @@ func (w *world) settle(t *testing.T) int {
 		return err
 	})
 	var writes int
-	eventually(t, func(context.Context) error { // the metric is counted after the API server's answer
+	eventually(t, func(context.Context) error { // the metric is counted after the API server's response
 		before := writes
 		if writes = w.writes(t); writes != before {
 			return errors.New("there are still writes")
 		}
 		return nil
 	})
-	return writes - 2*sentinels
+	return writes - 2*markers
 }
 
-// sentinels is how many services settle has registered; tests run one after the other.
-var sentinels int
+// markers is the number of services that settle has registered. It needs no lock, because these tests run one after the
+// other.
+var markers int
 
-// settledPushes returns how many responses of the labels, given as name and value by turns, istiod has sent to proxies,
-// once it has stopped sending any.
-func (w *world) settledPushes(t *testing.T, labels ...string) (pushes float64) {
+// settledPushes waits until istiod stops sending responses to proxies. It returns their number for the labels, which
+// are names and values in turn.
+func (w *harness) settledPushes(t *testing.T, labels ...string) (pushes float64) {
 	t.Helper()
 	all, since := -1.0, time.Now()
 	eventually(t, func(ctx context.Context) error {
@@ -150,7 +151,7 @@ func (w *world) settledPushes(t *testing.T, labels ...string) (pushes float64) {
 		if now != all {
 			all, since = now, time.Now()
 		}
-		if still := time.Since(since); still < 3*time.Second { // well above istiod's debounce
+		if still := time.Since(since); still < 3*time.Second { // well above the debounce of istiod
 			return fmt.Errorf("the last push was %s ago", still)
 		}
 		pushes, err = w.istiod.Metric(ctx, "pilot_xds_pushes", labels...)

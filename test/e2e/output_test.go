@@ -13,9 +13,9 @@ import (
 	"github.com/isthmus-mesh/isthmus/test/testbed"
 )
 
-// TestStdout holds that a dry run prints everything once, then one document for each object that changes.
+// TestStdout verifies that a dry run prints all objects once, and then one document for each object that changes.
 func TestStdout(t *testing.T) {
-	w := newWorld(t)
+	w := newHarness(t)
 	i := instance{service: "web", id: "web", address: "10.0.0.5", port: 8080, meta: map[string]string{"version": "v1"}}
 	w.register(t, i)
 	daemon := w.startOutput(t, "stdout")
@@ -29,9 +29,9 @@ func TestStdout(t *testing.T) {
 	}
 }
 
-// TestFolder holds that a folder has one file for each service, and none for a service that left.
+// TestFolder verifies that a folder has one file for each service, and none for a removed service.
 func TestFolder(t *testing.T) {
-	w := newWorld(t)
+	w := newHarness(t)
 	i := instance{service: "web", id: "web", address: "10.0.0.5", port: 8080, meta: map[string]string{"version": "v1"}}
 	w.register(t, i)
 	root := filepath.Join(t.TempDir(), "manifests")
@@ -57,7 +57,7 @@ func TestFolder(t *testing.T) {
 	})
 }
 
-func (w *world) startOutput(t *testing.T, output string) *testbed.Isthmus {
+func (w *harness) startOutput(t *testing.T, output string) *testbed.Isthmus {
 	t.Helper()
 	daemon, err := w.run.StartIsthmus(w.consul, w.kube, "--namespace", namespace, "--output", output)
 	if err != nil {

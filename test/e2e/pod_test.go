@@ -11,7 +11,7 @@ import (
 )
 
 const (
-	// consumerNamespace is where the pod is.
+	// consumerNamespace is the namespace of the pod.
 	consumerNamespace = "default"
 	studentHost       = "student-service.service.consul"
 	studentPort       = 9098
@@ -19,31 +19,32 @@ const (
 	redisPort         = "6379"
 )
 
-// podWorld is a world whose consumer is a pod with Istio's whole sidecar. Its providers are on machines that the pod
-// reaches: two versions of student-service, which register themselves.
-type podWorld struct {
-	*world
+// podHarness is a harness with a consumer in a pod with Istio's complete sidecar. Its providers are on machines that
+// the pod reaches: two versions of student-service, which register themselves.
+type podHarness struct {
+	*harness
 	pod    *testbed.Pod
 	v1, v2 *testbed.Process
-	// config is isthmus's configuration file.
+	// config is the configuration file of isthmus.
 	config string
 }
 
-// gateway stands for this machine's address as the pod sees it, in arguments that are made before there is a pod.
+// gateway is a placeholder in arguments for this machine's address in the network of the pod, which is unknown before
+// the pod starts.
 const gateway = "GATEWAY"
 
-func newPodWorld(t *testing.T, options testbed.PodOptions, isthmus ...string) *podWorld {
+func newPodHarness(t *testing.T, options testbed.PodOptions, isthmus ...string) *podHarness {
 	t.Helper()
 	testbed.RequirePod(t, "curl", "redis-server", "redis-cli")
 	requireAll(t, testbed.StudentBinary)
-	w := &podWorld{world: newWorld(t)}
+	w := &podHarness{harness: newHarness(t)}
 	if err := w.startPod(t.Context(), options, isthmus); err != nil {
 		t.Fatal(err)
 	}
 	return w
 }
 
-func (w *podWorld) startPod(ctx context.Context, options testbed.PodOptions, isthmus []string) (err error) {
+func (w *podHarness) startPod(ctx context.Context, options testbed.PodOptions, isthmus []string) (err error) {
 	if w.pod, err = w.run.StartPod(ctx, options); err != nil {
 		return err
 	}
@@ -71,7 +72,7 @@ func (w *podWorld) startPod(ctx context.Context, options testbed.PodOptions, ist
 }
 
 // startProviders starts the providers.
-func (w *podWorld) startProviders() (err error) {
+func (w *podHarness) startProviders() (err error) {
 	student, err := testbed.Binary(testbed.StudentBinary)
 	if err != nil {
 		return err
@@ -88,7 +89,7 @@ func (w *podWorld) startProviders() (err error) {
 }
 
 // startRedis starts a Redis and registers it.
-func (w *podWorld) startRedis(t *testing.T) {
+func (w *podHarness) startRedis(t *testing.T) {
 	t.Helper()
 	redis, err := exec.LookPath("redis-server")
 	if err != nil {
@@ -101,8 +102,8 @@ func (w *podWorld) startRedis(t *testing.T) {
 	w.register(t, instance{service: "redis", id: "redis", address: address, port: 6379, meta: map[string]string{"protocol": "tcp"}})
 }
 
-// output runs a program in the pod to its end and returns what it says.
-func (w *podWorld) output(ctx context.Context, name string, args ...string) (string, error) {
+// output runs a program in the pod to its end and returns its output.
+func (w *podHarness) output(ctx context.Context, name string, args ...string) (string, error) {
 	output, err := w.pod.Command(ctx, name, args...).CombinedOutput()
 	if err != nil {
 		return "", fmt.Errorf("%s %s: %w:\n%s", name, strings.Join(args, " "), err, output)
@@ -110,8 +111,8 @@ func (w *podWorld) output(ctx context.Context, name string, args ...string) (str
 	return string(output), nil
 }
 
-// says runs a program in the pod, which must say a text.
-func (w *podWorld) says(ctx context.Context, text, name string, args ...string) error {
+// says runs a program in the pod and verifies that its output contains a text.
+func (w *podHarness) says(ctx context.Context, text, name string, args ...string) error {
 	output, err := w.output(ctx, name, args...)
 	if err == nil && !strings.Contains(output, text) {
 		err = fmt.Errorf("%s %s doesn't say %q:\n%s", name, strings.Join(args, " "), text, output)

@@ -9,10 +9,10 @@ import (
 	"github.com/isthmus-mesh/isthmus/test/testbed"
 )
 
-// TestRollingChangeOfThePort holds that while the instances of a service take another port one by one, callers reach all
-// of them by the old and by the new port, and that istiod sends more than endpoints for it twice: when the new port comes, and
-// when the old one goes; in both forms. The servers are each form's own: what other tests leave behind is removed later,
-// and costs pushes too.
+// TestRollingChangeOfThePort verifies that callers reach all instances of a service by the old and by the new port
+// while the instances change their port one by one. Istiod sends more than endpoints exactly twice: when the new port
+// appears and when the old one disappears. Both hold for each form of the endpoints. Each form has servers of its own,
+// because the objects of other tests are removed later and cause pushes too.
 func TestRollingChangeOfThePort(t *testing.T) {
 	for _, form := range []string{"workloadEntry", "inline"} {
 		t.Run(form, func(t *testing.T) { testRollingChange(t, form) })
@@ -21,7 +21,7 @@ func TestRollingChangeOfThePort(t *testing.T) {
 
 func testRollingChange(t *testing.T, form string) {
 	requireAll(t, testbed.IstiodBinary, testbed.EnvoyBinary)
-	w := newWorld(t)
+	w := newHarness(t)
 	if err := w.startMesh(t.Context(), "mesh: {endpoints: "+form+", addresses: {allow: [127.0.0.0/8]}}\n"); err != nil {
 		t.Fatal(err)
 	}
@@ -55,10 +55,10 @@ func testRollingChange(t *testing.T, form string) {
 	}
 }
 
-// TestSeveralPorts holds that callers reach each of an instance's ports, by Consul's own Ports or by meta and tags, under
-// the number that it has, or that the configuration gives.
+// TestSeveralPorts verifies that callers reach each port of an instance, declared by Consul's own Ports or by meta and
+// tags, by its number or by the number in the configuration.
 func TestSeveralPorts(t *testing.T) {
-	w := sharedWorld(t)
+	w := sharedHarness(t)
 	own := instance{service: "several-ports", id: "several-ports", address: "10.21.0.1", ports: api.ServicePorts{
 		{Name: "http", Port: 8080, Default: true}, {Name: "grpc", Port: 9090},
 	}}

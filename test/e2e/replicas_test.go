@@ -18,10 +18,10 @@ import (
 
 const services = 200
 
-// TestLeaderKilled holds that when the leader of two replicas is killed in the middle of 200 changes, all arrive,
-// and none is written twice: the API server counts.
+// TestLeaderKilled verifies that all of 200 changes arrive, and none is written twice, when the leader of two replicas
+// is killed in the middle. The API server counts the writes.
 func TestLeaderKilled(t *testing.T) {
-	w := newWorld(t)
+	w := newHarness(t)
 	w.registerAll(t, "v1")
 	replicas := [2]*testbed.Isthmus{w.startReplica(t), w.startReplica(t)}
 	for _, replica := range replicas {
@@ -42,7 +42,7 @@ func TestLeaderKilled(t *testing.T) {
 		}
 	}
 	w.awaitAll(t, "v2")
-	// A write that was on its way when the leader died may have been carried out without being counted.
+	// The API server may have carried out a write of the killed leader without counting it.
 	if writes := w.applied(t) - before; writes > services {
 		t.Errorf("%d changes cost %d writes", services, writes)
 	}
@@ -51,10 +51,10 @@ func TestLeaderKilled(t *testing.T) {
 	}
 }
 
-// TestAPIServerGone holds that changes which come while the API server is away for 20 seconds arrive when it is back,
-// that nothing else is written, and that the same process does it.
+// TestAPIServerGone verifies that changes during an outage of the API server of 20 seconds arrive afterwards, that
+// isthmus writes nothing else, and that the process does not restart.
 func TestAPIServerGone(t *testing.T) {
-	w := newWorld(t)
+	w := newHarness(t)
 	w.registerAll(t, "v1")
 	daemon := w.startReplica(t)
 	if err := daemon.Wait(t.Context()); err != nil {
@@ -68,7 +68,7 @@ func TestAPIServerGone(t *testing.T) {
 	for n := range services {
 		switch {
 		case n == from:
-			w.awaitCount(t, "v2", from) // so that what comes after can be counted
+			w.awaitCount(t, "v2", from) // so that later writes can be counted
 			w.kube.APIServer.Kill()
 		case n == to:
 			if err := w.kube.Restart(t.Context()); err != nil {
@@ -99,7 +99,7 @@ func numbered(n int, version string) instance {
 	return instance{service: name, id: name, address: fmt.Sprint("10.8.0.", n), port: 8080, meta: map[string]string{"version": version}}
 }
 
-func (w *world) registerAll(t *testing.T, version string) {
+func (w *harness) registerAll(t *testing.T, version string) {
 	t.Helper()
 	for n := range services {
 		w.register(t, numbered(n, version))
@@ -107,13 +107,13 @@ func (w *world) registerAll(t *testing.T, version string) {
 }
 
 // awaitAll waits until every instance has a version.
-func (w *world) awaitAll(t *testing.T, version string) {
+func (w *harness) awaitAll(t *testing.T, version string) {
 	t.Helper()
 	w.awaitCount(t, version, services)
 }
 
-// awaitCount waits until every object is there, and so many instances have a version.
-func (w *world) awaitCount(t *testing.T, version string, count int) {
+// awaitCount waits until every object exists and a number of instances have a version.
+func (w *harness) awaitCount(t *testing.T, version string, count int) {
 	t.Helper()
 	eventually(t, func(ctx context.Context) error {
 		entries, err := w.istio.NetworkingV1().ServiceEntries(namespace).List(ctx, metav1.ListOptions{})
@@ -138,8 +138,8 @@ func (w *world) awaitCount(t *testing.T, version string, count int) {
 	})
 }
 
-// applied is how many times the API server was asked to apply an object.
-func (w *world) applied(t *testing.T) int {
+// applied returns the number of apply requests that the API server has received.
+func (w *harness) applied(t *testing.T) int {
 	t.Helper()
 	total := 0.0
 	for _, resource := range []string{"serviceentries", "workloadentries"} {
@@ -153,13 +153,13 @@ func (w *world) applied(t *testing.T) int {
 }
 
 // startReplica starts a daemon with a lease that is short enough for a test.
-func (w *world) startReplica(t *testing.T) *testbed.Isthmus {
+func (w *harness) startReplica(t *testing.T) *testbed.Isthmus {
 	t.Helper()
 	return w.startReplicaWith(t, "")
 }
 
-// startReplicaWith starts a daemon with such a lease, and more lines of configuration for Kubernetes.
-func (w *world) startReplicaWith(t *testing.T, more string) *testbed.Isthmus {
+// startReplicaWith starts a daemon with such a lease and more configuration for Kubernetes.
+func (w *harness) startReplicaWith(t *testing.T, more string) *testbed.Isthmus {
 	t.Helper()
 	config := filepath.Join(t.TempDir(), "isthmus.yaml")
 	content := "kubernetes:\n  leaderElection: {leaseDuration: 4s, renewDeadline: 3s, retryPeriod: 500ms}\n" + more
@@ -173,7 +173,7 @@ func (w *world) startReplicaWith(t *testing.T, more string) *testbed.Isthmus {
 	return daemon
 }
 
-// leaderOf returns the replica that says of itself that it leads.
+// leaderOf returns the replica that reports itself as the leader.
 func leaderOf(t *testing.T, replicas [2]*testbed.Isthmus) *testbed.Isthmus {
 	t.Helper()
 	for _, replica := range replicas {

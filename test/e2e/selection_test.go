@@ -13,10 +13,10 @@ import (
 	isthmusd "github.com/isthmus-mesh/isthmus/internal/daemon"
 )
 
-// TestSelectionAndPlacement holds that the configuration says which services come and where they go, and that a change
-// of the file takes effect while the daemon runs.
+// TestSelectionAndPlacement verifies that the configuration selects services and their namespaces, and that a change of
+// the file takes effect while the daemon runs.
 func TestSelectionAndPlacement(t *testing.T) {
-	w := newWorld(t)
+	w := newHarness(t)
 	web, hidden, moved := atPort("web", 1), atPort("hidden-db", 2), atPort("payment-api", 3)
 	warning := atPort("web", 4)
 	warning.id, warning.health = "web-warning", "warning"
@@ -49,7 +49,7 @@ log: {format: json}
 	rewrite(t, file, "mesh: {health: perfect}")
 	awaitText(t, daemon.Log, "can't be used")
 	late := atPort("payment-late", 5)
-	w.register(t, late, atPort("late", 6)) // excluded still, by what was read before
+	w.register(t, late, atPort("late", 6)) // still excluded by the previous configuration
 	w.awaitPlaces(t, map[string]string{"web": "payments 1", "hidden-db": "consul-services 1", "late": "consul-services 1"})
 	told(t, daemon.Log(), "can't be used", 1)
 
@@ -60,9 +60,9 @@ log: {format: json}
 	})
 }
 
-// TestWrongFilter holds that a filter which Consul refuses ends the start with one line.
+// TestWrongFilter verifies that a filter that Consul rejects ends the start with one line.
 func TestWrongFilter(t *testing.T) {
-	w := newWorld(t)
+	w := newHarness(t)
 	daemon, err := w.run.StartIsthmus(w.consul, w.kube, "--output", "stdout", "--config",
 		configFile(t, `sources: [{services: {filter: Service.Meta.team = blue}}]`))
 	if err != nil {
@@ -91,8 +91,8 @@ func rewrite(t *testing.T, path, content string) {
 	}
 }
 
-// awaitPlaces waits until these services and no others are in the mesh, each in a namespace with so many WorkloadEntries.
-func (w *world) awaitPlaces(t *testing.T, want map[string]string) {
+// awaitPlaces waits until exactly these services are in the mesh, each in a namespace with a number of WorkloadEntries.
+func (w *harness) awaitPlaces(t *testing.T, want map[string]string) {
 	t.Helper()
 	eventually(t, func(ctx context.Context) error {
 		got := map[string]string{}
@@ -114,7 +114,7 @@ func (w *world) awaitPlaces(t *testing.T, want map[string]string) {
 	})
 }
 
-// told checks in how many lines of a log a text is.
+// told verifies the number of lines of a log that contain a text.
 func told(t *testing.T, log, text string, want int) {
 	t.Helper()
 	got := 0

@@ -11,7 +11,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// server is an instance that answers every HTTP request with the same words.
+// server is an instance that answers every HTTP request with the same text.
 type server struct {
 	address string
 	port    int
@@ -29,7 +29,7 @@ func newServerAt(t *testing.T, answer, at string) server {
 		t.Fatal(err)
 	}
 	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		_, _ = w.Write([]byte(answer)) // the caller may have gone
+		_, _ = w.Write([]byte(answer)) // the caller may have closed the connection
 	}))
 	_ = s.Listener.Close()
 	s.Listener = listener
@@ -39,7 +39,7 @@ func newServerAt(t *testing.T, answer, at string) server {
 	return server{address: address.IP.String(), port: address.Port}
 }
 
-// foreignEntry is somebody else's ServiceEntry.
+// foreignEntry returns a ServiceEntry that isthmus does not own.
 func foreignEntry(name string) *networkingv1.ServiceEntry {
 	return &networkingv1.ServiceEntry{
 		ObjectMeta: metav1.ObjectMeta{Name: name, Labels: map[string]string{"team": "payments"}},

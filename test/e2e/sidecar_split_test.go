@@ -14,13 +14,14 @@ import (
 )
 
 // testSplit sends one call of ten to v2.
-func (w *podWorld) testSplit(t *testing.T) {
+func (w *podHarness) testSplit(t *testing.T) {
 	w.split(t, studentHost)
 	w.awaitSplit(t, studentHost)
 }
 
-// testBareSplit does what docs/migrate.md says: a rule can't name a host without a dot, unless it is a Service's.
-func (w *podWorld) testBareSplit(t *testing.T) {
+// testBareSplit follows docs/migrate.md: a rule cannot contain a host without a dot, unless it is the host of a
+// Service.
+func (w *podHarness) testBareSplit(t *testing.T) {
 	rewrite(t, w.config, "")
 	client, err := kubernetes.NewForConfig(w.kube.REST)
 	if err != nil {
@@ -40,8 +41,8 @@ func (w *podWorld) testBareSplit(t *testing.T) {
 	w.awaitSplit(t, studentHost)
 }
 
-// split has calls to hosts go to both versions of student-service, for as long as the test runs.
-func (w *podWorld) split(t *testing.T, hosts ...string) {
+// split sends the calls of hosts to both versions of student-service, until the test ends.
+func (w *podHarness) split(t *testing.T, hosts ...string) {
 	t.Helper()
 	client := w.istio.NetworkingV1()
 	meta := metav1.ObjectMeta{Name: "student-service"}
@@ -72,13 +73,13 @@ func (w *podWorld) split(t *testing.T, hosts ...string) {
 	})
 }
 
-// awaitSplit waits until a host's calls are split, without a port and with the native one.
-func (w *podWorld) awaitSplit(t *testing.T, host string) {
+// awaitSplit waits until the calls to a host are split, without a port and with the native one.
+func (w *podHarness) awaitSplit(t *testing.T, host string) {
 	t.Helper()
 	for _, authority := range []string{host, fmt.Sprint(host, ":", studentPort)} {
 		eventually(t, func(ctx context.Context) error {
 			answers, err := w.call(ctx, authority, 200)
-			if err == nil && (answers["v2"] < 1 || answers["v2"] > 60) { // 20 are due, and 100 without a rule
+			if err == nil && (answers["v2"] < 1 || answers["v2"] > 60) { // 20 are expected, and 100 without a rule
 				err = fmt.Errorf("%s: answers: %v", authority, answers)
 			}
 			return err

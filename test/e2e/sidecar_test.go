@@ -12,10 +12,10 @@ import (
 	"github.com/isthmus-mesh/isthmus/test/testbed"
 )
 
-// TestSidecar holds that a program which knows nothing of a mesh, in a pod with Istio's whole sidecar, reaches what
-// Consul knows by the names and ports that it has always used. Istio's DNS proxy resolves them.
+// TestSidecar verifies that a program without knowledge of the mesh, in a pod with Istio's complete sidecar, reaches
+// services of Consul by the names and ports that it has always used. Istio's DNS proxy resolves the names.
 func TestSidecar(t *testing.T) {
-	w := newPodWorld(t, testbed.PodOptions{DNSCapture: true})
+	w := newPodHarness(t, testbed.PodOptions{DNSCapture: true})
 	w.testCalls(t)
 	w.testTCP(t)
 	t.Run("mutual TLS is on, and providers are called in plain text", w.testMutualTLS)
@@ -24,10 +24,10 @@ func TestSidecar(t *testing.T) {
 	t.Run("a Service makes a split by the bare name", w.testBareSplit)
 }
 
-// TestSidecarWithoutDNSProxy holds the same where Istio's DNS proxy is off, for a caller whose name server is a Consul
-// agent: names resolve to the addresses of instances, and calls still go where the mesh has them go.
+// TestSidecarWithoutDNSProxy verifies the same without Istio's DNS proxy, for a caller with a Consul agent as its name
+// server: names resolve to the addresses of instances, and calls still follow the rules of the mesh.
 func TestSidecarWithoutDNSProxy(t *testing.T) {
-	w := newPodWorld(t, testbed.PodOptions{Search: []string{"service.consul"}})
+	w := newPodHarness(t, testbed.PodOptions{Search: []string{"service.consul"}})
 	agent := testbed.ConsulOptions{Name: "dns", Client: true, Join: w.consul, DNS: w.pod.Gateway + ":53"}
 	if _, err := w.run.StartConsul(t.Context(), agent); err != nil {
 		t.Fatal(err)
@@ -37,7 +37,7 @@ func TestSidecarWithoutDNSProxy(t *testing.T) {
 }
 
 // testCalls calls by every name and port.
-func (w *podWorld) testCalls(t *testing.T) {
+func (w *podHarness) testCalls(t *testing.T) {
 	for _, authority := range []string{
 		studentHost, "student-service", // no port
 		fmt.Sprint(studentHost, ":", studentPort), fmt.Sprint("student-service:", studentPort), // the native port
@@ -54,9 +54,9 @@ func (w *podWorld) testCalls(t *testing.T) {
 	}
 }
 
-// testTCP talks to a Redis, by its name and by its virtual address. Nothing else than the name tells services apart that
-// have one port and speak no HTTP, so the address must be the service's own.
-func (w *podWorld) testTCP(t *testing.T) {
+// testTCP calls a Redis by its name and by its virtual address. Services without HTTP on the same port differ only in
+// their names, so each needs an address of its own.
+func (w *podHarness) testTCP(t *testing.T) {
 	w.startRedis(t)
 	var address string
 	t.Run("a name of a TCP service resolves to a virtual address", func(t *testing.T) {
@@ -77,8 +77,8 @@ func (w *podWorld) testTCP(t *testing.T) {
 	}
 }
 
-// testMutualTLS looks at what the sidecar was given: a certificate, and clusters that would use it.
-func (w *podWorld) testMutualTLS(t *testing.T) {
+// testMutualTLS checks the configuration of the sidecar: a certificate, and clusters that would use it.
+func (w *podHarness) testMutualTLS(t *testing.T) {
 	for page, want := range map[string]string{
 		"certs": "spiffe://cluster.local/ns/default/sa/consumer",
 		"config_dump?resource=dynamic_active_clusters&name_regex=outbound.80..student-service.service.consul": "tlsMode-istio",
@@ -89,8 +89,8 @@ func (w *podWorld) testMutualTLS(t *testing.T) {
 	}
 }
 
-// testCritical makes a provider ill and well again.
-func (w *podWorld) testCritical(t *testing.T) {
+// testCritical makes a provider unhealthy and healthy again.
+func (w *podHarness) testCritical(t *testing.T) {
 	only := func(want ...string) func(context.Context) error {
 		return func(ctx context.Context) error {
 			answers, err := w.call(ctx, studentHost, 40)
@@ -112,16 +112,16 @@ func (w *podWorld) testCritical(t *testing.T) {
 	eventually(t, only("v1", "v2"))
 }
 
-func (w *podWorld) toggle(t *testing.T, student *testbed.Process) {
+func (w *podHarness) toggle(t *testing.T, student *testbed.Process) {
 	t.Helper()
 	if err := student.Signal(syscall.SIGUSR1); err != nil {
 		t.Fatal(err)
 	}
 }
 
-// call has curl call the students so many times, and returns how many calls each version answered. Every call must
-// be answered.
-func (w *podWorld) call(ctx context.Context, authority string, times int) (map[string]int, error) {
+// call sends a number of calls with curl and returns the number of responses of each version. Every call must get a
+// response.
+func (w *podHarness) call(ctx context.Context, authority string, times int) (map[string]int, error) {
 	url := fmt.Sprintf("http://%s/getStudentDetailsForSchool/school-[1-%d]", authority, times)
 	output, err := w.output(ctx, "curl", "--silent", "--show-error", "--fail", "--max-time", "10", url)
 	if err != nil {
@@ -143,8 +143,8 @@ func (w *podWorld) call(ctx context.Context, authority string, times int) (map[s
 	return answers, nil
 }
 
-// resolve returns the first address that a name has for the C library.
-func (w *podWorld) resolve(ctx context.Context, name string) (string, error) {
+// resolve returns the first address of a name by the C library.
+func (w *podHarness) resolve(ctx context.Context, name string) (string, error) {
 	output, err := w.output(ctx, "getent", "ahostsv4", name)
 	if err != nil {
 		return "", err

@@ -19,8 +19,8 @@ const (
 	soakRate                    = 50
 )
 
-// TestSoak changes a catalog 50 times a second for minutes, and holds that nothing is lost by it and that memory,
-// goroutines and open files don't grow. "make soak" runs it.
+// TestSoak changes a catalog 50 times a second for minutes. It verifies that no change is lost, and that memory,
+// goroutines and open files do not grow. "make soak" runs it.
 func TestSoak(t *testing.T) {
 	if os.Getenv("SOAK") == "" {
 		t.Skip(`it takes minutes: run "make soak"`)
@@ -29,8 +29,8 @@ func TestSoak(t *testing.T) {
 	if err != nil {
 		t.Fatalf("SOAK: %v", err)
 	}
-	w := newWorld(t)
-	s := &soak{world: w, random: rand.New(rand.NewPCG(1, 2)), truth: map[string]instance{}}
+	w := newHarness(t)
+	s := &soak{harness: w, random: rand.New(rand.NewPCG(1, 2)), truth: map[string]instance{}}
 	for n := range soakServices {
 		for k := range soakInstances {
 			s.put(t, soaked(n, k))
@@ -64,7 +64,7 @@ func TestSoak(t *testing.T) {
 		}
 		return nil
 	})
-	// The first third warms up; after that memory may breathe with the collector, but not grow.
+	// The first third is for warm-up. Afterwards memory may vary with the garbage collector, but not grow.
 	third := len(samples) / 3
 	middle, last := peak(samples[third:2*third]), peak(samples[2*third:])
 	if last > middle*5/4+16<<20 {
@@ -74,11 +74,11 @@ func TestSoak(t *testing.T) {
 		int(lasts.Seconds()*soakRate), before, middle/(1<<20), last/(1<<20))
 }
 
-// soak is a catalog that changes all the time.
+// soak is a catalog with continuous changes.
 type soak struct {
-	*world
+	*harness
 	random *rand.Rand
-	// truth are the instances that should serve, by their ID; sick and gone are out for one change.
+	// truth are the instances that should serve, by their ID. sick and gone are absent for one change.
 	truth      map[string]instance
 	sick, gone []instance
 }
@@ -97,8 +97,8 @@ func (s *soak) put(t *testing.T, i instance) {
 	s.truth[i.id] = i
 }
 
-// change makes one of the changes that a fleet sees: mostly another address or version, now and then an instance that
-// turns critical or a service that leaves, and what was so before comes back.
+// change makes one of the changes of a real fleet: mostly another address or version, sometimes an instance that turns
+// critical or a service that is removed. The previous instance or service then comes back.
 func (s *soak) change(t *testing.T, n int) {
 	t.Helper()
 	service := s.random.IntN(soakServices)
@@ -134,7 +134,7 @@ func (s *soak) recover(t *testing.T) {
 	s.sick, s.gone = nil, nil
 }
 
-// compare tells how the mesh differs from the truth.
+// compare returns the differences between the mesh and the truth.
 func (s *soak) compare(ctx context.Context) error {
 	list, err := s.istio.NetworkingV1().WorkloadEntries(namespace).List(ctx, metav1.ListOptions{})
 	if err != nil {
@@ -153,7 +153,7 @@ func (s *soak) compare(ctx context.Context) error {
 	return nil
 }
 
-// sample is what isthmus takes at a moment.
+// sample is the resource use of isthmus at one moment.
 type sample struct{ memory, goroutines, files float64 }
 
 func (s sample) String() string {

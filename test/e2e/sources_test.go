@@ -14,13 +14,14 @@ import (
 	"github.com/isthmus-mesh/isthmus/test/testbed"
 )
 
-// TestSeveralSources holds that several Consuls are read side by side: a service that both have is two, each with hosts
-// of its own; and when one of them is away, from the start or later, its services stay and the other's go on changing.
+// TestSeveralSources verifies that isthmus reads several Consuls in parallel. A service in both becomes two, each with
+// its own hosts. When one of them is down, at the start or later, its services stay and those of the other keep
+// changing.
 func TestSeveralSources(t *testing.T) {
-	w := newWorld(t)
+	w := newHarness(t)
 	east := *w
 	var err error
-	if east.consul, err = w.run.StartConsul(t.Context(), testbed.ConsulOptions{Name: "east", Datacenter: "dc2", HCL: roomy}); err != nil {
+	if east.consul, err = w.run.StartConsul(t.Context(), testbed.ConsulOptions{Name: "east", Datacenter: "dc2", HCL: manyConnections}); err != nil {
 		t.Fatal(err)
 	}
 	here := instance{service: "web", id: "web", address: "10.0.1.1", port: 8080, meta: map[string]string{"version": "v1"}}
@@ -39,7 +40,7 @@ func TestSeveralSources(t *testing.T) {
 	w.register(t, here)
 	w.awaitVersions(t, "10.0.1.1 v2", "10.0.2.1 v1")
 
-	// A start while one is away: the other's changes don't wait for it.
+	// A start while one of them is down does not delay the changes of the other.
 	daemon.Stop()
 	daemon = w.startWith(t, fmt.Sprintf("sources: [{name: west, address: %q}, {name: east, address: %q}]", w.consul.Address, east.consul.Address))
 	here.meta = map[string]string{"version": "v3"}
@@ -50,8 +51,8 @@ func TestSeveralSources(t *testing.T) {
 	}
 }
 
-// startWith starts a daemon with a configuration, and no flag that says where Consul is.
-func (w *world) startWith(t *testing.T, content string) *testbed.Isthmus {
+// startWith starts a daemon with a configuration and without the flags for Consul.
+func (w *harness) startWith(t *testing.T, content string) *testbed.Isthmus {
 	t.Helper()
 	config := filepath.Join(t.TempDir(), "isthmus.yaml")
 	if err := os.WriteFile(config, []byte(content), 0o600); err != nil {
@@ -64,7 +65,7 @@ func (w *world) startWith(t *testing.T, content string) *testbed.Isthmus {
 	return daemon
 }
 
-func (w *world) awaitHosts(t *testing.T, entry string, want ...string) {
+func (w *harness) awaitHosts(t *testing.T, entry string, want ...string) {
 	t.Helper()
 	eventually(t, func(ctx context.Context) error {
 		got, err := w.istio.NetworkingV1().ServiceEntries(namespace).Get(ctx, entry, metav1.GetOptions{})
@@ -75,8 +76,8 @@ func (w *world) awaitHosts(t *testing.T, entry string, want ...string) {
 	})
 }
 
-// awaitVersions waits until the WorkloadEntries are these, "address version".
-func (w *world) awaitVersions(t *testing.T, want ...string) {
+// awaitVersions waits until the WorkloadEntries are exactly these, "address version".
+func (w *harness) awaitVersions(t *testing.T, want ...string) {
 	t.Helper()
 	eventually(t, func(ctx context.Context) error {
 		workloads, err := w.istio.NetworkingV1().WorkloadEntries(namespace).List(ctx, metav1.ListOptions{})
@@ -94,10 +95,10 @@ func (w *world) awaitVersions(t *testing.T, want ...string) {
 	})
 }
 
-// TestMergedSources holds that merged datacenters make one service, each endpoint in its own region; and that while one
-// of them is away at a start, its endpoints stay and those of the other go on changing.
+// TestMergedSources verifies that merged datacenters make one service, with each endpoint in its own region. When one
+// of them is down at a start, its endpoints stay and those of the other keep changing.
 func TestMergedSources(t *testing.T) {
-	w := newWorld(t)
+	w := newHarness(t)
 	requireAll(t, testbed.IstiodBinary, testbed.EnvoyBinary)
 	var err error
 	if w.istiod, err = w.run.StartIstiod(t.Context(), w.kube); err != nil {
@@ -107,7 +108,7 @@ func TestMergedSources(t *testing.T) {
 		t.Fatal(err)
 	}
 	east := *w
-	if east.consul, err = w.run.StartConsul(t.Context(), testbed.ConsulOptions{Name: "east", Datacenter: "dc2", HCL: roomy}); err != nil {
+	if east.consul, err = w.run.StartConsul(t.Context(), testbed.ConsulOptions{Name: "east", Datacenter: "dc2", HCL: manyConnections}); err != nil {
 		t.Fatal(err)
 	}
 	here := instance{service: "web", id: "web", address: "10.0.1.1", port: 8080}

@@ -20,18 +20,18 @@ import (
 	"github.com/isthmus-mesh/isthmus/test/testbed/faults"
 )
 
-// endsWithin is less than half of the 30 seconds that Kubernetes grants a pod by default to end.
+// endsWithin is less than half of the 30 seconds that Kubernetes gives a pod by default to end.
 const endsWithin = 12 * time.Second
 
-// unhurried makes a start of 200 services last 40 seconds.
-const unhurried = "  writesPerSecond: 10\n"
+// slowWrites makes a start of 200 services last 40 seconds.
+const slowWrites = "  writesPerSecond: 10\n"
 
-// TestStopDuringStart holds that SIGTERM in the middle of a start ends isthmus promptly and gives the lease back, and
-// that the next start writes what is missing and nothing else.
+// TestStopDuringStart verifies that SIGTERM during a start ends isthmus promptly and releases the lease, and that the
+// next start writes only the missing objects.
 func TestStopDuringStart(t *testing.T) {
-	w := newWorld(t)
+	w := newHarness(t)
 	w.registerAll(t, "v1")
-	daemon := w.startReplicaWith(t, unhurried)
+	daemon := w.startReplicaWith(t, slowWrites)
 	w.awaitSomeWrites(t)
 	w.terminate(t, daemon)
 	if holder := w.leaseHolder(t); holder != "" {
@@ -40,8 +40,8 @@ func TestStopDuringStart(t *testing.T) {
 	if strings.Contains(daemon.Log(), "level=ERROR") {
 		t.Errorf("an end is told as a trouble:\n%s", daemon.Log())
 	}
-	before, standing := w.applied(t), w.standing(t)
-	if standing == 2*services {
+	before, live := w.applied(t), w.live(t)
+	if live == 2*services {
 		t.Fatal("everything was written before the end; that shows nothing")
 	}
 	next := w.startReplica(t)
@@ -49,20 +49,20 @@ func TestStopDuringStart(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.awaitAll(t, "v1")
-	if writes := w.applied(t) - before; writes != 2*services-standing {
-		t.Errorf("%d writes for %d objects that were missing", writes, 2*services-standing)
+	if writes := w.applied(t) - before; writes != 2*services-live {
+		t.Errorf("%d writes for %d objects that were missing", writes, 2*services-live)
 	}
 }
 
-// TestStopWhileTheAPIServerHangs holds that SIGTERM ends isthmus promptly while the API server is silent in the middle
-// of its writes, and that nothing is missing or written twice after the next start.
+// TestStopWhileTheAPIServerHangs verifies that SIGTERM ends isthmus promptly while the API server does not respond to
+// its writes, and that the next start leaves no object missing and writes none twice.
 func TestStopWhileTheAPIServerHangs(t *testing.T) {
-	w := newWorld(t)
+	w := newHarness(t)
 	w.registerAll(t, "v1")
 	wire, config := faults.REST(t, w.kube.REST)
 	far := *w
 	far.kube = &testbed.Kube{Kubeconfig: kubeconfig(t, config)}
-	daemon := far.startReplicaWith(t, unhurried)
+	daemon := far.startReplicaWith(t, slowWrites)
 	w.awaitSomeWrites(t)
 	heal := wire.Poison("timeout", map[string]int64{"timeout": 0})
 	w.terminate(t, daemon)
@@ -72,14 +72,14 @@ func TestStopWhileTheAPIServerHangs(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.awaitAll(t, "v1")
-	// What was on its way when it went silent may have been carried out without an answer, but is not written again.
+	// The API server may have carried out the writes without a response. Isthmus does not write them again.
 	if writes := w.applied(t); writes != 2*services {
 		t.Errorf("%d writes for %d objects", writes, 2*services)
 	}
 }
 
-// awaitSomeWrites waits until a start is under way.
-func (w *world) awaitSomeWrites(t *testing.T) {
+// awaitSomeWrites waits until a start has written some objects.
+func (w *harness) awaitSomeWrites(t *testing.T) {
 	t.Helper()
 	eventually(t, func(context.Context) error {
 		if got := w.applied(t); got < services/10 {
@@ -89,8 +89,8 @@ func (w *world) awaitSomeWrites(t *testing.T) {
 	})
 }
 
-// terminate tells a daemon to end, as Kubernetes does, and waits until it has.
-func (w *world) terminate(t *testing.T, daemon *testbed.Isthmus) {
+// terminate sends SIGTERM to a daemon, as Kubernetes does, and waits for its end.
+func (w *harness) terminate(t *testing.T, daemon *testbed.Isthmus) {
 	t.Helper()
 	began := time.Now()
 	if err := daemon.Signal(syscall.SIGTERM); err != nil {
@@ -104,8 +104,8 @@ func (w *world) terminate(t *testing.T, daemon *testbed.Isthmus) {
 	}
 }
 
-// standing counts the objects in the mesh.
-func (w *world) standing(t *testing.T) int {
+// live counts the objects in the mesh.
+func (w *harness) live(t *testing.T) int {
 	t.Helper()
 	entries, err := w.istio.NetworkingV1().ServiceEntries(namespace).List(t.Context(), metav1.ListOptions{})
 	if err != nil {
@@ -118,8 +118,8 @@ func (w *world) standing(t *testing.T) int {
 	return len(entries.Items) + len(workloads.Items)
 }
 
-// leaseHolder returns who holds the only lease of isthmus.
-func (w *world) leaseHolder(t *testing.T) string {
+// leaseHolder returns the holder of the only lease of isthmus.
+func (w *harness) leaseHolder(t *testing.T) string {
 	t.Helper()
 	client, err := kubernetes.NewForConfig(w.kube.REST)
 	if err != nil {
@@ -135,7 +135,7 @@ func (w *world) leaseHolder(t *testing.T) string {
 	return ""
 }
 
-// kubeconfig writes an access to an API server to a file.
+// kubeconfig writes the access to an API server to a file.
 func kubeconfig(t *testing.T, config *rest.Config) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "kubeconfig")

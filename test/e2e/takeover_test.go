@@ -11,9 +11,9 @@ import (
 	"github.com/isthmus-mesh/isthmus/test/testbed/faults"
 )
 
-// TestTakeoverWithoutConsul holds that a replica that is cut off from Consul, known or not, and has to lead because the
-// leader was killed, neither removes what it never saw nor brings back what left: it leaves all as it stands until it
-// reaches Consul again, and then writes what has changed, and no more.
+// TestTakeoverWithoutConsul verifies the behavior of a replica that cannot reach Consul, and leads because the leader
+// was killed. It removes no object that it never read, and restores no object that was removed. It leaves all objects
+// unchanged until it reaches Consul again, and then writes only the changes.
 func TestTakeoverWithoutConsul(t *testing.T) {
 	for name, cut := range map[string]func(*faults.Wire) (restore func()){
 		"refused": func(w *faults.Wire) func() {
@@ -22,7 +22,7 @@ func TestTakeoverWithoutConsul(t *testing.T) {
 		},
 		"silent": func(w *faults.Wire) func() {
 			heal := w.Poison("timeout", map[string]int64{"timeout": 0})
-			return func() { // what was sent meanwhile is lost, and with it what the connections were for
+			return func() { // data sent in the meantime is lost, and the connections with it
 				heal()
 				w.Cut()
 				w.Restore()
@@ -30,7 +30,7 @@ func TestTakeoverWithoutConsul(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			w := newWorld(t)
+			w := newHarness(t)
 			w.register(t, fleet()...)
 			leader := w.startReplica(t)
 			w.awaitWorkloads(t, 2*fleetSize)

@@ -9,10 +9,10 @@ import (
 	"testing"
 )
 
-// TestTLSOrigination holds that a caller who speaks plain HTTP reaches a provider that speaks HTTPS only, as Spring Cloud
-// registers one, where the configuration says so: by the name that it expects. Callers who speak TLS go on doing so.
+// TestTLSOrigination verifies that callers with plain HTTP reach a provider with HTTPS only, registered as Spring Cloud
+// does, if the configuration enables TLS origination for it, with the configured name. Callers with TLS still reach it.
 func TestTLSOrigination(t *testing.T) {
-	w := sharedWorld(t)
+	w := sharedHarness(t)
 	i := secureProvider(t)
 	w.register(t, i)
 	eventually(t, func(ctx context.Context) error {
@@ -22,16 +22,16 @@ func TestTLSOrigination(t *testing.T) {
 	w.awaitEndpoints(t, "outbound|443||"+i.host(), endpoint)
 	w.awaitEndpoints(t, fmt.Sprintf("outbound|%d||%s", i.port, i.host()), endpoint)
 
-	// Who isn't named in the configuration is called by TLS only.
+	// A service that the configuration does not select is reachable with TLS only.
 	other := instance{service: "tls-only", id: "tls-only", address: "10.22.0.1", port: 8443, meta: map[string]string{"secure": "true"}}
 	w.register(t, other)
 	w.awaitEndpoints(t, "outbound|443||"+other.host(), "10.22.0.1:8443")
 	w.awaitEndpoints(t, other.cluster())
 }
 
-// TestTLSOriginationByXDS holds the same where istiod takes what isthmus makes by xDS.
+// TestTLSOriginationByXDS verifies the same with the xds output.
 func TestTLSOriginationByXDS(t *testing.T) {
-	w := newXDSWorld(t, "--config", configFile(t, onLoopback))
+	w := newXDSHarness(t, "--config", configFile(t, onLoopback))
 	i := secureProvider(t)
 	w.register(t, i)
 	eventually(t, func(ctx context.Context) error {
@@ -39,11 +39,11 @@ func TestTLSOriginationByXDS(t *testing.T) {
 	})
 }
 
-// secureProvider is an instance that answers by HTTPS only, with the name that it was asked for.
+// secureProvider is an instance with HTTPS only. It responds with the name that the client asked for.
 func secureProvider(t *testing.T) instance {
 	t.Helper()
 	provider := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		_, _ = w.Write([]byte("hello " + r.TLS.ServerName)) // the caller may have gone
+		_, _ = w.Write([]byte("hello " + r.TLS.ServerName)) // the caller may have closed the connection
 	}))
 	t.Cleanup(provider.Close)
 	address := provider.Listener.Addr().(*net.TCPAddr)

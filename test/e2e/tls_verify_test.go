@@ -14,11 +14,11 @@ import (
 	"github.com/isthmus-mesh/isthmus/test/testbed"
 )
 
-// secureName is what the provider's certificate is for.
+// secureName is the name in the provider's certificate.
 const secureName = "pay.corp.example.com"
 
-// originations is a configuration under which a sidecar verifies a provider against an authority: the provider's own, or
-// another; for its own name, or another.
+// originations is a configuration with which a sidecar verifies a provider against an authority: that of the provider
+// or another one, and for its own name or another one.
 const originations = `mesh:
   tlsOrigination:
   - {services: [tls-right], sni: ` + secureName + `, caCertificates: %[1]s}
@@ -28,11 +28,11 @@ const originations = `mesh:
   - {services: [tls-system], sni: ` + secureName + `}
 `
 
-// TestTLSOriginationIsVerified holds that a sidecar which speaks TLS for its callers reaches a provider whose certificate
-// is by the authority that the configuration names, and for the name that it says, and none else.
+// TestTLSOriginationIsVerified verifies that a sidecar with TLS origination reaches a provider only if its certificate
+// is from the configured authority and for the configured name.
 func TestTLSOriginationIsVerified(t *testing.T) {
 	testbed.RequirePod(t, "curl")
-	w := &podWorld{world: newWorld(t)}
+	w := &podHarness{harness: newHarness(t)}
 	right, wrong := newAuthority(t, "right"), newAuthority(t, "wrong")
 	w.startVerifying(t, right, wrong)
 	for _, c := range []struct{ service, caller, provider string }{
@@ -57,11 +57,12 @@ func TestTLSOriginationIsVerified(t *testing.T) {
 	}
 }
 
-// refused is what a sidecar tells its caller of a provider that it doesn't trust.
+// refused is the response of a sidecar for a provider that it does not trust.
 const refused = "upstream connect error"
 
-// startVerifying starts a pod with a sidecar that has both authorities' certificates, and all that it needs.
-func (w *podWorld) startVerifying(t *testing.T, right, wrong *testbed.Authority) {
+// startVerifying starts a pod with a sidecar that has the certificates of both authorities, and the servers that it
+// needs.
+func (w *podHarness) startVerifying(t *testing.T, right, wrong *testbed.Authority) {
 	t.Helper()
 	var err error
 	if w.pod, err = w.run.StartPod(t.Context(), testbed.PodOptions{DNSCapture: true}); err != nil {
@@ -99,8 +100,8 @@ func newAuthority(t *testing.T, name string) *testbed.Authority {
 	return authority
 }
 
-// secureServer answers by HTTPS only, with the name that it was asked for, on a machine that a pod reaches. Its log says why
-// callers went.
+// secureServer responds by HTTPS only, with the name that the client asked for, on a machine that a pod reaches. Its
+// log has the reasons of closed connections.
 func secureServer(t *testing.T, authority *testbed.Authority, machine string) (*net.TCPAddr, *testbed.Log) {
 	t.Helper()
 	certificate, key, err := authority.Issue(secureName)
@@ -116,7 +117,7 @@ func secureServer(t *testing.T, authority *testbed.Authority, machine string) (*
 		t.Fatal(err)
 	}
 	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		_, _ = w.Write([]byte("hello " + r.TLS.ServerName)) // the caller may have gone
+		_, _ = w.Write([]byte("hello " + r.TLS.ServerName)) // the caller may have closed the connection
 	}))
 	_ = server.Listener.Close() // the one on loopback
 	server.Listener, server.TLS = listener, &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}

@@ -17,7 +17,7 @@ import (
 	"github.com/isthmus-mesh/isthmus/test/testbed/bench"
 )
 
-// TestXDSBench prints what following a catalog by xDS costs. "make bench" runs it; XDS_BENCH_SIZE names the sizes.
+// TestXDSBench prints the cost of following a catalog by xDS. "make bench" runs it. XDS_BENCH_SIZE selects the sizes.
 func TestXDSBench(t *testing.T) {
 	sizes := os.Getenv("XDS_BENCH_SIZE")
 	if sizes == "" {
@@ -38,14 +38,14 @@ func TestXDSBench(t *testing.T) {
 }
 
 const (
-	debounce     = 100 * time.Millisecond // istiod's, PILOT_DEBOUNCE_AFTER
+	debounce     = 100 * time.Millisecond // PILOT_DEBOUNCE_AFTER of istiod
 	benchChanges = 40
 	benchLoad    = 10 * time.Second
 	benchPace    = 20 * time.Millisecond
 )
 
 func benchXDS(t *testing.T, form string, services, instances int) {
-	w := &world{run: testbed.ForTest(t)}
+	w := &harness{run: testbed.ForTest(t)}
 	var err error
 	if w.kube, err = w.run.StartKube(t.Context()); err != nil {
 		t.Fatal(err)
@@ -63,7 +63,7 @@ func benchXDS(t *testing.T, form string, services, instances int) {
 	var alone []time.Duration
 	for n := range benchChanges {
 		alone = append(alone, client.until(t, server.change(t, 0, n)))
-		time.Sleep(3 * debounce) // each change by itself
+		time.Sleep(3 * debounce) // so that changes do not overlap
 	}
 	isthmus, istiod := bench.CPU(t, server.pid), bench.CPU(t, w.istiod.PID())
 	var under []time.Duration
@@ -103,7 +103,7 @@ func benchXDS(t *testing.T, form string, services, instances int) {
 	bench.Add(t, rows...)
 }
 
-// benchServer is the product in a process of its own, with a catalog that the benchmark makes up in place of Consul.
+// benchServer is the product in a process of its own, with a generated catalog in place of Consul.
 type benchServer struct {
 	pid     int
 	address string
@@ -151,7 +151,7 @@ func (s *benchServer) change(t *testing.T, service, number int) (address string)
 	return address
 }
 
-// bytes is what a push of a kind sends.
+// bytes is the size of the responses of one push of a kind.
 func (s *benchServer) bytes(t *testing.T, kind mesh.Kind) float64 {
 	t.Helper()
 	if _, err := fmt.Fprintln(s.in, -1, kind); err != nil {

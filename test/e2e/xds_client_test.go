@@ -23,10 +23,10 @@ import (
 	"github.com/isthmus-mesh/isthmus/test/testbed"
 )
 
-// TestXDSOverTLS holds that a real istiod takes its services over TLS, from a server whose authority it is given.
+// TestXDSOverTLS verifies that istiod reads its services over TLS, from a server with a given authority.
 func TestXDSOverTLS(t *testing.T) {
 	requireAll(t, testbed.IstiodBinary, testbed.EnvoyBinary)
-	w := newWorld(t)
+	w := newHarness(t)
 	authority, err := testbed.NewAuthority("isthmus")
 	if err != nil {
 		t.Fatal(err)
@@ -56,10 +56,10 @@ func TestXDSOverTLS(t *testing.T) {
 	w.awaitEndpoints(t, i.cluster(), "10.1.0.1:8081")
 }
 
-// TestXDSProxyless holds that grpc-go's own xds resolver, as a client of istiod, reaches a gRPC service that only Consul
-// knows, splits its calls by the weights that a VirtualService gives to subsets, and goes to one alone when it says so.
+// TestXDSProxyless verifies that grpc-go's xds resolver, as a client of istiod, reaches a gRPC service of Consul,
+// splits its calls by the weights of a VirtualService, and uses one subset alone if the VirtualService says so.
 func TestXDSProxyless(t *testing.T) {
-	w := newXDSWorld(t, "--config", configFile(t, testbed.OnLoopback))
+	w := newXDSHarness(t, "--config", configFile(t, testbed.OnLoopback))
 	for version, status := range versions {
 		host, port := newHealthServer(t, status)
 		w.register(t, instance{
@@ -76,8 +76,8 @@ func TestXDSProxyless(t *testing.T) {
 	awaitAnswers(t, client, func(answers map[string]int) bool { return answers["v1"] == 0 && answers["v2"] > 0 })
 }
 
-// splitCalls has the calls of a service go to the subsets v1 and v2 by weights.
-func (w *world) splitCalls(t *testing.T, i instance, v1, v2 int32) {
+// splitCalls sends the calls of a service to the subsets v1 and v2 by weights.
+func (w *harness) splitCalls(t *testing.T, i instance, v1, v2 int32) {
 	t.Helper()
 	to := func(subset string, weight int32) *networking.HTTPRouteDestination {
 		return &networking.HTTPRouteDestination{
@@ -97,7 +97,7 @@ func (w *world) splitCalls(t *testing.T, i instance, v1, v2 int32) {
 	}
 }
 
-// awaitSplit waits until v1 answers about this share of 200 calls: as far from it as is seen three times in a thousand.
+// awaitSplit waits until v1 answers this share of 200 calls. The tolerance is exceeded three times in a thousand.
 func awaitSplit(t *testing.T, client grpc_health_v1.HealthClient, v1 float64) {
 	t.Helper()
 	const calls = 200
@@ -114,7 +114,7 @@ func awaitSplit(t *testing.T, client grpc_health_v1.HealthClient, v1 float64) {
 	})
 }
 
-// versions tell the servers apart by the health that they answer with.
+// versions distinguish the servers by the health status that they return.
 var versions = map[string]grpc_health_v1.HealthCheckResponse_ServingStatus{
 	"v1": grpc_health_v1.HealthCheckResponse_SERVING, "v2": grpc_health_v1.HealthCheckResponse_NOT_SERVING,
 }
@@ -139,8 +139,8 @@ func newHealthServer(t *testing.T, status grpc_health_v1.HealthCheckResponse_Ser
 	return "127.0.0.1", listener.Addr().(*net.TCPAddr).Port
 }
 
-// proxyless returns a client that istiod configures as it does a pod without a sidecar.
-func (w *world) proxyless(t *testing.T, target string) grpc_health_v1.HealthClient {
+// proxyless returns a client that istiod configures like a pod without a sidecar.
+func (w *harness) proxyless(t *testing.T, target string) grpc_health_v1.HealthClient {
 	t.Helper()
 	bootstrap, err := json.Marshal(map[string]any{
 		"xds_servers": []any{map[string]any{
@@ -166,7 +166,7 @@ func (w *world) proxyless(t *testing.T, target string) grpc_health_v1.HealthClie
 	return grpc_health_v1.NewHealthClient(connection)
 }
 
-// awaitAnswers calls until the answers to 20 calls, counted by version, are as they should be.
+// awaitAnswers makes 20 calls, until the responses counted by version are as expected.
 func awaitAnswers(t *testing.T, client grpc_health_v1.HealthClient, ok func(map[string]int) bool) {
 	t.Helper()
 	eventually(t, func(ctx context.Context) error {
@@ -178,7 +178,7 @@ func awaitAnswers(t *testing.T, client grpc_health_v1.HealthClient, ok func(map[
 	})
 }
 
-// callAll calls that often, and counts the answers by version.
+// callAll makes a number of calls and counts the responses by version.
 func callAll(ctx context.Context, client grpc_health_v1.HealthClient, calls int) (map[string]int, error) {
 	answers := map[string]int{}
 	for range calls {

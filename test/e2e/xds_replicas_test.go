@@ -12,11 +12,11 @@ import (
 	"github.com/isthmus-mesh/isthmus/test/testbed"
 )
 
-// TestXDSReplicas holds that an istiod whose replica of isthmus stops goes on with another, and that this costs no push
-// to any proxy.
+// TestXDSReplicas verifies that istiod switches to another replica of isthmus when its replica stops, and that this
+// causes no push to any proxy.
 func TestXDSReplicas(t *testing.T) {
 	requireAll(t, testbed.IstiodBinary, testbed.EnvoyBinary)
-	w := newWorld(t)
+	w := newHarness(t)
 	i := instance{service: "web", id: "a", address: "10.1.0.1", port: 8081}
 	w.register(t, i)
 	first := w.startXDS(t)
@@ -49,7 +49,7 @@ func TestXDSReplicas(t *testing.T) {
 	w.awaitEndpoints(t, i.cluster(), "10.1.0.2:8081")
 }
 
-// balancer passes connections on to one of several servers, as a Service of Kubernetes does.
+// balancer forwards connections to one of several servers, like a Kubernetes Service.
 type balancer struct {
 	listener net.Listener
 	to       atomic.Pointer[string]
@@ -88,7 +88,7 @@ func (b *balancer) pass(ctx context.Context, from net.Conn) {
 	defer context.AfterFunc(ctx, func() { from.Close(); to.Close() })()
 	go func() {
 		defer to.Close()
-		_, _ = io.Copy(to, from) // a connection that ends is no trouble
+		_, _ = io.Copy(to, from) // a closed connection is no error
 	}()
 	_, _ = io.Copy(from, to)
 }

@@ -14,13 +14,13 @@ import (
 	"github.com/isthmus-mesh/isthmus/test/testbed"
 )
 
-// TestXDSRestarts holds that the endpoints in Envoy stay the same whatever restarts, in whatever order, with Consul or
-// without it, and that afterwards changes arrive again.
+// TestXDSRestarts verifies that the endpoints in Envoy stay the same for any order of restarts, with and without
+// Consul, and that changes arrive again afterwards.
 func TestXDSRestarts(t *testing.T) {
 	requireAll(t, testbed.IstiodBinary, testbed.EnvoyBinary)
-	w := newWorld(t)
+	w := newHarness(t)
 	var err error
-	if w.consul, err = w.run.StartConsul(t.Context(), testbed.ConsulOptions{Name: "lasting", Persistent: true, HCL: roomy}); err != nil {
+	if w.consul, err = w.run.StartConsul(t.Context(), testbed.ConsulOptions{Name: "lasting", Persistent: true, HCL: manyConnections}); err != nil {
 		t.Fatal(err)
 	}
 	stateFile := filepath.Join(t.TempDir(), "state")
@@ -105,9 +105,9 @@ func TestXDSRestarts(t *testing.T) {
 	}
 }
 
-// awaitIstiod waits until istiod is ready, and starts it again where it ended, as Kubernetes does: it ends where it
-// finds nobody at the address of a config source.
-func (w *world) awaitIstiod(t *testing.T) {
+// awaitIstiod waits until istiod is ready, and restarts it when it exits, as Kubernetes does. Istiod exits if a config
+// source does not respond.
+func (w *harness) awaitIstiod(t *testing.T) {
 	t.Helper()
 	eventually(t, func(ctx context.Context) error {
 		select {
@@ -123,7 +123,7 @@ func (w *world) awaitIstiod(t *testing.T) {
 	})
 }
 
-func (w *world) restartIsthmus(t *testing.T) {
+func (w *harness) restartIsthmus(t *testing.T) {
 	t.Helper()
 	if err := w.isthmus.Restart(); err != nil {
 		t.Fatal(err)
@@ -133,9 +133,9 @@ func (w *world) restartIsthmus(t *testing.T) {
 	}
 }
 
-// watchSteady looks all the while whether Envoy has these endpoints. The function that it returns says whether that was
-// so until now.
-func (w *world) watchSteady(t *testing.T, cluster string, want ...string) func(*testing.T) {
+// watchSteady checks continuously that Envoy has these endpoints. The returned function reports whether that was always
+// true.
+func (w *harness) watchSteady(t *testing.T, cluster string, want ...string) func(*testing.T) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	var (

@@ -14,19 +14,19 @@ import (
 	"github.com/isthmus-mesh/isthmus/test/testbed"
 )
 
-// newXDSWorld returns Consul, isthmus that serves by xDS, an istiod that reads it and an Envoy. More arguments may
+// newXDSHarness returns Consul, isthmus with the xds output, an istiod that reads it, and an Envoy. More arguments may
 // follow those of "isthmus run".
-func newXDSWorld(t *testing.T, args ...string) *world {
+func newXDSHarness(t *testing.T, args ...string) *harness {
 	t.Helper()
 	requireAll(t, testbed.IstiodBinary, testbed.EnvoyBinary)
-	w := newWorld(t)
+	w := newHarness(t)
 	address := w.startXDS(t, args...)
 	w.startIstiodOn(t, address)
 	return w
 }
 
-// startXDS starts an isthmus that serves by xDS in plain text, and returns where.
-func (w *world) startXDS(t *testing.T, args ...string) (address string) {
+// startXDS starts an isthmus with the xds output in plain text, and returns its address.
+func (w *harness) startXDS(t *testing.T, args ...string) (address string) {
 	t.Helper()
 	port, err := testbed.FreePort()
 	if err != nil {
@@ -41,13 +41,13 @@ func (w *world) startXDS(t *testing.T, args ...string) (address string) {
 }
 
 // startIstiodOn starts an istiod that reads an xDS server, and an Envoy that it configures.
-func (w *world) startIstiodOn(t *testing.T, address string) {
+func (w *harness) startIstiodOn(t *testing.T, address string) {
 	t.Helper()
 	w.startIstiodFrom(t, fmt.Sprintf("{address: \"xds://%s\"}", address))
 }
 
 // startIstiodFrom starts an istiod with a config source, and an Envoy that it configures.
-func (w *world) startIstiodFrom(t *testing.T, source string) {
+func (w *harness) startIstiodFrom(t *testing.T, source string) {
 	t.Helper()
 	var err error
 	if w.istiod, err = w.run.StartIstiodWith(t.Context(), w.kube, testbed.IstiodOptions{ConfigSources: []string{source}}); err != nil {
@@ -58,12 +58,12 @@ func (w *world) startIstiodFrom(t *testing.T, source string) {
 	}
 }
 
-// TestXDS holds that what Consul has arrives by way of xDS with its subsets, weights and localities, in both forms, that
-// every change does, and that rules of the Kubernetes API apply to it.
+// TestXDS verifies that services arrive by xDS with their subsets, weights and localities, in both forms, that every
+// change arrives, and that rules of the Kubernetes API apply to them.
 func TestXDS(t *testing.T) {
 	for _, form := range []string{"inline", "workloadEntry"} {
 		t.Run(form, func(t *testing.T) {
-			w := newXDSWorld(t, "--config", configFile(t, "mesh: {endpoints: "+form+"}"))
+			w := newXDSHarness(t, "--config", configFile(t, "mesh: {endpoints: "+form+"}"))
 			a := instance{
 				service: "web", id: "a", address: "10.1.0.1", port: 8081, weight: 3,
 				meta: map[string]string{"version": "v1", "zone": "z1"},
@@ -91,10 +91,9 @@ func TestXDS(t *testing.T) {
 	}
 }
 
-// TestXDSForeignHost holds that a ServiceEntry which somebody wrote for a host keeps it, as it does where ours are objects
-// too: it is the older one.
+// TestXDSForeignHost verifies that an older foreign ServiceEntry keeps its host, as with the kube output.
 func TestXDSForeignHost(t *testing.T) {
-	w := newXDSWorld(t)
+	w := newXDSHarness(t)
 	taken := instance{service: "taken", id: "taken", address: "10.1.0.1", port: 8081}
 	entry := foreignEntry("taken")
 	entry.Spec = networking.ServiceEntry{
@@ -114,9 +113,10 @@ func TestXDSForeignHost(t *testing.T) {
 	}
 }
 
-// TestXDSTCPByAddress holds that TCP services are told apart by their addresses on this way too, where istiod gives none.
+// TestXDSTCPByAddress verifies that TCP services are distinguished by their addresses also with the xds output, where
+// istiod assigns none.
 func TestXDSTCPByAddress(t *testing.T) {
-	w := newXDSWorld(t, "--config", configFile(t, testbed.OnLoopback))
+	w := newXDSHarness(t, "--config", configFile(t, testbed.OnLoopback))
 	w.testTCPByAddress(t, func(t *testing.T, i instance) (address string) {
 		t.Helper()
 		eventually(t, func(ctx context.Context) error {
@@ -135,8 +135,8 @@ func TestXDSTCPByAddress(t *testing.T) {
 	})
 }
 
-// applySubsets makes a subset of each version, in the caller's namespace: that of a service need not exist.
-func (w *world) applySubsets(t *testing.T, i instance) {
+// applySubsets makes a subset of each version, in the caller's namespace, because that of the service need not exist.
+func (w *harness) applySubsets(t *testing.T, i instance) {
 	t.Helper()
 	rule := &networkingv1.DestinationRule{
 		ObjectMeta: metav1.ObjectMeta{Name: i.service},
@@ -152,7 +152,7 @@ func (w *world) applySubsets(t *testing.T, i instance) {
 
 // awaitZones waits until the endpoints of a cluster have these localities, "region/zone", in the order of their
 // addresses.
-func (w *world) awaitZones(t *testing.T, cluster string, want ...string) {
+func (w *harness) awaitZones(t *testing.T, cluster string, want ...string) {
 	t.Helper()
 	eventually(t, func(ctx context.Context) error {
 		endpoints, err := w.envoy.Endpoints(ctx, cluster)

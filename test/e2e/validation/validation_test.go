@@ -1,4 +1,4 @@
-// Package validation holds that what isthmus writes passes Istio's own validation.
+// Package validation verifies that all objects of isthmus pass Istio's own validation.
 package validation
 
 import (
@@ -14,15 +14,15 @@ import (
 	"github.com/isthmus-mesh/isthmus/internal/mesh/meshtest"
 )
 
-// TestIstioAccepts holds that every case of the translation, from the typical to the broken, passes the validation
-// that istiod's webhook does.
+// TestIstioAccepts verifies that every case of the translation, from the typical to the broken, passes the validation
+// of istiod's webhook.
 func TestIstioAccepts(t *testing.T) {
 	for _, c := range meshtest.Cases() {
 		t.Run(c.Name, func(t *testing.T) { accepted(t, c) })
 	}
 }
 
-// FuzzIstioAccepts holds the same for whatever a registry may say.
+// FuzzIstioAccepts verifies the same for any registration.
 func FuzzIstioAccepts(f *testing.F) {
 	f.Add("student-service", "10.0.0.1", 9098, "version=v1", "secure", "false", int(catalog.Passing), 1)
 	f.Add("Foo_Bar", "VM-17.example.com.", 80, "team|blue", "protocol", "grpc", int(catalog.Warning), 0)
@@ -48,7 +48,7 @@ func FuzzIstioAccepts(f *testing.F) {
 	})
 }
 
-// FuzzIstioAcceptsHostile holds the same for what is hostile in every field, under every rule.
+// FuzzIstioAcceptsHostile verifies the same for hostile input in every field, under every rule.
 func FuzzIstioAcceptsHostile(f *testing.F) {
 	for seed := range 64 {
 		var bytes []byte

@@ -13,9 +13,9 @@ import (
 	"github.com/isthmus-mesh/isthmus/test/testbed"
 )
 
-// TestStartWithoutConsul holds that isthmus is ready while Consul is down, and that everything stands as it did.
+// TestStartWithoutConsul verifies that isthmus is ready while Consul is down, and that all objects stay as they are.
 func TestStartWithoutConsul(t *testing.T) {
-	w := newWorld(t)
+	w := newHarness(t)
 	w.register(t, fleet()...)
 	daemon := w.startReplica(t)
 	w.awaitWorkloads(t, 2*fleetSize)
@@ -31,7 +31,7 @@ func TestStartWithoutConsul(t *testing.T) {
 	if writes := w.applied(t) - before; writes != 0 {
 		t.Errorf("%d writes", writes)
 	}
-	// An agent of -dev comes back with an empty catalog.
+	// A -dev agent restarts with an empty catalog.
 	if err := w.consul.Restart(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -39,9 +39,9 @@ func TestStartWithoutConsul(t *testing.T) {
 	w.awaitWorkloads(t, 2*fleetSize)
 }
 
-// TestStartWithoutConsulAndKubernetes holds the same of a state file, and that what is held stays so.
+// TestStartWithoutConsulAndKubernetes verifies the same with a state file, and that holds survive the restart.
 func TestStartWithoutConsulAndKubernetes(t *testing.T) {
-	w := newWorld(t)
+	w := newHarness(t)
 	w.register(t, fleet()...)
 	stateFile := filepath.Join(t.TempDir(), "state")
 	daemon := w.startFolder(t, stateFile)
@@ -78,7 +78,7 @@ type folderDaemon struct {
 	root string
 }
 
-func (w *world) startFolder(t *testing.T, stateFile string) folderDaemon {
+func (w *harness) startFolder(t *testing.T, stateFile string) folderDaemon {
 	t.Helper()
 	root := t.TempDir()
 	daemon, err := w.run.StartIsthmus(w.consul, w.kube, "--output", "dir="+root, "--state-file", stateFile)
@@ -99,10 +99,11 @@ func awaitFiles(t *testing.T, daemon folderDaemon, want int) {
 	})
 }
 
-// TestNamesWithoutConsul holds that isthmus answers DNS from what stands in Kubernetes while Consul is down at its start:
-// what is there, and nothing about what may have come since; and that all is known when Consul is back.
+// TestNamesWithoutConsul verifies that isthmus answers DNS from the objects in Kubernetes while Consul is down at its
+// start: names of existing services get answers, and unknown names get none, because they may be new. When Consul is
+// back, all names get answers.
 func TestNamesWithoutConsul(t *testing.T) {
-	w := newWorld(t)
+	w := newHarness(t)
 	const lease = "kubernetes: {leaderElection: {leaseDuration: 4s, renewDeadline: 3s, retryPeriod: 500ms}}\n"
 	server := w.startNames(t, lease+"mesh: {hosts: ['{{ .Name }}']}", "--namespace", namespace)
 	w.register(t, fleet()...)

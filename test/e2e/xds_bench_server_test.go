@@ -25,7 +25,7 @@ import (
 	"github.com/isthmus-mesh/isthmus/internal/xds"
 )
 
-// TestXDSBenchServer is the other process of TestXDSBench: all of the product but for Consul.
+// TestXDSBenchServer is the server process of TestXDSBench: the product without Consul.
 func TestXDSBenchServer(t *testing.T) {
 	var made madeUp
 	var form string
@@ -42,7 +42,7 @@ func TestXDSBenchServer(t *testing.T) {
 		Placement: mesh.Placement{Base: namespace},
 	}
 	if options.Form == mesh.WorkloadEntryForm {
-		options.Placement.Shards = 500 // the product's default on this way
+		options.Placement.Shards = 500 // the default of the product for this output
 	}
 	made.bytes = func(kind string) (bytes float64) {
 		families, err := registry.Gather()
@@ -71,14 +71,14 @@ func TestXDSBenchServer(t *testing.T) {
 	}
 }
 
-// madeUp is a registry that does what standard input says.
+// madeUp is a registry with a generated catalog. Standard input controls it.
 type madeUp struct {
 	services, instances int
-	// bytes is what a push of a kind sends.
+	// bytes is the size of the responses of one push of a kind.
 	bytes func(kind string) float64
 }
 
-// Name implements bridge.Source.
+// Name implements contract.Source.
 func (m *madeUp) Name() string { return "consul" }
 
 func benchService(n int) string { return fmt.Sprint("s-", n) }
@@ -99,7 +99,7 @@ func (m *madeUp) service(n int, first string) catalog.Service {
 	return service
 }
 
-// Run implements bridge.Source.
+// Run implements contract.Source.
 func (m *madeUp) Run(_ context.Context, sink catalog.Sink) error {
 	for n := range m.services {
 		sink.Update(m.service(n, ""), time.Now())
@@ -119,7 +119,7 @@ func (m *madeUp) Run(_ context.Context, sink catalog.Sink) error {
 	}
 }
 
-// edsClient is a client of istiod that wants the endpoints of one cluster.
+// edsClient is a client of istiod that subscribes to the endpoints of one cluster.
 type edsClient struct {
 	cluster string
 	stream  discovery.AggregatedDiscoveryService_StreamAggregatedResourcesClient
@@ -140,7 +140,7 @@ func newEDSClient(t *testing.T, address, cluster string) *edsClient {
 	return c
 }
 
-// ask asks for the endpoints, or acknowledges an answer.
+// ask requests the endpoints, or acknowledges a response.
 func (c *edsClient) ask(t *testing.T, answer *discovery.DiscoveryResponse) {
 	t.Helper()
 	err := c.stream.Send(&discovery.DiscoveryRequest{
@@ -153,7 +153,7 @@ func (c *edsClient) ask(t *testing.T, answer *discovery.DiscoveryResponse) {
 	}
 }
 
-// until returns how long it takes from now until the endpoints have an address.
+// until returns the time from now until the endpoints have an address.
 func (c *edsClient) until(t *testing.T, address string) time.Duration {
 	t.Helper()
 	began := time.Now()

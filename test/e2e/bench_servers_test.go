@@ -16,11 +16,11 @@ import (
 	"github.com/isthmus-mesh/isthmus/test/testbed/bench"
 )
 
-// bed is a catalog in Consul, a Kubernetes API, and isthmus between them. It starts when it is first needed, and stops
-// with its owner.
+// bed is a catalog in Consul, a Kubernetes API, and isthmus between them. It starts on first use and stops with its
+// owner.
 type bed struct {
 	benchSize
-	world
+	harness
 	owner   *testing.T
 	catalog *benchCatalog
 	// starts counts the starts of isthmus, for the names of profiles.
@@ -46,29 +46,29 @@ func (b *bed) servers(t *testing.T) {
 	}
 }
 
-// running returns when isthmus has written everything, and everybody is idle.
+// running returns when isthmus has written all objects and all processes are idle.
 func (b *bed) running(t *testing.T) {
 	t.Helper()
 	b.servers(t)
 	if b.isthmus == nil {
-		b.startIsthmus(t, way{output: "kube"})
+		b.startIsthmus(t, benchSetup{output: "kube"})
 		b.ready(t)
 	}
 	b.quiet(t)
 }
 
-// benchPatience is how long a part of a benchmark may take before it is given up.
-const benchPatience = 15 * time.Minute
+// benchTimeout is the time limit for one part of a benchmark.
+const benchTimeout = 15 * time.Minute
 
-// way is how an isthmus is set up; by default between Consul itself and the API server itself.
-type way struct {
+// benchSetup is the configuration of an isthmus. The zero value connects it directly to Consul and the API server.
+type benchSetup struct {
 	output, consul, more string
 	kube                 *testbed.Kube
 	args                 []string
 }
 
-// startIsthmus starts isthmus over HTTPS, in place of the one that runs. It leaves the floor's own services alone.
-func (b *bed) startIsthmus(t *testing.T, w way) {
+// startIsthmus starts isthmus over HTTPS, in place of the running one. It excludes the services of the floor.
+func (b *bed) startIsthmus(t *testing.T, w benchSetup) {
 	t.Helper()
 	b.stopIsthmus()
 	if w.kube == nil {
@@ -98,16 +98,15 @@ func (b *bed) stopIsthmus() {
 	}
 }
 
-// ready waits until isthmus has written everything.
+// ready waits until isthmus has written all objects.
 func (b *bed) ready(t *testing.T) {
 	t.Helper()
-	if err := testbed.Poll(t.Context(), benchPatience, b.isthmus.IsReady); err != nil {
+	if err := testbed.Poll(t.Context(), benchTimeout, b.isthmus.IsReady); err != nil {
 		t.Fatal(err)
 	}
 }
 
-// quiet waits until isthmus and Consul have done what a start makes them do: they have used next to no CPU for a
-// second.
+// quiet waits until the work of a start is over: isthmus and Consul have used almost no CPU for a second.
 func (b *bed) quiet(t *testing.T) {
 	t.Helper()
 	const span, most = time.Second, 100 * time.Millisecond

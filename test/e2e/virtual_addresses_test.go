@@ -21,13 +21,13 @@ import (
 )
 
 // address waits until a service has a virtual address, and returns it.
-func (w *world) address(t *testing.T, i instance) string {
+func (w *harness) address(t *testing.T, i instance) string {
 	t.Helper()
 	return w.addresses(t, i, 1)[0]
 }
 
-// addresses waits until a service has so many virtual addresses, and returns them.
-func (w *world) addresses(t *testing.T, i instance, count int) (addresses []string) {
+// addresses waits until a service has a number of virtual addresses, and returns them.
+func (w *harness) addresses(t *testing.T, i instance, count int) (addresses []string) {
 	t.Helper()
 	eventually(t, func(ctx context.Context) error {
 		entry, err := w.istio.NetworkingV1().ServiceEntries(namespace).Get(ctx, i.entryName(), metav1.GetOptions{})
@@ -42,10 +42,11 @@ func (w *world) addresses(t *testing.T, i instance, count int) (addresses []stri
 	return addresses
 }
 
-// TestVirtualAddresses holds that a service's address is its own whoever comes, and the same after a restart of an isthmus
-// that couldn't give it again; and that DNS says it. The range is so small that a start without memory gives others.
+// TestVirtualAddresses verifies that a service keeps its address when other services appear, and after a restart of an
+// isthmus that could not compute it again, and that DNS returns it. The range is so small that a start without memory
+// assigns other addresses.
 func TestVirtualAddresses(t *testing.T) {
-	w := newWorld(t)
+	w := newHarness(t)
 	const config = "virtualAddresses: {ipv4: 10.250.0.0/28}\nmesh: {hosts: ['{{ .Name }}']}"
 	server := w.startNames(t, config, "--namespace", namespace)
 	had := map[string]string{}
@@ -91,8 +92,8 @@ func TestVirtualAddresses(t *testing.T) {
 
 const nameTable = "type.googleapis.com/istio.networking.nds.v1.NameTable"
 
-// nameTable asks istiod for what Istio's DNS proxy would answer beside a workload that has addresses of both families.
-func (w *world) nameTable(t *testing.T) *nds.NameTable {
+// nameTable asks istiod for the answers of Istio's DNS proxy for a workload with addresses of both families.
+func (w *harness) nameTable(t *testing.T) *nds.NameTable {
 	t.Helper()
 	connection, err := grpc.NewClient(w.istiod.XDS, grpc.WithTransportCredentials(insecure.NewCredentials()))
 	if err != nil {
@@ -122,15 +123,15 @@ func (w *world) nameTable(t *testing.T) *nds.NameTable {
 	return table
 }
 
-// TestTCPByAddress holds that TCP services are told apart by their addresses, though all have port 80, and are reached at
-// their native ports too.
+// TestTCPByAddress verifies that TCP services with the same port 80 are distinguished by their addresses, and are
+// reachable by their native ports too.
 func TestTCPByAddress(t *testing.T) {
-	w := sharedWorld(t)
+	w := sharedHarness(t)
 	w.testTCPByAddress(t, w.address)
 }
 
-// testTCPByAddress has two TCP services with the same ports, at addresses that a function tells.
-func (w *world) testTCPByAddress(t *testing.T, address func(*testing.T, instance) string) {
+// testTCPByAddress has two TCP services with the same ports, at the addresses that a function returns.
+func (w *harness) testTCPByAddress(t *testing.T, address func(*testing.T, instance) string) {
 	t.Helper()
 	one := newServer(t, "tcp-one")
 	two := newServerAt(t, "tcp-two", net.JoinHostPort("127.0.0.2", strconv.Itoa(one.port)))
@@ -150,10 +151,10 @@ func (w *world) testTCPByAddress(t *testing.T, address func(*testing.T, instance
 	}
 }
 
-// TestIstioDNSProxyAnswersTheSame holds that a sidecar's DNS proxy is told the addresses that isthmus gave, and that a TCP
-// service has a listener of its own at its address.
+// TestIstioDNSProxyAnswersTheSame verifies that the DNS proxy of a sidecar gets the addresses that isthmus assigned,
+// and that a TCP service has a listener of its own at its address.
 func TestIstioDNSProxyAnswersTheSame(t *testing.T) {
-	w := sharedWorld(t)
+	w := sharedHarness(t)
 	web := instance{service: "nds-web", id: "nds-web", address: "10.8.2.1", port: 8080}
 	cache := instance{service: "nds-cache", id: "nds-cache", address: "10.8.2.2", port: 6379, meta: map[string]string{"protocol": "tcp"}}
 	w.register(t, web, cache)
@@ -180,11 +181,11 @@ func TestIstioDNSProxyAnswersTheSame(t *testing.T) {
 	}
 }
 
-// TestIPv6 holds the same of a mesh with a range of IPv6: a sidecar that has both families is told both addresses, has a
-// listener at each, and TCP services are told apart by either.
+// TestIPv6 verifies the same for a mesh with a range of IPv6: a sidecar with both families gets both addresses and a
+// listener at each, and TCP services are distinguished by either.
 func TestIPv6(t *testing.T) {
 	requireAll(t, testbed.IstiodBinary, testbed.EnvoyBinary)
-	w := newWorld(t)
+	w := newHarness(t)
 	if err := w.startMesh(t.Context(), onLoopback+"virtualAddresses: {ipv6: 'fd12:3456:789a:1::/64'}\n", "::1"); err != nil {
 		t.Fatal(err)
 	}
@@ -211,10 +212,10 @@ func TestIPv6(t *testing.T) {
 	}
 }
 
-// TestSidecarWithOurDNS holds that a program in a pod whose sidecar's DNS proxy is off reaches HTTP and TCP services by their
-// names, with isthmus as its name server.
+// TestSidecarWithOurDNS verifies that a program in a pod without the DNS proxy of its sidecar reaches HTTP and TCP
+// services by their names, with isthmus as its name server.
 func TestSidecarWithOurDNS(t *testing.T) {
-	w := newPodWorld(t, testbed.PodOptions{Search: []string{"service.consul"}}, "--dns-addr", gateway+":53")
+	w := newPodHarness(t, testbed.PodOptions{Search: []string{"service.consul"}}, "--dns-addr", gateway+":53")
 	w.testCalls(t)
 	w.testTCP(t)
 	t.Run("a split by version is obeyed", w.testSplit)

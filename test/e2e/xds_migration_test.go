@@ -8,11 +8,11 @@ import (
 	"testing"
 )
 
-// TestXDSMove holds that a service keeps its endpoints in Envoy while it moves between namespaces and forms of its
-// endpoints, by an isthmus that runs.
+// TestXDSMove verifies that a service keeps its endpoints in Envoy while it moves between namespaces and forms of its
+// endpoints, without a restart of isthmus.
 func TestXDSMove(t *testing.T) {
 	config := configFile(t, "mesh: {endpoints: workloadEntry}")
-	w := newXDSWorld(t, "--config", config)
+	w := newXDSHarness(t, "--config", config)
 	i := instance{service: "web", id: "a", address: "10.1.0.1", port: 8081}
 	w.register(t, i, instance{service: "web", id: "b", address: "10.1.0.2", port: 8082})
 	w.awaitEndpoints(t, i.cluster(), "10.1.0.1:8081", "10.1.0.2:8082")

@@ -14,13 +14,14 @@ import (
 	"github.com/isthmus-mesh/isthmus/test/testbed"
 )
 
-// TestRivals holds that of two Consuls of one domain, the first one in the configuration has a host that both would give
-// a service, whether its service is there or not, and that neither's entry is rewritten while the other's comes and goes.
+// TestRivals verifies that of two Consuls with one domain the first one in the configuration gets a host that both
+// would use, even if its service does not exist yet, and that the entries of neither are rewritten while those of the
+// other come and go.
 func TestRivals(t *testing.T) {
-	w := newWorld(t)
+	w := newHarness(t)
 	east := *w
 	var err error
-	if east.consul, err = w.run.StartConsul(t.Context(), testbed.ConsulOptions{Name: "east", Datacenter: "dc2", HCL: roomy}); err != nil {
+	if east.consul, err = w.run.StartConsul(t.Context(), testbed.ConsulOptions{Name: "east", Datacenter: "dc2", HCL: manyConnections}); err != nil {
 		t.Fatal(err)
 	}
 	here := instance{service: "web", id: "web", address: "10.0.1.1", port: 8080}
@@ -36,7 +37,7 @@ func TestRivals(t *testing.T) {
 	}
 	seen := w.recordEntries(t)
 	step := 0
-	settle := func() { // both sources are read so far once their marks are there
+	settle := func() { // both sources are read once their markers are present
 		t.Helper()
 		step++
 		w.register(t, mark(step))
@@ -75,13 +76,13 @@ func TestRivals(t *testing.T) {
 	}
 }
 
-// entryHistory is what happened to the ServiceEntries.
+// entryHistory records the events of ServiceEntries.
 type entryHistory struct {
 	mu     sync.Mutex
 	events []string
 }
 
-func (w *world) recordEntries(t *testing.T) *entryHistory {
+func (w *harness) recordEntries(t *testing.T) *entryHistory {
 	t.Helper()
 	stream, err := w.istio.NetworkingV1().ServiceEntries(namespace).Watch(t.Context(), metav1.ListOptions{})
 	if err != nil {
@@ -105,7 +106,7 @@ func (w *world) recordEntries(t *testing.T) *entryHistory {
 	return h
 }
 
-// of returns what happened to an entry, and its hosts.
+// of returns the events of an entry, and its hosts.
 func (h *entryHistory) of(name string) []string {
 	h.mu.Lock()
 	defer h.mu.Unlock()
