@@ -104,7 +104,7 @@ func (m *mirror) await(t *testing.T, what string, ok func() bool) {
 		select {
 		case <-changed:
 		case <-deadline:
-			t.Fatalf("%s didn't arrive within a minute", what)
+			t.Fatalf("%s did not arrive within a minute", what)
 		}
 	}
 }

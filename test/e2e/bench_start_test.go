@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sync/errgroup"
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/isthmus-mesh/isthmus/internal/kube"
 	"github.com/isthmus-mesh/isthmus/test/testbed"
 	"github.com/isthmus-mesh/isthmus/test/testbed/bench"
 )
@@ -28,7 +29,7 @@ func (b *bed) measureStart(t *testing.T) {
 		b.ready(t)
 		if w.output == "kube" { // it is ready once it has read the live objects, which are the last known good
 			eventually(t, func(context.Context) error {
-				if !strings.Contains(b.isthmus.Log(), "initial sync complete") {
+				if !strings.Contains(b.isthmus.Log(), kube.MessageInitialSync) {
 					return errors.New("not everything is compared and written")
 				}
 				return nil

@@ -48,10 +48,10 @@ func TestForeignHost(t *testing.T) {
 	reaches("theirs")
 	awaitAnswer(t, w.dns, i.host()+".", dns.TypeA, "NXDOMAIN")
 	if !strings.Contains(w.isthmus.Log(), `host=disputed.service.consul object="ServiceEntry others/disputed"`) {
-		t.Error("the log doesn't say whose the host is")
+		t.Error("the log does not name the owner of the host")
 	}
 	if status, err := w.isthmus.Status(t.Context()); err != nil || !strings.Contains(status, `"object": "ServiceEntry others/disputed"`) {
-		t.Errorf("the status doesn't say whose the host is: %v\n%s", err, status)
+		t.Errorf("the status does not name the owner of the host: %v\n%s", err, status)
 	}
 	if err := client.Delete(t.Context(), "disputed", metav1.DeleteOptions{}); err != nil {
 		t.Fatal(err)

@@ -11,6 +11,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/isthmus-mesh/isthmus/internal/catalog"
+	"github.com/isthmus-mesh/isthmus/internal/kube"
 	"github.com/isthmus-mesh/isthmus/internal/mesh"
 )
 
@@ -93,8 +94,8 @@ func TestForeignObject(t *testing.T) {
 	}
 	w.register(t, i)
 	w.settle(t)
-	if got := w.isthmus.Log(); !strings.Contains(got, "ServiceEntry consul-services/foreign.consul is not ours") {
-		t.Error("the log doesn't say that a name is taken")
+	if got := w.isthmus.Log(); !strings.Contains(got, kube.MessageWriteFailed) || !strings.Contains(got, "ServiceEntry consul-services/foreign.consul") {
+		t.Error("the log does not report the foreign object")
 	}
 	found, err := client.Get(t.Context(), theirs.Name, metav1.GetOptions{})
 	if err != nil {

@@ -115,7 +115,7 @@ func (w *podHarness) output(ctx context.Context, name string, args ...string) (s
 func (w *podHarness) says(ctx context.Context, text, name string, args ...string) error {
 	output, err := w.output(ctx, name, args...)
 	if err == nil && !strings.Contains(output, text) {
-		err = fmt.Errorf("%s %s doesn't say %q:\n%s", name, strings.Join(args, " "), text, output)
+		err = fmt.Errorf("%s %s does not print %q:\n%s", name, strings.Join(args, " "), text, output)
 	}
 	return err
 }

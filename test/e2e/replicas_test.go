@@ -13,6 +13,7 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/isthmus-mesh/isthmus/internal/kube"
 	"github.com/isthmus-mesh/isthmus/test/testbed"
 )
 
@@ -46,7 +47,7 @@ func TestLeaderKilled(t *testing.T) {
 	if writes := w.applied(t) - before; writes > services {
 		t.Errorf("%d changes cost %d writes", services, writes)
 	}
-	if terms := strings.Count(replicas[0].Log()+replicas[1].Log(), "lease taken, this replica leads"); terms != 2 {
+	if terms := strings.Count(replicas[0].Log()+replicas[1].Log(), kube.MessageLeading); terms != 2 {
 		t.Errorf("%d terms began, not 2", terms)
 	}
 }
@@ -89,8 +90,8 @@ func TestAPIServerGone(t *testing.T) {
 	if writes := w.applied(t); writes != services-from {
 		t.Errorf("%d changes cost %d writes", services-from, writes)
 	}
-	if told := strings.Count(daemon.Log(), "API server unreachable, retrying writes"); told < 1 || told > 3 {
-		t.Errorf("the log says %d times that the API server doesn't answer:\n%s", told, daemon.Log())
+	if told := strings.Count(daemon.Log(), kube.MessageUnreachable); told < 1 || told > 3 {
+		t.Errorf("the log reports %d times that the API server is unreachable:\n%s", told, daemon.Log())
 	}
 }
 

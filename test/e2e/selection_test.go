@@ -44,14 +44,14 @@ log: {format: json}
 `)
 	w.awaitPlaces(t, map[string]string{"web": "payments 1", "hidden-db": "consul-services 1"})
 	awaitText(t, daemon.Log, isthmusd.MsgRestartNeeded)
-	told(t, daemon.Log(), "now=\"[sources[0].services.exclude mesh.health mesh.rules]\" restart=[log.format]", 1)
+	told(t, daemon.Log(), "entries=\"[sources[0].services.exclude mesh.health mesh.rules]\" pending=[log.format]", 1)
 
 	rewrite(t, file, "mesh: {health: perfect}")
-	awaitText(t, daemon.Log, "can't be used")
+	awaitText(t, daemon.Log, isthmusd.MsgConfigRejected)
 	late := atPort("payment-late", 5)
 	w.register(t, late, atPort("late", 6)) // still excluded by the previous configuration
 	w.awaitPlaces(t, map[string]string{"web": "payments 1", "hidden-db": "consul-services 1", "late": "consul-services 1"})
-	told(t, daemon.Log(), "can't be used", 1)
+	told(t, daemon.Log(), isthmusd.MsgConfigRejected, 1)
 
 	rewrite(t, file, "")
 	w.awaitPlaces(t, map[string]string{
@@ -69,7 +69,8 @@ func TestWrongFilter(t *testing.T) {
 		t.Fatal(err)
 	}
 	<-daemon.Done()
-	told(t, daemon.Log(), `isthmus: source consul: services.filter is refused by Consul: "Service.Meta.team = blue": `, 1)
+	told(t, daemon.Log(), "isthmus: source consul: services.filter", 1)
+	told(t, daemon.Log(), `"Service.Meta.team = blue"`, 1)
 	told(t, daemon.Log(), "level=WARN", 0)
 }
 

@@ -47,7 +47,7 @@ func TestSeveralSources(t *testing.T) {
 	w.register(t, here)
 	w.awaitVersions(t, "10.0.1.1 v3", "10.0.2.1 v1")
 	if !strings.Contains(daemon.Log(), "source=east") {
-		t.Errorf("the log doesn't name the source in trouble:\n%s", daemon.Log())
+		t.Errorf("the log does not name the failing source:\n%s", daemon.Log())
 	}
 }
 

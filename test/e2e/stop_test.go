@@ -38,7 +38,7 @@ func TestStopDuringStart(t *testing.T) {
 		t.Errorf("the lease is still held by %q", holder)
 	}
 	if strings.Contains(daemon.Log(), "level=ERROR") {
-		t.Errorf("an end is told as a trouble:\n%s", daemon.Log())
+		t.Errorf("the log has an error for a normal stop:\n%s", daemon.Log())
 	}
 	before, live := w.applied(t), w.live(t)
 	if live == 2*services {

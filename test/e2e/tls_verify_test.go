@@ -49,7 +49,7 @@ func TestTLSOriginationIsVerified(t *testing.T) {
 			eventually(t, func(ctx context.Context) error {
 				err := w.says(ctx, c.caller, "curl", "--silent", "--show-error", "--max-time", "5", "http://"+i.host()+"/")
 				if told := log.String(); err == nil && !strings.Contains(told, c.provider) {
-					err = fmt.Errorf("the provider wasn't told %q:\n%s", c.provider, told)
+					err = fmt.Errorf("the provider did not log %q:\n%s", c.provider, told)
 				}
 				return err
 			})

@@ -165,7 +165,7 @@ func (w *harness) watchSteady(t *testing.T, cluster string, want ...string) func
 			default:
 			}
 			if looks.Load() == before {
-				return fmt.Errorf("nobody looked since %d looks", before)
+				return fmt.Errorf("no check since check %d", before)
 			}
 			return nil
 		})

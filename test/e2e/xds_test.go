@@ -84,8 +84,8 @@ func TestXDS(t *testing.T) {
 			b.health = "passing"
 			w.register(t, b)
 			w.awaitEndpoints(t, a.cluster(), "10.1.0.2:8082")
-			if log := w.isthmus.Log(); strings.Contains(log, "rejected") {
-				t.Error(log)
+			if rejections, err := w.isthmus.Metric(t.Context(), "isthmus_xds_rejections_total"); err != nil || rejections != 0 {
+				t.Errorf("istiod rejected %v responses (%v):\n%s", rejections, err, w.isthmus.Log())
 			}
 		})
 	}
