@@ -6,23 +6,30 @@ import (
 	"fmt"
 	"strings"
 	"time"
-
-	"github.com/isthmus-mesh/isthmus/internal/duration"
 )
 
-// Duration is a time.Duration that is written as Go writes it: "5m", "1h30m".
+// Duration is a time.Duration that is text in JSON and YAML: "5m", "1h30m".
 type Duration time.Duration
 
-// String returns the duration without parts that are zero: "1m", not "1m0s".
-func (d Duration) String() string { return duration.Text(time.Duration(d)) }
+// String formats the duration without zero parts: "1m", not "1m0s".
+func (d Duration) String() string {
+	text := time.Duration(d).String()
+	if strings.HasSuffix(text, "m0s") {
+		text = strings.TrimSuffix(text, "0s")
+	}
+	if strings.HasSuffix(text, "h0m") {
+		text = strings.TrimSuffix(text, "0m")
+	}
+	return text
+}
 
-// Std returns the duration as the standard library has it.
+// Std returns the duration as a time.Duration.
 func (d Duration) Std() time.Duration { return time.Duration(d) }
 
-// MarshalJSON writes the duration as text.
+// MarshalJSON encodes the duration as text.
 func (d Duration) MarshalJSON() ([]byte, error) { return json.Marshal(d.String()) }
 
-// UnmarshalJSON reads the duration from text.
+// UnmarshalJSON decodes the duration from text.
 func (d *Duration) UnmarshalJSON(data []byte) error {
 	var text string
 	if err := json.Unmarshal(data, &text); err != nil {
@@ -36,14 +43,14 @@ func (d *Duration) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
-// strict decodes JSON and refuses what it doesn't know.
+// strict decodes JSON and rejects unknown fields.
 func strict(data []byte, into any) error {
 	decoder := json.NewDecoder(bytes.NewReader(data))
 	decoder.DisallowUnknownFields()
 	return decoder.Decode(into)
 }
 
-// plain takes the names of Go's decoders out of an error.
+// plain removes the names of Go's decoders from an error.
 func plain(err error) string {
 	text := err.Error()
 	for _, noise := range []string{"error unmarshaling JSON: ", "error converting YAML to JSON: ", "while decoding JSON: ", "json: ", "yaml: "} {

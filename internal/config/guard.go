@@ -7,23 +7,23 @@ import (
 	"github.com/isthmus-mesh/isthmus/internal/guard"
 )
 
-// Guard says how much of a source may disappear before it isn't believed.
+// Guard configures the protection against mass removals.
 type Guard struct {
-	Enabled          bool     `json:"enabled" doc:"Off: whatever Consul answers is believed."`
-	Window           Duration `json:"window" doc:"How long a disappearance counts. What leaves in small steps, each within another window, is never held."`
-	InstancesPercent int      `json:"instancesPercent" doc:"Most of a source's serving instances that may leave or turn critical within a window, in percent. Instances that others take the place of don't count, nor do those in maintenance."`
-	ServicesPercent  int      `json:"servicesPercent" doc:"Most of a source's services that may lose their last serving instance within a window, in percent."`
-	FewInstances     int      `json:"fewInstances" doc:"So many instances may leave whatever share they are."`
-	FewServices      int      `json:"fewServices" doc:"So many services may lose their last instance whatever share they are."`
-	ReleaseAfter     Duration `json:"releaseAfter" doc:"How long removals are held at most; a restart counts anew. 0: until Consul brings them back or somebody releases them."`
+	Enabled          bool     `json:"enabled" doc:"False disables the guard: every removal applies at once."`
+	Window           Duration `json:"window" doc:"Period over which removals are counted. Removals in small steps over more than one window are never held."`
+	InstancesPercent int      `json:"instancesPercent" doc:"Maximum share of the serving instances of a source that may be removed or turn critical within a window, in percent. Replaced instances and instances in maintenance don't count."`
+	ServicesPercent  int      `json:"servicesPercent" doc:"Maximum share of the services of a source that may lose their last serving instance within a window, in percent."`
+	FewInstances     int      `json:"fewInstances" doc:"Number of instances that may always be removed, independent of their share."`
+	FewServices      int      `json:"fewServices" doc:"Number of services that may always lose their last instance, independent of their share."`
+	ReleaseAfter     Duration `json:"releaseAfter" doc:"Maximum time that removals are held. A restart starts it again. 0: until the instances return or you run isthmus release."`
 }
 
-// State is what isthmus keeps for itself.
+// State configures the state file.
 type State struct {
-	File string `json:"file" doc:"File that holds the last known good: a start while Consul is down serves it, and held removals stay held. Only the user of isthmus may read it. Empty: nothing survives."`
+	File string `json:"file" doc:"File with the last known good state. A start while Consul is down serves it, and held removals stay held. Only the user of isthmus can read it. Empty: nothing survives a restart."`
 }
 
-// The defaults are argued in docs/reliability.md.
+// defaultGuard returns the defaults. docs/reliability.md gives the reasons.
 func defaultGuard() Guard {
 	return Guard{
 		Enabled: true, Window: Duration(time.Minute),
@@ -31,7 +31,7 @@ func defaultGuard() Guard {
 	}
 }
 
-// Options returns the rules of the guard.
+// Options returns the options of the guard. The zero value disables it.
 func (g Guard) Options() guard.Options {
 	if !g.Enabled {
 		return guard.Options{}
@@ -44,15 +44,15 @@ func (g Guard) Options() guard.Options {
 	}
 }
 
-func (g Guard) validate(found *checks) {
+func (g Guard) validate(found *problems) {
 	if g.Window < Duration(time.Second) {
-		found.fail("guard.window", "%s is less than 1s; set guard.enabled to false to switch the guard off", g.Window)
+		found.fail("guard.window", "%s is less than 1s; to disable the guard, set guard.enabled to false", g.Window)
 	}
 	found.within("guard.instancesPercent", g.InstancesPercent, 0, 100)
 	found.within("guard.servicesPercent", g.ServicesPercent, 0, 100)
 	found.within("guard.fewInstances", g.FewInstances, 0, math.MaxInt)
 	found.within("guard.fewServices", g.FewServices, 0, math.MaxInt)
 	if g.ReleaseAfter < 0 {
-		found.fail("guard.releaseAfter", "%s is negative; 0 means never", g.ReleaseAfter)
+		found.fail("guard.releaseAfter", "%s is negative; 0 means no limit", g.ReleaseAfter)
 	}
 }

@@ -31,12 +31,12 @@ func TestGuardOptions(t *testing.T) {
 func TestWrongGuard(t *testing.T) {
 	_, err := Parse([]byte("guard: {window: 0s, instancesPercent: 101, servicesPercent: -1, fewInstances: -1, fewServices: -2, releaseAfter: -1s}"))
 	want := []string{
-		"guard.window: 0s is less than 1s; set guard.enabled to false to switch the guard off",
+		"guard.window: 0s is less than 1s; to disable the guard, set guard.enabled to false",
 		"guard.instancesPercent: 101 is not within 0 and 100",
 		"guard.servicesPercent: -1 is negative",
 		"guard.fewInstances: -1 is negative",
 		"guard.fewServices: -2 is negative",
-		"guard.releaseAfter: -1s is negative; 0 means never",
+		"guard.releaseAfter: -1s is negative; 0 means no limit",
 	}
 	if err == nil {
 		t.Fatal("it is taken")

@@ -16,7 +16,7 @@ func defaultPorts() []Port {
 	return ports
 }
 
-// UnmarshalJSON takes nothing from the default that stands in the same place of the list.
+// UnmarshalJSON ignores the default that has the same position in the list.
 func (p *Port) UnmarshalJSON(data []byte) error {
 	type bare Port
 	var port bare
@@ -27,7 +27,7 @@ func (p *Port) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
-// ports returns the named ports as the translation takes them.
+// ports returns the named ports in the form of the translation.
 func (m Mesh) ports() ([]mesh.NamedPort, error) {
 	ports := make([]mesh.NamedPort, len(m.Ports))
 	for i, port := range m.Ports {
@@ -40,8 +40,8 @@ func (m Mesh) ports() ([]mesh.NamedPort, error) {
 	return ports, nil
 }
 
-// validatePorts checks that names and numbers can stand, and that each is there once.
-func (m Mesh) validatePorts(found *checks) {
+// validatePorts verifies that names and numbers are valid and unique.
+func (m Mesh) validatePorts(found *problems) {
 	names, numbers := map[string]bool{}, map[int]bool{}
 	for i, port := range m.Ports {
 		at := fmt.Sprintf("mesh.ports[%d].", i)
@@ -49,10 +49,10 @@ func (m Mesh) validatePorts(found *checks) {
 			found.fail(at+"name", "%v", err)
 		}
 		if names[port.Name] {
-			found.fail(at+"name", "%q is another port's name already", port.Name)
+			found.fail(at+"name", "%q is the name of another port", port.Name)
 		}
 		if port.Number != 0 && numbers[port.Number] {
-			found.fail(at+"number", "%d is another port's number already", port.Number)
+			found.fail(at+"number", "%d is the number of another port", port.Number)
 		}
 		found.within(at+"number", port.Number, 0, 65535)
 		if port.Protocol != "" {

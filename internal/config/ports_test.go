@@ -35,14 +35,14 @@ func TestPorts(t *testing.T) {
 
 func TestPortsThatCannotBe(t *testing.T) {
 	for content, want := range map[string]string{
-		"{name: default}":      `mesh.ports[0].name: "default" is a port that isthmus makes itself`,
-		"{name: gRPC}":         `mesh.ports[0].name: "gRPC" is no name of a port`,
-		"{name: a--b}":         `mesh.ports[0].name: "a--b" is no name of a port`,
-		"{}":                   `mesh.ports[0].name: "" is no name of a port`,
-		"{name: a}, {name: a}": `mesh.ports[1].name: "a" is another port's name already`,
-		"{name: a, number: 9}, {name: b, number: 9}": `mesh.ports[1].number: 9 is another port's number already`,
+		"{name: default}":      `mesh.ports[0].name: "default" is reserved for a port of isthmus`,
+		"{name: gRPC}":         `mesh.ports[0].name: "gRPC" is not a valid port name`,
+		"{name: a--b}":         `mesh.ports[0].name: "a--b" is not a valid port name`,
+		"{}":                   `mesh.ports[0].name: "" is not a valid port name`,
+		"{name: a}, {name: a}": `mesh.ports[1].name: "a" is the name of another port`,
+		"{name: a, number: 9}, {name: b, number: 9}": `mesh.ports[1].number: 9 is the number of another port`,
 		"{name: a, number: 65536}":                   `mesh.ports[0].number: 65536 is not within 0 and 65535`,
-		"{name: a, protocol: udp}":                   `mesh.ports[0].protocol: protocol "udp" is not one of tcp`,
+		"{name: a, protocol: udp}":                   `mesh.ports[0].protocol: protocol "udp" is unknown; use one of tcp`,
 		"{nme: a}":                                   `unknown field "nme"`,
 	} {
 		_, err := Parse([]byte("mesh: {ports: [" + content + "]}"))

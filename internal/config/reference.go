@@ -6,17 +6,17 @@ import (
 	"strings"
 )
 
-// Reference returns the reference page of the configuration file, in Markdown: every entry with its default and
-// what it does, from the types of this package.
+// Reference returns the reference page of the configuration file in Markdown. It lists every entry with its default and
+// description, from the types of this package.
 func Reference() string {
 	var out strings.Builder
 	out.WriteString(`# Configuration file
 
 <!-- Generated from internal/config by "make generate". Do not edit. -->
 
-` + "`isthmus run --config FILE`" + ` reads a YAML file. Every entry may be left out; flags go before it. Check one with
-` + "`isthmus config check FILE`" + `: an entry that isn't known is an error. The file is read again
-when it changes; "now" says which entries take effect at once. All others need a restart.
+` + "`isthmus run --config FILE`" + ` reads a YAML file. All entries are optional, and flags take precedence. Validate a file with
+` + "`isthmus config check FILE`" + `: an unknown entry is an error. isthmus reloads the file when it changes. Entries marked "now" take
+effect at once; all others require a restart.
 
 | entry | default | change | meaning |
 | --- | --- | --- | --- |

@@ -9,27 +9,29 @@ import (
 	"github.com/isthmus-mesh/isthmus/internal/mesh"
 )
 
-// liveTag marks entries, with all that is below them, that may change while isthmus runs: "now", or "restart" for an
-// entry below such a one that may not.
+// liveTag marks an entry, and all entries below it, that can change at run time: "now". An entry below it that can't
+// has the value "restart".
 const liveTag = "reload"
 
-// A Reload is what becomes of a configuration that changed while isthmus runs.
+// A Reload is the result of a change of the configuration at run time.
 type Reload struct {
-	// Running is the configuration that holds from now on.
+	// Running is the configuration after the change.
 	Running Config
-	// Now are the entries that changed with that, Restart those that wait for a restart.
-	Now, Restart []string
+	// Now lists the entries that changed in Running.
+	Now []string
+	// Restart lists the changed entries that take effect after a restart.
+	Restart []string
 }
 
-// NewReload lays what may change without a restart over the running configuration. Both must be valid. Known are the
-// namespaces that are watched: rules and choices that need others wait. Nil means that none need be, as where the output
-// is xds: then both are as ForXDS made them.
-func NewReload(running, newest Config, known []string) Reload {
+// NewReload copies the changes that need no restart into the running configuration. Both configurations must be valid.
+// Rules and choices that need a namespace outside of watchedNamespaces require a restart. For output xds,
+// watchedNamespaces is nil: every namespace can be used, and both configurations are results of ForXDS.
+func NewReload(running, newest Config, watchedNamespaces []string) Reload {
 	r := Reload{Running: running}
 	r.Running.Sources = slices.Clone(running.Sources)
 	before := running.Mesh
 	r.walk("", false, reflect.ValueOf(&r.Running).Elem(), reflect.ValueOf(newest))
-	if known != nil && !r.Running.placesWithin(known) {
+	if watchedNamespaces != nil && !r.Running.placesWithin(watchedNamespaces) {
 		r.Running.Mesh.Rules, r.Running.Mesh.NamespaceChoices = before.Rules, before.NamespaceChoices
 		r.Now = slices.DeleteFunc(r.Now, func(path string) bool {
 			waits := path == "mesh.rules" || path == "mesh.namespaceChoices"
@@ -39,13 +41,13 @@ func NewReload(running, newest Config, known []string) Reload {
 			return waits
 		})
 	}
-	if known == nil {
+	if watchedNamespaces == nil {
 		r.followForm()
 	}
 	return r
 }
 
-// Concerns tells whether an entry that changes now is below a path.
+// Concerns reports whether an entry below the path has changed in Running.
 func (r Reload) Concerns(path string) bool {
 	return slices.ContainsFunc(r.Now, func(changed string) bool { return strings.HasPrefix(changed, path) })
 }
@@ -71,8 +73,8 @@ func (r *Reload) walk(path string, live bool, running, newest reflect.Value) {
 	}
 }
 
-// sameNames says whether two lists have entries of the same names, in the same order: what runs by one is not to be
-// changed by another.
+// sameNames reports whether two lists have entries with the same names in the same order. Otherwise an entry would change
+// the part of another one.
 func sameNames(running, newest reflect.Value) bool {
 	name := func(list reflect.Value, i int) string {
 		if field := list.Index(i).FieldByName("Name"); field.IsValid() {
@@ -88,7 +90,7 @@ func sameNames(running, newest reflect.Value) bool {
 	return running.Len() == newest.Len()
 }
 
-// same takes an empty list for none.
+// same reports whether two values are equal. A nil list equals an empty one.
 func same(a, b reflect.Value) bool {
 	if a.Kind() == reflect.Slice && a.Len() == 0 && b.Len() == 0 {
 		return true
@@ -107,7 +109,7 @@ func ofStructs(value reflect.Value) bool {
 	return value.Kind() == reflect.Slice && value.Type().Elem().Kind() == reflect.Struct
 }
 
-// Namespaces returns all namespaces that services can be placed in.
+// Namespaces returns all namespaces in which services can be placed.
 func (c Config) Namespaces() []string { return c.placement().Namespaces() }
 
 func (c Config) placesWithin(known []string) bool {

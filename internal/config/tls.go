@@ -8,7 +8,7 @@ import (
 	"github.com/isthmus-mesh/isthmus/internal/mesh"
 )
 
-// origination returns the rule as the translation takes it.
+// origination returns the rule in the form of the translation.
 func (r TLSRule) origination() (mesh.TLSOrigination, error) {
 	protocol, err := mesh.ParseProtocol(cmp.Or(r.Protocol, "http"))
 	if err != nil {
@@ -36,9 +36,9 @@ func (m Mesh) originations() ([]mesh.TLSOrigination, error) {
 	return all, nil
 }
 
-func (r TLSRule) validate(found *checks, at string) {
+func (r TLSRule) validate(found *problems, at string) {
 	if len(r.Services) == 0 {
-		found.fail(at+".services", `it is empty, so the entry fits no service; ["*"] fits all`)
+		found.fail(at+".services", `empty, so the entry matches no service; ["*"] matches all`)
 	}
 	found.globs(at+".services", r.Services)
 	found.oneOf(at+".protocol", cmp.Or(r.Protocol, "http"), "http", "http2", "grpc", "tcp")
@@ -47,13 +47,13 @@ func (r TLSRule) validate(found *checks, at string) {
 	}
 	for i, name := range r.SubjectAltNames {
 		if name == "" {
-			found.fail(fmt.Sprintf("%s.subjectAltNames[%d]", at, i), "it is empty")
+			found.fail(fmt.Sprintf("%s.subjectAltNames[%d]", at, i), "must not be empty")
 		}
 	}
 	if r.CACertificates != "" && !path.IsAbs(r.CACertificates) {
-		found.fail(at+".caCertificates", "%q is no absolute path", r.CACertificates)
+		found.fail(at+".caCertificates", "%q is not an absolute path", r.CACertificates)
 	}
 	if r.InsecureSkipVerify && (len(r.SubjectAltNames) > 0 || r.CACertificates != "") {
-		found.fail(at+".insecureSkipVerify", "nothing is verified, so subjectAltNames and caCertificates have no meaning")
+		found.fail(at+".insecureSkipVerify", "excludes subjectAltNames and caCertificates, because nothing is verified")
 	}
 }

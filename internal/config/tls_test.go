@@ -30,14 +30,14 @@ func TestTLSOrigination(t *testing.T) {
 
 func TestTLSOriginationThatCannotBe(t *testing.T) {
 	for content, want := range map[string]string{
-		"{}":                               `mesh.tlsOrigination[0].services: it is empty`,
+		"{}":                               `mesh.tlsOrigination[0].services: empty, so the entry matches no service`,
 		"{services: [a], protocol: redis}": `mesh.tlsOrigination[0].protocol: "redis" is not one of http, http2, grpc, tcp`,
-		"{services: [a], sni: a_b}":        `mesh.tlsOrigination[0].sni: "a_b" is no host name`,
-		"{services: [a], sni: '{{ .Name }}.{{ .Domain }}'}":                  `only {{ .Name }} can stand in it`,
+		"{services: [a], sni: a_b}":        `mesh.tlsOrigination[0].sni: "a_b" is not a host name`,
+		"{services: [a], sni: '{{ .Name }}.{{ .Domain }}'}":                  `only {{ .Name }} is supported`,
 		"{services: [a], sni: '{{ .Nme }}'}":                                 `mesh.tlsOrigination[0].sni: host template`,
-		"{services: [a], caCertificates: ca.pem}":                            `mesh.tlsOrigination[0].caCertificates: "ca.pem" is no absolute path`,
-		"{services: [a], subjectAltNames: ['']}":                             `mesh.tlsOrigination[0].subjectAltNames[0]: it is empty`,
-		"{services: [a], insecureSkipVerify: true, caCertificates: /ca.pem}": `mesh.tlsOrigination[0].insecureSkipVerify: nothing is verified`,
+		"{services: [a], caCertificates: ca.pem}":                            `mesh.tlsOrigination[0].caCertificates: "ca.pem" is not an absolute path`,
+		"{services: [a], subjectAltNames: ['']}":                             `mesh.tlsOrigination[0].subjectAltNames[0]: must not be empty`,
+		"{services: [a], insecureSkipVerify: true, caCertificates: /ca.pem}": `mesh.tlsOrigination[0].insecureSkipVerify: excludes subjectAltNames and caCertificates`,
 	} {
 		_, err := Parse([]byte("mesh: {tlsOrigination: [" + content + "]}"))
 		if err == nil || !strings.Contains(err.Error(), want) {

@@ -12,17 +12,17 @@ import (
 	"github.com/isthmus-mesh/isthmus/internal/mesh"
 )
 
-// maxHosts leaves room for Consul's own two among the 256 hosts that Istio's schema allows a ServiceEntry.
+// maxHosts is the limit of Istio's schema for a ServiceEntry, 256, less the two hosts of Consul.
 const maxHosts = 254
 
 const passingAndWarning, passing = "passingAndWarning", "passing"
 
-// maxWait leaves room for our jitter below the 10 minutes that Consul lets a blocking query wait.
+// maxWait is less than Consul's limit for a blocking query, 10 minutes, to leave room for jitter.
 const maxWait = 8 * time.Minute
 
-// Validate returns everything that is wrong, one error a line; nil where nothing is.
+// Validate returns all errors of the configuration, one per line.
 func (c Config) Validate() error {
-	var found checks
+	var found problems
 	c.validateSources(&found)
 	c.Mesh.validate(&found)
 	c.validateAddresses(&found)
@@ -41,10 +41,10 @@ func (c Config) Validate() error {
 	return errors.Join(found.errs...)
 }
 
-// validateSources checks each source, and that no two are the same.
-func (c Config) validateSources(found *checks) {
+// validateSources validates each source, and verifies that no two sources have the same name, datacenter or hosts.
+func (c Config) validateSources(found *problems) {
 	if len(c.Sources) == 0 {
-		found.fail("sources", "no entry; leave it out for a Consul agent at CONSUL_HTTP_ADDR, else 127.0.0.1:8500")
+		found.fail("sources", "empty list; remove the entry to use the Consul agent at CONSUL_HTTP_ADDR or 127.0.0.1:8500")
 	}
 	type place struct{ address, datacenter string }
 	names, places, domains := map[string]bool{}, map[place]bool{}, map[string]Source{}
@@ -52,27 +52,27 @@ func (c Config) validateSources(found *checks) {
 		at := fmt.Sprintf("sources[%d].", i)
 		source.validate(found, at, c.Mesh.ClusterDomain)
 		if names[source.Name] {
-			found.fail(at+"name", "%q is another source's name already", source.Name)
+			found.fail(at+"name", "%q is the name of another source", source.Name)
 		}
 		where := place{source.Address, source.Datacenter}
 		if places[where] {
-			found.fail(at+"address", "another source reads the same datacenter of the same agent already")
+			found.fail(at+"address", "another source reads the same datacenter of the same agent")
 		}
 		if earlier, ok := domains[c.domainOf(source)]; ok && source.Merge && !earlier.Merge {
-			found.fail(at+"merge", "hosts of %s without a datacenter belong to %q, which isn't merged: set merge there too, or a domain here",
+			found.fail(at+"merge", "hosts of %s without a datacenter belong to %q, which isn't merged; set merge there too, or set a domain here",
 				c.domainOf(source), earlier.Name)
 		} else if !ok {
 			domains[c.domainOf(source)] = source
 		}
 		if other, ok := c.sameHosts(i); ok {
-			found.fail(at+"datacenter", "hosts under %s.%s belong to %q already: give one of them a domain of its own, or merge both",
+			found.fail(at+"datacenter", "hosts under %s.%s belong to %q; set another domain for one of them, or merge both",
 				source.Datacenter, c.domainOf(source), other)
 		}
 		names[source.Name], places[where] = true, true
 	}
 }
 
-func (s Source) validate(found *checks, at, clusterDomain string) {
+func (s Source) validate(found *problems, at, clusterDomain string) {
 	found.dnsLabel(at+"name", s.Name)
 	if s.Domain != "" {
 		found.consulDomain(at+"domain", s.Domain, clusterDomain)
@@ -81,25 +81,25 @@ func (s Source) validate(found *checks, at, clusterDomain string) {
 		found.fail(at+"address", "%v", err)
 	}
 	if s.Connections < 3 {
-		found.fail(at+"connections", "%d is too few: one lists the services, one reads and one waits, so at least 3", s.Connections)
+		found.fail(at+"connections", "%d is less than 3: listing, reading and waiting need one connection each", s.Connections)
 	}
 	if wait := time.Duration(s.Wait); wait < time.Second || wait > maxWait {
 		found.fail(at+"wait", "%s is not within 1s and 8m", s.Wait)
 	}
 	if (s.TLS.CertFile == "") != (s.TLS.KeyFile == "") {
-		found.fail(at+"tls", "certFile and keyFile go together")
+		found.fail(at+"tls", "certFile and keyFile require each other")
 	}
 	s.Services.validate(found, at+"services.")
 }
 
-func (s Services) validate(found *checks, at string) {
+func (s Services) validate(found *problems, at string) {
 	found.globs(at+"include", s.Include)
 	found.globs(at+"exclude", s.Exclude)
 	found.globs(at+"withTags", s.WithTags)
 	found.globs(at+"withoutTags", s.WithoutTags)
 }
 
-// checkAddress takes what Consul's own programs take.
+// checkAddress accepts the addresses that Consul's own programs accept.
 func checkAddress(address string) error {
 	rest := address
 	if scheme, after, ok := strings.Cut(address, "://"); ok {
@@ -118,13 +118,13 @@ func checkAddress(address string) error {
 	}
 	if port := parsed.Port(); port != "" {
 		if _, err := net.LookupPort("tcp", port); err != nil {
-			return fmt.Errorf("%q: %q is no port", address, port)
+			return fmt.Errorf("%q: %q is not a port", address, port)
 		}
 	}
 	return nil
 }
 
-// redact hides what stands before an @: it may be a password.
+// redact hides the part before an @, which may contain a password.
 func redact(address string) string {
 	if at := strings.LastIndexByte(address, '@'); at >= 0 {
 		return "…" + address[at:]
@@ -132,11 +132,11 @@ func redact(address string) string {
 	return address
 }
 
-func (m Mesh) validate(found *checks) {
+func (m Mesh) validate(found *problems) {
 	found.domain("mesh.clusterDomain", m.ClusterDomain)
 	found.consulDomain("mesh.domain", m.Domain, m.ClusterDomain)
 	if len(m.Hosts) > maxHosts {
-		found.fail("mesh.hosts", "%d are too many: Istio allows a service 256 hosts, so at most %d", len(m.Hosts), maxHosts)
+		found.fail("mesh.hosts", "%d templates, at most %[2]d are allowed: Istio allows 256 hosts for a service", len(m.Hosts), maxHosts)
 	}
 	for i, host := range m.Hosts {
 		if _, err := mesh.ParseHostTemplate(host); err != nil {
@@ -171,13 +171,13 @@ func (m Mesh) validate(found *checks) {
 	}
 }
 
-func (r Rule) validate(found *checks, at string) {
+func (r Rule) validate(found *problems, at string) {
 	if len(r.Services) == 0 {
-		found.fail(at+".services", `it is empty, so the rule fits no service; ["*"] fits all`)
+		found.fail(at+".services", `empty, so the rule matches no service; ["*"] matches all`)
 	}
 	found.globs(at+".services", r.Services)
 	if r.Namespace == "" && len(r.ExportTo) == 0 {
-		found.fail(at, "it says neither namespace nor exportTo")
+		found.fail(at, "sets neither namespace nor exportTo")
 	}
 	if r.Namespace != "" {
 		found.dnsLabel(at+".namespace", r.Namespace)
@@ -185,7 +185,7 @@ func (r Rule) validate(found *checks, at string) {
 	found.exportTo(at+".exportTo", r.ExportTo)
 }
 
-func (k Kubernetes) validate(found *checks) {
+func (k Kubernetes) validate(found *problems) {
 	found.dnsLabel("kubernetes.namespace", k.Namespace)
 	if k.Shards < 0 || k.Shards > 1000 {
 		found.fail("kubernetes.shards", "%d is not within 0 and 1000", k.Shards)
@@ -204,12 +204,12 @@ func (k Kubernetes) validate(found *checks) {
 	k.LeaderElection.validate(found)
 }
 
-func (l LeaderElection) validate(found *checks) {
+func (l LeaderElection) validate(found *problems) {
 	const at = "kubernetes.leaderElection."
 	if l.Namespace != "" {
 		found.dnsLabel(at+"namespace", l.Namespace)
 	}
-	// client-go's own rules: the lease outlasts the deadline, and the deadline a jittered retry.
+	// These are the rules of client-go: leaseDuration > renewDeadline > retryPeriod with jitter.
 	if l.RenewDeadline >= l.LeaseDuration {
 		found.fail(at+"renewDeadline", "%s is not less than leaseDuration, %s", l.RenewDeadline, l.LeaseDuration)
 	}

@@ -8,38 +8,38 @@ import (
 	"github.com/isthmus-mesh/isthmus/internal/mesh"
 )
 
-// XDS is how istiods are served by MCP over xDS.
+// XDS configures the output xds, MCP over xDS.
 type XDS struct {
-	TLS          XDSTLS   `json:"tls" doc:"The server's TLS. The files are read again when they change. Without it plain text must be asked for, with --xds-plaintext."`
-	Clients      []string `json:"clients" doc:"Who may read, where clientCAFile is set: subject alternative names of clients' certificates, as spiffe://cluster.local/ns/istio-system/sa/istiod. \"*\" is everyone whose certificate those authorities signed."`
-	Shards       int      `json:"shards" doc:"Number of namespaces to spread services over where mesh.endpoints is workloadEntry, NAMESPACE-0 and so on; 0 is the one namespace. They need not exist in Kubernetes. inline has one namespace."`
-	RemovalGrace Duration `json:"removalGrace" doc:"How long the ServiceEntry of a service that left stays, without endpoints. A service that returns meanwhile costs istiod no full push."`
+	TLS          XDSTLS   `json:"tls" doc:"TLS of the server. The files are reloaded when they change. Plain text requires --xds-plaintext."`
+	Clients      []string `json:"clients" doc:"Subject alternative names of authorized client certificates, for example spiffe://cluster.local/ns/istio-system/sa/istiod. Requires tls.clientCAFile. \"*\" authorizes every certificate that the CA signed."`
+	Shards       int      `json:"shards" doc:"Number of namespaces over which services are spread if mesh.endpoints is workloadEntry: NAMESPACE-0 and so on. 0: one namespace. They need not exist in Kubernetes. With inline endpoints there is always one namespace."`
+	RemovalGrace Duration `json:"removalGrace" doc:"How long the ServiceEntry of a removed service stays, without endpoints. A service that returns within this time causes no full push in istiod."`
 }
 
-// XDSTLS names the files of the server's TLS.
+// XDSTLS configures TLS of the xDS server.
 type XDSTLS struct {
-	CertFile     string `json:"certFile" doc:"File with the server's certificate and its chain."`
-	KeyFile      string `json:"keyFile" doc:"File with the server's key."`
-	ClientCAFile string `json:"clientCAFile" doc:"File with the authorities that sign clients' certificates. Empty: clients show none, and whoever reaches the port may read. An istiod of today shows none."`
+	CertFile     string `json:"certFile" doc:"File with the certificate of the server and its chain."`
+	KeyFile      string `json:"keyFile" doc:"File with the key of the server."`
+	ClientCAFile string `json:"clientCAFile" doc:"File with the CA certificates for client certificates. Empty: clients need no certificate, so every client that can connect is authorized. Current versions of istiod present no certificate."`
 }
 
-func (x XDS) validate(found *checks) {
+func (x XDS) validate(found *problems) {
 	const at = "xds."
 	if (x.TLS.CertFile == "") != (x.TLS.KeyFile == "") {
-		found.fail(at+"tls", "certFile and keyFile go together")
+		found.fail(at+"tls", "certFile and keyFile require each other")
 	}
 	if x.TLS.ClientCAFile != "" && x.TLS.CertFile == "" {
-		found.fail(at+"tls.clientCAFile", "it needs certFile and keyFile too")
+		found.fail(at+"tls.clientCAFile", "requires certFile and keyFile")
 	}
 	if x.TLS.ClientCAFile != "" && len(x.Clients) == 0 {
-		found.fail(at+"clients", `it is empty, so nobody may read; name the clients' identities, or "*" for all that clientCAFile signed`)
+		found.fail(at+"clients", `empty, so no client is authorized; list the identities of clients, or "*" for every certificate of clientCAFile`)
 	}
 	if x.TLS.ClientCAFile == "" && len(x.Clients) > 0 {
-		found.fail(at+"clients", "without tls.clientCAFile no client shows who it is")
+		found.fail(at+"clients", "requires tls.clientCAFile, because other clients present no certificate")
 	}
 	for i, client := range x.Clients {
 		if client == "" {
-			found.fail(fmt.Sprintf("%sclients[%d]", at, i), "it is empty")
+			found.fail(fmt.Sprintf("%sclients[%d]", at, i), "must not be empty")
 		}
 	}
 	if x.Shards < 0 || x.Shards > 1000 {
@@ -50,9 +50,9 @@ func (x XDS) validate(found *checks) {
 	}
 }
 
-// ForXDS returns the configuration as it holds where the output is xds: endpoints are inline unless the configuration
-// says otherwise, which costs istiod half of what WorkloadEntries do; and those are spread over namespaces, since
-// istiod's work on one namespace grows with services times instances.
+// ForXDS returns the configuration with the defaults of output xds. Endpoints are inline unless configured otherwise,
+// because they cost istiod half as much as WorkloadEntries. WorkloadEntries are spread over namespaces, because istiod's
+// work for a namespace grows with services times instances.
 func (c Config) ForXDS() Config {
 	c.Mesh.Endpoints = cmp.Or(c.Mesh.Endpoints, string(mesh.InlineForm))
 	c.Kubernetes.Shards = 0
@@ -62,7 +62,7 @@ func (c Config) ForXDS() Config {
 	return c
 }
 
-// followForm has the shards follow the form of the endpoints, which may change while isthmus runs.
+// followForm derives the number of shards from the form of the endpoints, which can change at run time.
 func (r *Reload) followForm() {
 	r.Running = r.Running.ForXDS()
 	r.Restart = slices.DeleteFunc(r.Restart, func(path string) bool { return path == "kubernetes.shards" })

@@ -12,15 +12,15 @@ import (
 
 func TestBadXDS(t *testing.T) {
 	for name, test := range map[string]struct{ content, want string }{
-		"half a key pair": {"xds: {tls: {certFile: x}}", "xds.tls: certFile and keyFile go together"},
+		"half a key pair": {"xds: {tls: {certFile: x}}", "xds.tls: certFile and keyFile require each other"},
 		"clients' CA only": {
-			"xds: {tls: {clientCAFile: x}, clients: [a]}", "xds.tls.clientCAFile: it needs certFile and keyFile too",
+			"xds: {tls: {clientCAFile: x}, clients: [a]}", "xds.tls.clientCAFile: requires certFile and keyFile",
 		},
-		"nobody may read": {"xds: {tls: {certFile: x, keyFile: x, clientCAFile: x}}", "xds.clients: it is empty, so nobody may read"},
-		"nobody shows who": {
-			"xds: {tls: {certFile: x, keyFile: x}, clients: [a]}", "xds.clients: without tls.clientCAFile no client shows who it is",
+		"no authorized client": {"xds: {tls: {certFile: x, keyFile: x, clientCAFile: x}}", "xds.clients: empty, so no client is authorized"},
+		"clients without CA": {
+			"xds: {tls: {certFile: x, keyFile: x}, clients: [a]}", "xds.clients: requires tls.clientCAFile, because other clients present no certificate",
 		},
-		"empty client": {"xds: {tls: {certFile: x, keyFile: x, clientCAFile: x}, clients: ['']}", "xds.clients[0]: it is empty"},
+		"empty client": {"xds: {tls: {certFile: x, keyFile: x, clientCAFile: x}, clients: ['']}", "xds.clients[0]: must not be empty"},
 		"shards":       {"xds: {shards: 1001}", "xds.shards: 1001 is not within 0 and 1000"},
 		"grace":        {"xds: {removalGrace: -1s}", "xds.removalGrace: -1s is negative"},
 	} {
@@ -32,7 +32,7 @@ func TestBadXDS(t *testing.T) {
 	}
 }
 
-// TestForms holds which form the endpoints have, and over how many namespaces services are spread, for both outputs.
+// TestForms verifies the form of the endpoints and the number of namespaces, for both outputs.
 func TestForms(t *testing.T) {
 	type outcome struct {
 		form   mesh.Form
@@ -64,8 +64,7 @@ func TestForms(t *testing.T) {
 	}
 }
 
-// TestReloadWithoutWatchedNamespaces holds that rules for new namespaces take effect at once where namespaces need not
-// exist.
+// TestReloadWithoutWatchedNamespaces verifies that rules for new namespaces need no restart if namespaces need not exist.
 func TestReloadWithoutWatchedNamespaces(t *testing.T) {
 	reload := NewReload(Default(), mustParse(t, "mesh: {rules: [{services: [a], namespace: new}]}"), nil)
 	if len(reload.Restart) != 0 || len(reload.Running.Mesh.Rules) != 1 {
@@ -73,7 +72,8 @@ func TestReloadWithoutWatchedNamespaces(t *testing.T) {
 	}
 }
 
-// TestReloadOfForm holds that by xds the shards follow the form of the endpoints at once, and that their number waits.
+// TestReloadOfForm verifies that, for output xds, a change of the form changes the shards at once, and that a change of
+// their number requires a restart.
 func TestReloadOfForm(t *testing.T) {
 	inline, workloads := Default().ForXDS(), mustParse(t, "mesh: {endpoints: workloadEntry}").ForXDS()
 	reload := NewReload(inline, workloads, nil)

@@ -13,7 +13,7 @@ import (
 	"github.com/isthmus-mesh/isthmus/internal/mesh"
 )
 
-var update = flag.Bool("update", false, "write the generated pages anew")
+var update = flag.Bool("update", false, "write the generated pages")
 
 func TestEmptyFileIsTheDefault(t *testing.T) {
 	for _, content := range []string{"", "\n", "# nothing\n", "sources:\n- {}\n"} {
@@ -61,8 +61,8 @@ kubernetes:
 	}
 }
 
-// TestHostsOfSeveralSources holds that a source alone needs no datacenter in its hosts, and that among several each has
-// its own domain or the common one.
+// TestHostsOfSeveralSources verifies that a single source has no datacenter in its hosts, and that each of several sources
+// has its own domain or the common one.
 func TestHostsOfSeveralSources(t *testing.T) {
 	for name, test := range map[string]struct {
 		content, domain string
@@ -146,57 +146,57 @@ func ranges(t *testing.T, texts ...string) []mesh.AddressRange {
 	return all
 }
 
-// TestBadInput holds whole messages: each names the entry, what is wrong with it, and what would be right.
+// TestBadInput verifies the error of each mistake. It names the entry, the mistake and the fix.
 func TestBadInput(t *testing.T) {
 	for name, test := range map[string]struct{ content, want string }{
 		"unknown entry":         {"mehs: {}", `unknown field "mehs"`},
 		"unknown entry, nested": {"sources:\n- adress: x", `unknown field "adress"`},
 		"no YAML":               {"sources: [", "line 1: did not find expected node content"},
 		"twice":                 {"log: {}\nlog: {}", `line 2: key "log" already set in map`},
-		"no source":             {"sources: []", "sources: no entry; leave it out for a Consul agent at CONSUL_HTTP_ADDR, else 127.0.0.1:8500"},
-		"two of a name":         {"sources: [{address: 'a:1'}, {address: 'b:1'}]", `sources[1].name: "consul" is another source's name already`},
-		"two of a place":        {"sources: [{name: a}, {name: b}]", "sources[1].address: another source reads the same datacenter of the same agent already"},
+		"no source":             {"sources: []", "sources: empty list; remove the entry to use the Consul agent at CONSUL_HTTP_ADDR or 127.0.0.1:8500"},
+		"two of a name":         {"sources: [{address: 'a:1'}, {address: 'b:1'}]", `sources[1].name: "consul" is the name of another source`},
+		"two of a place":        {"sources: [{name: a}, {name: b}]", "sources[1].address: another source reads the same datacenter of the same agent"},
 		"merge": {
 			"sources: [{name: a}, {name: b, address: 'b:1', merge: true}]",
-			`sources[1].merge: hosts of consul without a datacenter belong to "a", which isn't merged: set merge there too, or a domain here`,
+			`sources[1].merge: hosts of consul without a datacenter belong to "a", which isn't merged; set merge there too, or set a domain here`,
 		},
 		"source domain":             {"sources: [{domain: cluster.local}]", `sources[0].domain: "cluster.local" is under the cluster's own domain`},
-		"source name":               {"sources: [{name: a.b}]", `sources[0].name: "a.b" is no DNS label`},
+		"source name":               {"sources: [{name: a.b}]", `sources[0].name: "a.b" is not a DNS label`},
 		"scheme":                    {"sources: [{address: ftp://x}]", `sources[0].address: "ftp://x": the scheme is not http, https or unix`},
 		"address":                   {"sources: [{address: 'http://'}]", `sources[0].address: "http://" is not host:port, http://host:port, https://host:port or unix:///path`},
 		"address with a password":   {"sources: [{address: 'http://u:secret@h:1'}]", `sources[0].address: "…@h:1" is not host:port`},
-		"port":                      {"sources: [{address: 'h:99999'}]", `"h:99999": "99999" is no port`},
+		"port":                      {"sources: [{address: 'h:99999'}]", `"h:99999": "99999" is not a port`},
 		"wait":                      {"sources: [{wait: 1h}]", "sources[0].wait: 1h is not within 1s and 8m"},
 		"duration without a unit":   {"sources: [{wait: 5}]", `duration 5: write it with its unit, as in "30s" or "5m"`},
-		"half a key pair":           {"sources: [{tls: {certFile: x}}]", "sources[0].tls: certFile and keyFile go together"},
-		"empty glob":                {"sources: [{services: {exclude: [a, '']}}]", "sources[0].services.exclude[1]: it is empty; * stands for any name"},
+		"half a key pair":           {"sources: [{tls: {certFile: x}}]", "sources[0].tls: certFile and keyFile require each other"},
+		"empty glob":                {"sources: [{services: {exclude: [a, '']}}]", "sources[0].services.exclude[1]: empty glob; * matches any name"},
 		"no list of globs":          {"sources: [{services: {include: a}}]", "cannot unmarshal string into Go struct field"},
 		"unknown selection":         {"sources: [{services: {tags: [a]}}]", `unknown field "tags"`},
-		"domain":                    {"mesh: {domain: a_b}", `mesh.domain: "a_b" is no domain`},
+		"domain":                    {"mesh: {domain: a_b}", `mesh.domain: "a_b" is not a domain`},
 		"domain of the cluster":     {"mesh: {domain: x.cluster.local}", `mesh.domain: "x.cluster.local" is under the cluster's own domain "cluster.local"`},
 		"host template":             {"mesh: {hosts: ['{{ .Nmae }}']}", "mesh.hosts[0]: host template"},
-		"one host for all":          {"mesh: {hosts: [a.b]}", `mesh.hosts[0]: host template "a.b" gives every service the same host "a.b"; use {{ .Name }} in it`},
+		"one host for all":          {"mesh: {hosts: [a.b]}", `mesh.hosts[0]: host template "a.b" gives all services the same host "a.b"; add {{ .Name }}`},
 		"endpoints":                 {"mesh: {endpoints: x}", `mesh.endpoints: "x" is not one of workloadEntry, inline`},
-		"protocol":                  {"mesh: {defaultProtocol: x}", `mesh.defaultProtocol: protocol "x" is not one of tcp, tls`},
+		"protocol":                  {"mesh: {defaultProtocol: x}", `mesh.defaultProtocol: protocol "x" is unknown; use one of tcp, tls`},
 		"health":                    {"mesh: {health: x}", `mesh.health: "x" is not one of passingAndWarning, passing`},
-		"export":                    {"mesh: {exportTo: [A_b, x, x]}", `mesh.exportTo: "A_b" is not ".", "*", "~" or the name of a namespace, "x" is there twice`},
-		"export to all and more":    {"mesh: {exportTo: ['*', x]}", `mesh.exportTo: "*" stands alone`},
-		"export to none and more":   {"mesh: {rules: [{services: [a], exportTo: [., '~']}]}", `mesh.rules[0].exportTo: "~" stands alone`},
-		"rule for none":             {"mesh: {rules: [{namespace: x}]}", `mesh.rules[0].services: it is empty, so the rule fits no service; ["*"] fits all`},
-		"rule that says nothing":    {"mesh: {rules: [{services: [a], namespace: x}, {services: [a]}]}", "mesh.rules[1]: it says neither namespace nor exportTo"},
-		"rule's namespace":          {"mesh: {rules: [{services: [a], namespace: a.b}]}", `mesh.rules[0].namespace: "a.b" is no DNS label`},
-		"choice by glob":            {"mesh: {namespaceChoices: [a, 'team-*']}", `mesh.namespaceChoices[1]: "team-*" is no DNS label`},
-		"range":                     {"mesh: {addresses: {allow: [10.0.0.0/8, 10.1.0.0/8]}}", `mesh.addresses.allow[1]: "10.1.0.0/8" is not where a range begins; 10.0.0.0/8 is`},
-		"range by glob":             {"mesh: {addresses: {deny: ['10.0.*']}}", `mesh.addresses.deny[0]: "10.0.*" is no IP address, no range like 10.0.0.0/8 and no glob of host names`},
-		"range of mapped addresses": {"mesh: {addresses: {deny: ['::ffff:10.0.0.0/104']}}", `"::ffff:10.0.0.0/104": write a range of IPv4 addresses as such`},
-		"label":                     {"mesh: {labels: {allow: [Istio.io/rev]}}", `mesh.labels.allow[0]: "Istio.io/rev" fits no label: prefixes are in lower case`},
-		"own label":                 {"mesh: {labels: {allow: [x, app]}}", `mesh.labels.allow[1]: "app" is a label that isthmus sets itself`},
-		"empty label":               {"mesh: {labels: {deny: ['']}}", "mesh.labels.deny[0]: it is empty; * stands for any label"},
+		"export":                    {"mesh: {exportTo: [A_b, x, x]}", `mesh.exportTo: "A_b" is neither ".", "*", "~" nor the name of a namespace, "x" is a duplicate`},
+		"export to all and more":    {"mesh: {exportTo: ['*', x]}", `mesh.exportTo: "*" cannot be combined with other namespaces`},
+		"export to none and more":   {"mesh: {rules: [{services: [a], exportTo: [., '~']}]}", `mesh.rules[0].exportTo: "~" cannot be combined with other namespaces`},
+		"rule for none":             {"mesh: {rules: [{namespace: x}]}", `mesh.rules[0].services: empty, so the rule matches no service; ["*"] matches all`},
+		"rule that says nothing":    {"mesh: {rules: [{services: [a], namespace: x}, {services: [a]}]}", "mesh.rules[1]: sets neither namespace nor exportTo"},
+		"rule's namespace":          {"mesh: {rules: [{services: [a], namespace: a.b}]}", `mesh.rules[0].namespace: "a.b" is not a DNS label`},
+		"choice by glob":            {"mesh: {namespaceChoices: [a, 'team-*']}", `mesh.namespaceChoices[1]: "team-*" is not a DNS label`},
+		"range":                     {"mesh: {addresses: {allow: [10.0.0.0/8, 10.1.0.0/8]}}", `mesh.addresses.allow[1]: "10.1.0.0/8" is not the first address of a range; use 10.0.0.0/8`},
+		"range by glob":             {"mesh: {addresses: {deny: ['10.0.*']}}", `mesh.addresses.deny[0]: "10.0.*" is neither an IP address, nor a range such as 10.0.0.0/8, nor a glob of host names`},
+		"range of mapped addresses": {"mesh: {addresses: {deny: ['::ffff:10.0.0.0/104']}}", `"::ffff:10.0.0.0/104": write IPv4 ranges in IPv4 notation, for example 10.0.0.0/8`},
+		"label":                     {"mesh: {labels: {allow: [Istio.io/rev]}}", `mesh.labels.allow[0]: "Istio.io/rev" matches no label: write the prefix in lower case`},
+		"own label":                 {"mesh: {labels: {allow: [x, app]}}", `mesh.labels.allow[1]: "app" is a label that isthmus sets; remove it`},
+		"empty label":               {"mesh: {labels: {deny: ['']}}", "mesh.labels.deny[0]: the glob is empty; use * for any label"},
 		"max instances":             {"mesh: {maxInstances: 5000}", "mesh.maxInstances: 5000 is not within 1 and 4096"},
 		"service domain":            {"mesh: {domain: svc}", `mesh.domain: "svc" is under the cluster's own domain`},
 		"two of a datacenter": {
 			"sources: [{name: a, datacenter: dc1}, {name: b, address: 'b:1', datacenter: dc1}]",
-			`sources[1].datacenter: hosts under dc1.consul belong to "a" already: give one of them a domain of its own, or merge both`,
+			`sources[1].datacenter: hosts under dc1.consul belong to "a"; set another domain for one of them, or merge both`,
 		},
 		"shards":        {"kubernetes: {shards: -1}", "kubernetes.shards: -1 is not within 0 and 1000"},
 		"writers":       {"kubernetes: {writers: 0}", "kubernetes.writers: 0 is not within 1 and 256"},
@@ -230,7 +230,7 @@ func TestLoadNamesTheFile(t *testing.T) {
 	}
 }
 
-// TestReferenceIsCurrent fails when the page in docs/ is not what the types say. "make generate" mends it.
+// TestReferenceIsCurrent verifies that the generated page in docs/ matches the types. "make generate" updates it.
 func TestReferenceIsCurrent(t *testing.T) {
 	const page = "../../docs/reference/configuration.md"
 	if *update {
@@ -238,11 +238,11 @@ func TestReferenceIsCurrent(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	standing, err := os.ReadFile(page)
+	onDisk, err := os.ReadFile(page)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(string(standing), Reference()); diff != "" {
+	if diff := cmp.Diff(string(onDisk), Reference()); diff != "" {
 		t.Errorf("%s is stale; run \"make generate\" (-page +code):\n%s", page, diff)
 	}
 }

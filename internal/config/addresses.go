@@ -6,7 +6,7 @@ import (
 	"github.com/isthmus-mesh/isthmus/internal/mesh"
 )
 
-// options returns the rules on addresses as the translation takes them.
+// options returns the address rules in the form of the translation.
 func (a Addresses) options() (mesh.Addresses, error) {
 	var options mesh.Addresses
 	for _, list := range []struct {
@@ -25,8 +25,8 @@ func (a Addresses) options() (mesh.Addresses, error) {
 	return options, nil
 }
 
-// sameHosts returns an earlier source whose services have the same hosts: of the same datacenter and domain, and not
-// merged with it.
+// sameHosts returns an earlier source with the same hosts: it has the same datacenter and domain, and isn't merged with
+// this one.
 func (c Config) sameHosts(at int) (name string, found bool) {
 	source := c.Sources[at]
 	for _, earlier := range c.Sources[:at] {

@@ -7,7 +7,7 @@ import (
 	"github.com/isthmus-mesh/isthmus/internal/mesh"
 )
 
-// MeshOptions returns the rules of the translation. The configuration must be valid.
+// MeshOptions returns the options of the translation. The configuration must be valid.
 func (c Config) MeshOptions() (mesh.Options, error) {
 	protocol, err := mesh.ParseProtocol(c.Mesh.DefaultProtocol)
 	if err != nil {
@@ -47,7 +47,7 @@ func (c Config) MeshOptions() (mesh.Options, error) {
 	return options, nil
 }
 
-// registries are the sources as far as hosts are concerned: merged ones are one, in the place of the first.
+// registries returns the sources as registries of hosts. Merged sources are one registry, at the position of the first.
 func (c Config) registries() []mesh.Registry {
 	groups := c.Groups()
 	var registries []mesh.Registry
@@ -65,8 +65,8 @@ func (c Config) registries() []mesh.Registry {
 	return registries
 }
 
-// Groups returns, for each merged source, the name that the services of its group have as their source: that of the
-// first source with merge and the same domain.
+// Groups returns the name of the group of each merged source. The name is that of the first source with merge and the
+// same domain; the services of the group have it as their source.
 func (c Config) Groups() map[string]string {
 	first, groups := map[string]string{}, map[string]string{}
 	for _, source := range c.Sources {

@@ -1,0 +1,59 @@
+package config
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"slices"
+
+	"sigs.k8s.io/yaml"
+)
+
+// Load reads and validates a configuration file. Errors name the file and the entry.
+func Load(path string) (Config, error) {
+	content, err := os.ReadFile(path)
+	if err != nil {
+		return Config{}, fmt.Errorf("configuration: %w", err)
+	}
+	c, err := Parse(content)
+	if err != nil {
+		return Config{}, fmt.Errorf("configuration %s: %w", path, err)
+	}
+	return c, nil
+}
+
+// Parse parses and validates a configuration. Unknown entries are errors, which catches misspelled names.
+func Parse(content []byte) (Config, error) {
+	c := Default()
+	if len(bytes.TrimSpace(content)) > 0 {
+		if err := yaml.UnmarshalStrict(content, &c); err != nil {
+			return Config{}, errors.New(plain(err))
+		}
+	}
+	return c, c.Validate()
+}
+
+// UnmarshalJSON parses a source over the defaults.
+func (s *Source) UnmarshalJSON(data []byte) error {
+	type bare Source
+	source := bare(DefaultSource())
+	if err := strict(data, &source); err != nil {
+		return err
+	}
+	*s = Source(source)
+	return nil
+}
+
+// HasSource reports whether the configuration has a source of that name.
+func (c Config) HasSource(name string) bool {
+	return slices.ContainsFunc(c.Sources, func(s Source) bool { return s.Name == name })
+}
+
+// SlogLevel returns the level. The configuration must be valid.
+func (l Log) SlogLevel() slog.Level {
+	var level slog.Level
+	_ = level.UnmarshalText([]byte(l.Level))
+	return level
+}
