@@ -52,7 +52,7 @@ func TestWrongUse(t *testing.T) {
 		"check without one": {[]string{"config", "check"}, "isthmus: isthmus config check takes one file, got 0 arguments"},
 		"check a bad one":   {[]string{"config", "check", bad}, "isthmus: configuration " + bad + `: unknown field "domian"`},
 		"consul address":    {[]string{"run", "--consul-addr", "ftp://x"}, `isthmus: configuration: sources[0].address: "ftp://x": the scheme is not http, https or unix`},
-		"namespace":         {[]string{"run", "--namespace", "A"}, `isthmus: configuration: kubernetes.namespace: "A" is no DNS label`},
+		"namespace":         {[]string{"run", "--namespace", "A"}, `isthmus: configuration: kubernetes.namespace: "A" is not a DNS label`},
 		"output":            {[]string{"run", "--output", "dir"}, `isthmus: output "dir" is not one of kube, stdout, dir=PATH, xds=ADDRESS`},
 		"state with kube":   {[]string{"run", "--state-file", dir + "/state"}, "isthmus: output kube keeps the last known good state in its objects"},
 		"a state of others": {[]string{"run", "--output", "stdout", "--state-file", bad}, "isthmus: state file " + bad + ": "},

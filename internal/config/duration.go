@@ -6,22 +6,15 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"github.com/isthmus-mesh/isthmus/internal/duration"
 )
 
 // Duration is a time.Duration that is text in JSON and YAML: "5m", "1h30m".
 type Duration time.Duration
 
 // String formats the duration without zero parts: "1m", not "1m0s".
-func (d Duration) String() string {
-	text := time.Duration(d).String()
-	if strings.HasSuffix(text, "m0s") {
-		text = strings.TrimSuffix(text, "0s")
-	}
-	if strings.HasSuffix(text, "h0m") {
-		text = strings.TrimSuffix(text, "0m")
-	}
-	return text
-}
+func (d Duration) String() string { return duration.Text(time.Duration(d)) }
 
 // Std returns the duration as a time.Duration.
 func (d Duration) Std() time.Duration { return time.Duration(d) }

@@ -7,7 +7,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 )
 
-// TestReload holds for each kind of entry what becomes of a change: the whole outcome.
+// TestReload verifies the complete result of a change, for each kind of entry.
 func TestReload(t *testing.T) {
 	const running = "mesh: {rules: [{services: [a], namespace: shop}]}"
 	for name, test := range map[string]struct {

@@ -1,4 +1,4 @@
-// Package duration writes durations as people do.
+// Package duration formats durations. Packages that must not import each other share it: config and guard.
 package duration
 
 import (
@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// Text returns a duration as Go writes it, without parts that are zero: "1m", not "1m0s".
+// Text formats a duration like time.Duration.String, without zero parts: "1m", not "1m0s".
 func Text(d time.Duration) string {
 	text := d.String()
 	if strings.HasSuffix(text, "m0s") {
