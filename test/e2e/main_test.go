@@ -8,7 +8,6 @@ import (
 	"os"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/go-logr/logr"
 	"go.uber.org/goleak"
@@ -16,6 +15,7 @@ import (
 	"k8s.io/klog/v2"
 	ctrllog "sigs.k8s.io/controller-runtime/pkg/log"
 
+	"github.com/isthmus-mesh/isthmus/internal/testutil"
 	"github.com/isthmus-mesh/isthmus/test/testbed"
 	"github.com/isthmus-mesh/isthmus/test/testbed/faults"
 )
@@ -166,7 +166,5 @@ func (w *harness) closeIdle() {
 // eventually waits until ok returns nil.
 func eventually(t *testing.T, ok func(context.Context) error) {
 	t.Helper()
-	if err := testbed.Poll(t.Context(), time.Minute, ok); err != nil {
-		t.Fatal(err)
-	}
+	testutil.EventuallyContext(t, ok)
 }
