@@ -1,4 +1,4 @@
-// Package contract holds the interfaces between the engine and its neighbours. It is all that the author of a source, an
+// Package contract holds the interfaces between the engine and its neighbors. It is all that the author of a source, an
 // output or a store must read.
 //
 //	Source ──Update, Synced──▶ engine ──Notify, Synced──▶ Output

@@ -97,7 +97,7 @@ func (r *runningOutput) value(t *testing.T, name string, labels ...string) float
 	for _, family := range families {
 		if family.GetName() == name {
 			for _, metric := range family.GetMetric() {
-				if !labelled(metric, labels) {
+				if !labeled(metric, labels) {
 					continue
 				}
 				sum += metric.GetGauge().GetValue() + metric.GetCounter().GetValue()
@@ -107,7 +107,7 @@ func (r *runningOutput) value(t *testing.T, name string, labels ...string) float
 	return sum
 }
 
-func labelled(metric *dto.Metric, wanted []string) bool {
+func labeled(metric *dto.Metric, wanted []string) bool {
 	labels := map[string]string{}
 	for _, label := range metric.GetLabel() {
 		labels[label.GetName()] = label.GetValue()

@@ -120,7 +120,7 @@ func TestShards(t *testing.T) {
 // TestTwoPlacements verifies that isthmus leaves the objects of another isthmus alone that reads a source of the same
 // name into another namespace.
 func TestTwoPlacements(t *testing.T) {
-	first, second, c := newFakeState("neighbour"), newFakeState("neighbour-1"), newClient(t)
+	first, second, c := newFakeState("neighbor"), newFakeState("neighbor-1"), newClient(t)
 	first.set("web", map[string]string{"1": "v1"})
 	second.set("web", map[string]string{"1": "v2"})
 	second.set("db", map[string]string{"1": "v2"})
@@ -131,10 +131,10 @@ func TestTwoPlacements(t *testing.T) {
 	again.Synced()
 	first.set("last", map[string]string{"1": "v1"}) // All services before it in the queue are reconciled when it is written.
 	want := []string{
-		"SE neighbour-1/db.consul", "SE neighbour-1/web.consul", "SE neighbour/last.consul", "SE neighbour/web.consul",
-		"WLE neighbour-1/" + wle("db", "1") + " v2", "WLE neighbour-1/" + wle("web", "1") + " v2",
-		"WLE neighbour/" + wle("last", "1") + " v1", "WLE neighbour/" + wle("web", "1") + " v1",
+		"SE neighbor-1/db.consul", "SE neighbor-1/web.consul", "SE neighbor/last.consul", "SE neighbor/web.consul",
+		"WLE neighbor-1/" + wle("db", "1") + " v2", "WLE neighbor-1/" + wle("web", "1") + " v2",
+		"WLE neighbor/" + wle("last", "1") + " v1", "WLE neighbor/" + wle("web", "1") + " v1",
 	}
 	slices.Sort(want)
-	eventually(t, want, objects(t, c, "neighbour", "neighbour-1"))
+	eventually(t, want, objects(t, c, "neighbor", "neighbor-1"))
 }

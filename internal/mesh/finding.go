@@ -11,48 +11,49 @@ import (
 type Reason string
 
 const (
-	// NoAddress: neither the instance nor its node has an address. The instance is skipped.
+	// NoAddress means that neither the instance nor its node has an address. The instance is skipped.
 	NoAddress Reason = "no_address"
-	// BadAddress: the address is neither an IP address nor a host name. The instance is skipped.
+	// BadAddress means that the address is neither an IP address nor a host name. The instance is skipped.
 	BadAddress Reason = "bad_address"
-	// ForbiddenAddress: the address is rejected by the built-in list or by the configuration. The instance is skipped.
+	// ForbiddenAddress means that the built-in list or the configuration rejects the address. The instance is skipped.
 	ForbiddenAddress Reason = "forbidden_address"
-	// BadPort: the port is not in the range 1-65535. The instance is skipped, or only the port if it is a named one.
+	// BadPort means that the port is not in the range 1-65535. The instance is skipped, or only the port if it is a named one.
 	BadPort Reason = "bad_port"
-	// SkippedPort: a named port is missing on some instances or conflicts with another port. The port is skipped.
+	// SkippedPort means that a named port is missing on some instances or conflicts with another port. The port is skipped.
 	SkippedPort Reason = "skipped_port"
-	// Duplicate: a newer registration has the same address and port. The instance is skipped.
+	// Duplicate means that a newer registration has the same address and port. The instance is skipped.
 	Duplicate Reason = "duplicate"
-	// BadLabel: a meta entry or tag cannot be converted to a label. It is skipped.
+	// BadLabel means that a meta entry or tag cannot be converted to a label. It is skipped.
 	BadLabel Reason = "bad_label"
-	// ReservedLabel: the key of a meta entry or tag is reserved for Istio, Kubernetes or isthmus, or is denied by the
+	// ReservedLabel means that the key of a meta entry or tag is reserved for Istio, Kubernetes or isthmus, or is denied by the
 	// configuration. The entry is skipped.
 	ReservedLabel Reason = "reserved_label"
-	// BadHost: a host is not a valid host name or belongs to another service. The host is skipped.
+	// BadHost means that a host is not a valid host name or belongs to another service. The host is skipped.
 	BadHost Reason = "bad_host"
-	// UnknownProtocol: the meta names a protocol that Istio does not have. The entry is ignored.
+	// UnknownProtocol means that the meta names a protocol that Istio does not have. The entry is ignored.
 	UnknownProtocol Reason = "unknown_protocol"
-	// ContradictoryProtocol: a check of the port contradicts the declared protocol.
+	// ContradictoryProtocol means that a check of the port contradicts the declared protocol.
 	ContradictoryProtocol Reason = "contradictory_protocol"
-	// MixedProtocols: the instances disagree about the protocol. The service gets the protocol that all have in common.
+	// MixedProtocols means that the instances disagree about the protocol. The service gets the protocol that all have in
+	// common.
 	MixedProtocols Reason = "mixed_protocols"
-	// BadNamespace: the meta chooses a namespace that the service cannot have. The entry is ignored.
+	// BadNamespace means that the meta chooses a namespace that the service cannot have. The entry is ignored.
 	BadNamespace Reason = "bad_namespace"
-	// MixedNamespaces: the instances disagree about the namespace. The first in alphabetical order applies.
+	// MixedNamespaces means that the instances disagree about the namespace. The first in alphabetical order applies.
 	MixedNamespaces Reason = "mixed_namespaces"
-	// Renamed: the service's name is not a DNS label or looks like a hashed name. The mesh uses another name.
+	// Renamed means that the service's name is not a DNS label or looks like a hashed name. The mesh uses another name.
 	Renamed Reason = "renamed"
-	// TooManyInstances: the service has more instances than allowed. Further instances are skipped.
+	// TooManyInstances means that the service has more instances than allowed. Further instances are skipped.
 	TooManyInstances Reason = "too_many_instances"
-	// TooManyLabels: an instance has more meta entries, tags or labels than allowed. Further ones are skipped.
+	// TooManyLabels means that an instance has more meta entries, tags or labels than allowed. Further ones are skipped.
 	TooManyLabels Reason = "too_many_labels"
-	// LongName: the service's name is too long for any caller. The service is skipped.
+	// LongName means that the service's name is too long for any caller. The service is skipped.
 	LongName Reason = "long_name"
-	// NoVirtualAddress: the range of virtual addresses is full. The service has no virtual address.
+	// NoVirtualAddress means that the range of virtual addresses is full. The service has no virtual address.
 	NoVirtualAddress Reason = "no_virtual_address"
-	// AddressClash: an instance is registered with an address of the virtual range. No service gets that address.
+	// AddressClash means that an instance is registered with an address of the virtual range. No service gets that address.
 	AddressClash Reason = "address_clash"
-	// Untranslatable: the translation failed because of a bug. The live objects of the service are kept.
+	// Untranslatable means that the translation failed because of a bug. The live objects of the service are kept.
 	Untranslatable Reason = "untranslatable"
 )
 

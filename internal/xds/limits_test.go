@@ -2,6 +2,7 @@ package xds
 
 import (
 	"context"
+	"errors"
 	"net"
 	"strings"
 	"testing"
@@ -172,7 +173,8 @@ func untilClosed(t *testing.T, framer *http2.Framer) (code http2.ErrCode) {
 	t.Helper()
 	for {
 		frame, err := framer.ReadFrame()
-		if timeout, ok := err.(net.Error); ok && timeout.Timeout() {
+		var timeout net.Error
+		if errors.As(err, &timeout) && timeout.Timeout() {
 			t.Fatal("the server did not close the connection")
 		}
 		if err != nil {

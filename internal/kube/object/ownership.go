@@ -28,7 +28,7 @@ func AppliedAt(live client.Object) time.Time {
 func StripManagedFields(live any) (any, error) {
 	accessor, err := meta.Accessor(live)
 	if err != nil {
-		return live, nil // A tombstone is no object and has no managedFields.
+		return live, nil //nolint:nilerr // A tombstone is no object and has no managedFields.
 	}
 	var kept []metav1.ManagedFieldsEntry
 	if entry := applyEntry(accessor.GetManagedFields()); entry != nil {
