@@ -26,7 +26,7 @@ build: ## Build isthmus into .build/bin
 	@CGO_ENABLED=0 go build -trimpath -o $(BIN)/ ./demo ./demo/student-service
 
 .PHONY: demo
-demo: tools build ## Play the main job on real servers; OUTPUT=xds by xDS, KEEP=1 keeps them up, ENVOY=path takes another Envoy
+demo: tools build ## Show the product on real servers; OUTPUT=xds, KEEP=1 and ENVOY=path are options
 	@$(BIN)/demo
 
 .PHONY: test
@@ -64,7 +64,7 @@ generate: ## Write the generated pages of docs/reference
 FUZZTIME ?= 1m
 
 .PHONY: fuzz
-fuzz: ## Fuzz each target for a minute, or for FUZZTIME
+fuzz: ## Fuzz each target for FUZZTIME (1m)
 	@for target in $$(grep -rhoE --include='*_test.go' 'func (Fuzz[A-Za-z]+)' internal test | awk '{print $$2}' | sort -u); do \
 		package=$$(dirname $$(grep -rlE --include='*_test.go' "func $$target\(" internal test | head -1)); \
 		module=$$([ "$${package#test/e2e}" != "$$package" ] && echo test/e2e || echo .); \
@@ -73,49 +73,49 @@ fuzz: ## Fuzz each target for a minute, or for FUZZTIME
 SOAKTIME ?= 3m
 
 .PHONY: soak
-soak: tools build ## Change 50 things a second for 3 minutes, or for SOAKTIME: nothing may get lost or grow
+soak: tools build ## Make 50 changes a second for SOAKTIME (3m): no change may be lost, no resource may grow
 	@cd test/e2e && SOAK=$(SOAKTIME) go test -run '^TestSoak$$' -count 1 -v -timeout 60m .
 
-# Services x instances, with :inline or :workloadEntry where it isn't the usual form; each bench has sizes of its own by
-# default. 10000x10 takes some minutes and 3 GB of memory; 10000x10:workloadEntry is 110,000 objects in one API server.
-# BENCH_NODES is the number of nodes.
+# Services x instances, with :inline or :workloadEntry for a form other than the default. Without it each benchmark has
+# its own sizes. 10000x10 takes some minutes and 3 GB of memory; 10000x10:workloadEntry is 110,000 objects in one API
+# server. BENCH_NODES is the number of nodes.
 BENCH_SIZE ?=
-# Which benchmarks, as go test's -run: '.*/change' is one line at every size, and nothing else.
+# The benchmarks to run, as for go test -run: '.*/change' is one line at every size.
 BENCH_RUN ?= .
 
-# Services x instances, and the form of the endpoints where it isn't inline; 10000x10 takes a minute and 5 GB of memory.
+# Services x instances, and the form of the endpoints if it is not inline. 10000x10 takes a minute and 5 GB of memory.
 XDS_BENCH_SIZE ?= 100x3 2000x5 10000x10 2000x5:workloadEntry
 
 .PHONY: bench
-bench: tools build ## Measure what a change, a start and rest cost, on real servers: the table is .build/bench/results.md
+bench: tools build ## Measure the cost of a change, a start and idling on real servers, into .build/bench/results.md
 	@cd test/e2e && BENCH=1 BENCH_SIZE="$(BENCH_SIZE)" go test -run '^TestBenchmarks$$/$(BENCH_RUN)' -count 1 -v -timeout 60m .
 	@[ "$(BENCH_RUN)" != . ] || $(MAKE) --no-print-directory bench-translate bench-consul bench-dns bench-xds
 	@cat .build/bench/results.md
 
 .PHONY: bench-quick
-bench-quick: build ## The same with small catalogs only, in 3 minutes; the servers must be built
+bench-quick: build ## The same with small catalogs, in 3 minutes; the servers must be built
 	@cd test/e2e && BENCH=quick BENCH_SIZE="$(BENCH_SIZE)" go test -run '^TestBenchmarks$$/$(BENCH_RUN)' -count 1 -v -timeout 10m .
 	@BENCH=quick go test ./internal/mesh ./internal/dns -p 1 -run '^TestBench$$' -count 1
 	@cat .build/bench/results.md
 
 .PHONY: bench-translate
-bench-translate: ## Measure the translation of one service; benchstat compares what BENCH_OLD names, if anything, with it
+bench-translate: ## Measure the translation of one service; benchstat compares it with the file BENCH_OLD
 	@BENCH=1 go test ./internal/mesh -run '^TestBench$$' -count 1 -v
 	@mkdir -p .build/bench && go test ./internal/mesh -run '^$$' -bench '^BenchmarkTranslate' -count 6 > .build/bench/translate.txt
 	@go tool benchstat $(BENCH_OLD) .build/bench/translate.txt
 
 .PHONY: bench-consul
-bench-consul: tools ## Measure the ways to follow a large Consul, by BENCH_SIZE
+bench-consul: tools ## Measure ways to follow a large Consul, by BENCH_SIZE
 	@BENCH=1 BENCH_SIZE="$(BENCH_SIZE)" go test ./internal/consul -run '^TestBench$$' -count 1 -v -timeout 40m
 
 .PHONY: bench-dns
-bench-dns: ## Measure answering DNS
+bench-dns: ## Measure DNS answers
 	@BENCH=1 go test ./internal/dns -run '^TestBench$$' -count 1 -v -timeout 5m
 
 .PHONY: bench-xds
-bench-xds: tools ## Measure what istiod and isthmus pay for MCP over xDS, by XDS_BENCH_SIZE
+bench-xds: tools ## Measure the cost of MCP over xDS for istiod and isthmus, by XDS_BENCH_SIZE
 	@cd test/e2e && XDS_BENCH_SIZE="$(XDS_BENCH_SIZE)" go test -run '^TestXDSBench$$' -count 1 -v -timeout 20m .
 
 .PHONY: clean
-clean: ## Remove what was built
+clean: ## Remove all built files
 	@rm -rf .build

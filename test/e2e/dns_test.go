@@ -145,7 +145,7 @@ func TestDNSAnswersAsConsul(t *testing.T) {
 		{"_ports._tcp.service.nothing.port.consul.", dns.TypeSRV},
 		{"0a060001.addr.dc1.consul.", dns.TypeA},
 		{"node.node.consul.", dns.TypeA},
-		{"nobody.service.consul.", dns.TypeA},
+		{"unknown.service.consul.", dns.TypeA},
 	} {
 		want, err := ask(t.Context(), consul, "udp", question.name, question.kind)
 		if err != nil {
@@ -246,5 +246,5 @@ func TestStubDomain(t *testing.T) {
 	}
 	awaitAnswer(t, core.Address, "_shop._tcp.service.consul.", dns.TypeSRV, "NOERROR",
 		"+"+host+" A "+addresses[dns.TypeA], "+"+host+" AAAA "+addresses[dns.TypeAAAA], "_shop._tcp.service.consul. SRV 1 1 8080 "+host)
-	awaitAnswer(t, core.Address, "nobody.service.consul.", dns.TypeA, "NXDOMAIN")
+	awaitAnswer(t, core.Address, "unknown.service.consul.", dns.TypeA, "NXDOMAIN")
 }

@@ -88,7 +88,7 @@ func TestLargestObjects(t *testing.T) {
 	}
 	left, err := daemon.Metric(t.Context(), "isthmus_findings", "reason", "too_many_instances")
 	if want := 4500 - counts["many"] - counts["wide"]; err != nil || int(left) != want {
-		t.Errorf("%v instances are said to be left out, not %d: %v", left, want, err)
+		t.Errorf("%v instances are reported as skipped, want %d: %v", left, want, err)
 	}
 }
 

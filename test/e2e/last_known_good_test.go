@@ -122,7 +122,7 @@ func TestNamesWithoutConsul(t *testing.T) {
 		awaitAnswer(t, server, reverse, dns.TypePTR, "NOERROR", reverse+" PTR "+i.host()+".")
 	}
 	known()
-	awaitAnswer(t, server, "nobody.service.consul.", dns.TypeA, "NXDOMAIN")
+	awaitAnswer(t, server, "unknown.service.consul.", dns.TypeA, "NXDOMAIN")
 	w.isthmus.Kill()
 	w.consul.Kill()
 	if err := w.isthmus.Restart(); err != nil {
@@ -132,12 +132,12 @@ func TestNamesWithoutConsul(t *testing.T) {
 		t.Fatal(err)
 	}
 	known()
-	awaitAnswer(t, server, "nobody.service.consul.", dns.TypeA, "SERVFAIL")
+	awaitAnswer(t, server, "unknown.service.consul.", dns.TypeA, "SERVFAIL")
 
 	if err := w.consul.Restart(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	w.register(t, fleet()...)
-	awaitAnswer(t, server, "nobody.service.consul.", dns.TypeA, "NXDOMAIN")
+	awaitAnswer(t, server, "unknown.service.consul.", dns.TypeA, "NXDOMAIN")
 	known()
 }

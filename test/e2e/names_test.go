@@ -33,7 +33,7 @@ func TestWildNames(t *testing.T) {
 		w.awaitEndpoints(t, "outbound|80||"+host, fmt.Sprintf("10.4.0.%d:8080", i+1))
 	}
 	// A name that Consul's HTTP API does not accept delays no other service.
-	w.register(t, instance{service: "../up", id: "unaskable", address: "10.4.1.1", port: 8080})
+	w.register(t, instance{service: "../up", id: "invalid-name", address: "10.4.1.1", port: 8080})
 	w.settle(t)
 }
 
@@ -56,7 +56,7 @@ func TestWildInstances(t *testing.T) {
 	for _, reason := range []string{"bad_port", "bad_address"} {
 		count, err := w.isthmus.Metric(t.Context(), "isthmus_findings", "reason", reason)
 		if err != nil || count == 0 {
-			t.Errorf("left out for %s: %v, %v", reason, count, err)
+			t.Errorf("skipped for %s: %v, %v", reason, count, err)
 		}
 	}
 	w.settle(t)

@@ -113,13 +113,13 @@ func (w *harness) metric(t *testing.T, name string) float64 {
 func (w *harness) settle(t *testing.T) int {
 	t.Helper()
 	markers++
-	name := fmt.Sprint("sentinel-", markers)
+	name := fmt.Sprint("marker-", markers)
 	last := instance{service: name, id: name, address: "10.9.9.9", port: 9999}
 	w.register(t, last)
 	eventually(t, func(ctx context.Context) error {
 		names, err := w.names(ctx, namespace, last.service)
 		if err == nil && len(names) != 2 {
-			err = errors.New("the sentinel has not come yet")
+			err = errors.New("the marker is not in the mesh")
 		}
 		return err
 	})

@@ -182,6 +182,6 @@ func leaderOf(t *testing.T, replicas [2]*testbed.Isthmus) *testbed.Isthmus {
 			return replica
 		}
 	}
-	t.Fatal(errors.New("nobody leads"))
+	t.Fatal(errors.New("no replica leads"))
 	return nil
 }

@@ -18,10 +18,10 @@ func TestSidecar(t *testing.T) {
 	w := newPodHarness(t, testbed.PodOptions{DNSCapture: true})
 	w.testCalls(t)
 	w.testTCP(t)
-	t.Run("mutual TLS is on, and providers are called in plain text", w.testMutualTLS)
-	t.Run("a split by version is obeyed", w.testSplit)
-	t.Run("a critical provider gets no more calls", w.testCritical)
-	t.Run("a Service makes a split by the bare name", w.testBareSplit)
+	t.Run("mutual TLS is on, and calls to providers are in plain text", w.testMutualTLS)
+	t.Run("a split by version applies", w.testSplit)
+	t.Run("a critical provider gets no calls", w.testCritical)
+	t.Run("a Service allows a split by the bare name", w.testBareSplit)
 }
 
 // TestSidecarWithoutDNSProxy verifies the same without Istio's DNS proxy, for a caller with a Consul agent as its name
@@ -33,7 +33,7 @@ func TestSidecarWithoutDNSProxy(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.testCalls(t)
-	t.Run("a split by version is obeyed", w.testSplit)
+	t.Run("a split by version applies", w.testSplit)
 }
 
 // testCalls calls by every name and port.

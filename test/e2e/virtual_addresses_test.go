@@ -218,5 +218,5 @@ func TestSidecarWithOurDNS(t *testing.T) {
 	w := newPodHarness(t, testbed.PodOptions{Search: []string{"service.consul"}}, "--dns-addr", gateway+":53")
 	w.testCalls(t)
 	w.testTCP(t)
-	t.Run("a split by version is obeyed", w.testSplit)
+	t.Run("a split by version applies", w.testSplit)
 }
