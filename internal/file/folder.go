@@ -5,85 +5,121 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
 	"os"
 	"path"
-	"strings"
 	"time"
 
 	"github.com/isthmus-mesh/isthmus/internal/contract"
-
+	"github.com/isthmus-mesh/isthmus/internal/logonce"
 	"github.com/isthmus-mesh/isthmus/internal/mesh"
 )
 
+const extension = ".yaml"
+
+// Log messages of Folder.
 const (
-	// header is the first line of every file of ours. What doesn't begin so is somebody else's and is never
-	// touched.
-	header    = "# Written by isthmus. Changes are overwritten.\n"
-	extension = ".yaml"
+	MsgFolderFailing   = "output folder not writable, retrying"
+	MsgFolderRecovered = "output folder writable again"
+	MsgServiceRefused  = "file not written by isthmus is in the place of a service, service not written"
 )
 
-// Folder keeps one file for each service in a folder, NAMESPACE/NAME.yaml. A file is replaced as a whole and only
-// when its content changes. Make one with NewFolder.
+// Folder keeps one file for each service in a folder, NAMESPACE/NAME.yaml. It replaces a file as a whole, and only if the
+// content changes. One process owns the folder. Create one with NewFolder.
 type Folder struct {
-	pending
-	root string
-	log  *slog.Logger
-	// placed are the files that were written, by service.
+	progress
+	path    string
+	log     *slog.Logger
+	lock    folderLock
+	failing logonce.Condition
+	// placed are the written files, by service.
 	placed map[mesh.Name]string
+	// refused are the services whose file can't be written because a foreign file is in its place.
+	refused map[mesh.Name]bool
 }
 
-// NewFolder makes an output that writes to a folder, which it creates where it isn't there.
-func NewFolder(root string, log *slog.Logger) (*Folder, error) {
-	if err := os.MkdirAll(root, 0o755); err != nil {
+// retryAfter is the time between two attempts to write failed files.
+var retryAfter = 2 * time.Second
+
+// refusedFactor is how much longer refused services wait for the next attempt.
+const refusedFactor = 15
+
+// NewFolder creates an output that writes to a folder. It creates the folder if it doesn't exist, and locks it.
+func NewFolder(name string, log *slog.Logger) (*Folder, error) {
+	f := &Folder{progress: newProgress(), path: name, log: log, placed: map[mesh.Name]string{}, refused: map[mesh.Name]bool{}}
+	if err := os.MkdirAll(name, 0o755); err != nil {
 		return nil, fmt.Errorf("output folder: %w", err)
 	}
-	return &Folder{pending: newPending(), root: root, log: log, placed: map[mesh.Name]string{}}, nil
+	root, err := f.open()
+	if err != nil {
+		return nil, fmt.Errorf("output folder %s: %w", name, err)
+	}
+	return f, root.Close()
 }
 
-// Run implements bridge.Output. It fails when the folder can't be written from the start on; later it goes on with what can
-// be written, and tries the rest again.
+// open opens the folder and takes its lock. The result gives access to no path outside of the folder.
+func (f *Folder) open() (*os.Root, error) {
+	root, err := os.OpenRoot(f.path)
+	if err != nil {
+		return nil, err
+	}
+	if err := f.lock.acquire(root); err != nil {
+		root.Close()
+		return nil, err
+	}
+	return root, nil
+}
+
+// Run implements contract.Output. It returns an error if the folder isn't writable before the output is ready. Later, it
+// writes the files that it can, and retries the others.
 func (f *Folder) Run(ctx context.Context, state contract.State) error {
+	defer f.lock.release()
 	var retry <-chan time.Time
-	failing := false
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-f.Wake:
 		case <-retry:
+			for name := range f.refused {
+				f.Add(name)
+			}
 		}
-		err := f.catchUp(state)
+		err := f.sync(state)
+		retry = nil
 		switch {
 		case err != nil && f.Ready() != nil:
-			return fmt.Errorf("output folder %s: %w", f.root, err)
-		case err != nil && !failing:
-			f.log.Error("the output folder can't be written; tried again until it can", "folder", f.root, "error", err)
-		case err == nil && failing:
-			f.log.Info("the output folder can be written again", "folder", f.root)
-		}
-		if failing = err != nil; failing {
+			return fmt.Errorf("output folder %s: %w", f.path, err)
+		case err != nil:
 			retry = time.After(retryAfter)
+			if f.failing.Begin() {
+				f.log.Error(MsgFolderFailing, "file", f.path, "error", err)
+			}
+			continue
+		case f.failing.End():
+			f.log.Info(MsgFolderRecovered, "file", f.path)
+		}
+		if len(f.refused) > 0 {
+			retry = time.After(refusedFactor * retryAfter)
 		}
 	}
 }
 
-// retryAfter is how long what could not be written waits for the next try.
-var retryAfter = 2 * time.Second
-
-// catchUp writes what waits, as far as that goes, and returns the first error. It opens the folder each time: where the
-// folder is a link, it may lead elsewhere by now. No path leads out of an opened folder, whatever names and links it is
-// made of.
-func (f *Folder) catchUp(state contract.State) error {
-	root, err := os.OpenRoot(f.root)
+// sync writes the services of the work set, and returns the first error. It opens the folder each time, because a
+// symbolic link in its path may lead to another folder than before.
+func (f *Folder) sync(state contract.State) error {
+	root, err := f.open()
 	if err != nil {
 		return err
 	}
 	defer root.Close()
 	var first error
 	for _, name := range f.Drain() {
-		if err := f.write(root, name, state); err != nil {
+		err := f.write(root, name, state)
+		if f.refuse(name, state, err); errors.Is(err, errForeign) {
+			continue
+		}
+		if err != nil {
 			f.Add(name)
 			first = cmp.Or(first, err)
 		}
@@ -94,15 +130,29 @@ func (f *Folder) catchUp(state contract.State) error {
 	if err := sweep(root, state); err != nil {
 		return err
 	}
-	f.done()
+	f.setReady()
 	return nil
 }
 
+// refuse records whether a service is refused, and logs it once.
+func (f *Folder) refuse(name mesh.Name, state contract.State, err error) {
+	if !errors.Is(err, errForeign) {
+		delete(f.refused, name)
+		return
+	}
+	if !f.refused[name] {
+		f.refused[name] = true
+		f.log.Error(MsgServiceRefused, "service", name.String(), "file", path.Join(f.path, fileOf(state.Desired(name), name)),
+			"error", err, "hint", "move the file away")
+	}
+}
+
+// write brings the file of one service up to date.
 func (f *Folder) write(root *os.Root, name mesh.Name, state contract.State) error {
 	desired := state.Desired(name)
 	switch {
 	case !desired.Authoritative:
-		return nil // its source has not reported everything: what it left out so far is not gone
+		return nil // the source isn't complete, so a missing service may still exist
 	case len(desired.Objects) == 0:
 		delete(f.placed, name)
 		return removeAll(root, name)
@@ -113,17 +163,12 @@ func (f *Folder) write(root *os.Root, name mesh.Name, state contract.State) erro
 	}
 	file := fileOf(desired, name)
 	if len(desired.PendingSources) > 0 {
-		// A source may still have instances of the service: its file isn't made shorter before.
-		if before, err := standing(root, file); err == nil && before != nil {
+		// A pending source may have more instances of the service, so the file must not become shorter.
+		if _, exists, err := compare(root, file, nil); err == nil && exists {
 			return nil
 		}
 	}
-	switch err := replace(root, file, append([]byte(header), body...)); {
-	case errors.Is(err, errForeign):
-		f.log.Error("a file is not isthmus's and stays as it is: move it away and start isthmus again",
-			"file", file, "folder", f.root)
-		return nil
-	case err != nil:
+	if err := replace(root, file, append([]byte(header), body...)); err != nil {
 		return err
 	}
 	before := f.placed[name]
@@ -137,46 +182,11 @@ func (f *Folder) write(root *os.Root, name mesh.Name, state contract.State) erro
 	return nil
 }
 
+// fileOf returns the path of the file of a service, relative to the folder.
 func fileOf(desired contract.Desired, name mesh.Name) string {
-	return path.Join(desired.Objects[0].Namespace, name.ServiceEntry()+extension)
-}
-
-// sweep removes the files of services that left while isthmus was away.
-func sweep(root *os.Root, state contract.State) error {
-	files, err := fs.Glob(root.FS(), "*/*"+extension)
-	if err != nil {
-		return err
+	namespace := ""
+	if len(desired.Objects) > 0 {
+		namespace = desired.Objects[0].Namespace
 	}
-	for _, file := range files {
-		name, ok := mesh.ParseObjectName(mesh.ServiceEntryKind, strings.TrimSuffix(path.Base(file), extension))
-		if !ok {
-			continue
-		}
-		desired := state.Desired(name)
-		placed := len(desired.Objects) > 0 && file == fileOf(desired, name)
-		if !desired.Authoritative || placed {
-			continue
-		}
-		if err := remove(root, file); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// removeAll deletes a service's file, whichever namespace it was placed in.
-func removeAll(root *os.Root, name mesh.Name) error {
-	namespaces, err := fs.ReadDir(root.FS(), ".")
-	if err != nil {
-		return err
-	}
-	for _, namespace := range namespaces {
-		if !namespace.IsDir() {
-			continue
-		}
-		if err := remove(root, path.Join(namespace.Name(), name.ServiceEntry()+extension)); err != nil {
-			return err
-		}
-	}
-	return nil
+	return path.Join(namespace, name.ServiceEntry()+extension)
 }

@@ -10,8 +10,8 @@ import (
 	"github.com/isthmus-mesh/isthmus/test/testbed"
 )
 
-// TestFolderThatIsFull holds that a full disk costs no file, that it is said once, and that what waits is written when
-// there is room.
+// TestFolderThatIsFull verifies that a full disk damages no file, that it is logged once, and that pending files are
+// written when there is space again.
 func TestFolderThatIsFull(t *testing.T) {
 	quickRetries(t)
 	dir, w, web := t.TempDir(), newWorld(), named("web")
@@ -31,7 +31,7 @@ func TestFolderThatIsFull(t *testing.T) {
 	}
 	w.want(web, serviceEntry("ns", web, "changed.example"))
 	f.Notify(web)
-	eventually(t, "it is said", func() bool { return strings.Contains(log.String(), "can't be written") })
+	eventually(t, "the failure is logged", func() bool { return strings.Contains(log.String(), MsgFolderFailing) })
 	if after := files(t, dir); after["ns/web.dc1.yaml"] != before["ns/web.dc1.yaml"] {
 		t.Errorf("the file is now %q", after["ns/web.dc1.yaml"])
 	}
@@ -39,13 +39,13 @@ func TestFolderThatIsFull(t *testing.T) {
 		t.Fatal(err)
 	}
 	eventually(t, "the service is written", func() bool { return w.holds(web) })
-	eventually(t, "it is said to be over", func() bool { return strings.Contains(log.String(), "can be written again") })
-	if said := strings.Count(log.String(), "can't be written"); said != 1 {
-		t.Errorf("said %d times:\n%s", said, log)
+	eventually(t, "the recovery is logged", func() bool { return strings.Contains(log.String(), MsgFolderRecovered) })
+	if logged := strings.Count(log.String(), MsgFolderFailing); logged != 1 {
+		t.Errorf("logged %d times:\n%s", logged, log)
 	}
 }
 
-// TestFolderWithOneBadPlace holds that a service that can't be written holds up no other.
+// TestFolderWithOneBadPlace verifies that a service that can't be written delays no other service.
 func TestFolderWithOneBadPlace(t *testing.T) {
 	quickRetries(t)
 	dir, w, web, zoo := t.TempDir(), newWorld(), named("web"), named("zoo")
@@ -60,7 +60,7 @@ func TestFolderWithOneBadPlace(t *testing.T) {
 	f.Notify(zoo)
 	eventually(t, "the other is written", func() bool { return w.holds(zoo) })
 	if w.holds(web) {
-		t.Error("it says that it wrote")
+		t.Error("a write is reported")
 	}
 	if err := os.Remove(filepath.Join(dir, "bad")); err != nil {
 		t.Fatal(err)

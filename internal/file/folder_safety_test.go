@@ -44,19 +44,19 @@ func TestFolderLeavesOthersFilesAlone(t *testing.T) {
 	ready(t, f)
 	expectFiles(t, dir, before)
 	for _, file := range []string{"ns/web.dc1.yaml", "ns/folder.dc1.yaml"} {
-		if !strings.Contains(log.String(), "file="+file) {
+		if !strings.Contains(log.String(), "file="+filepath.Join(dir, file)) {
 			t.Errorf("the log doesn't name %s:\n%s", file, log)
 		}
 	}
 	if w.holds(web) || w.holds(folder) {
-		t.Error("it says that it holds what it could not write")
+		t.Error("a write is reported for a refused file")
 	}
-	// One service's trouble is no other's.
+	// Other services are written.
 	zoo := named("zoo")
 	w.want(zoo, serviceEntry("ns", zoo, "zoo.example"))
 	f.Notify(zoo)
 	eventually(t, "another service is written", func() bool { return w.holds(zoo) })
-	// They stay too when their services leave. The zoo's turn is last.
+	// Foreign files stay when their services are removed. The zoo is the last one in order.
 	w.want(web)
 	w.want(folder)
 	w.want(zoo)
@@ -86,7 +86,7 @@ func TestFolderLeavesLinksAlone(t *testing.T) {
 	}
 }
 
-func TestFolderRemovesWhatLeftWhileItWasAway(t *testing.T) {
+func TestFolderRemovesObsoleteFiles(t *testing.T) {
 	dir, w, web := t.TempDir(), newWorld(), named("web")
 	ours := header + webEntry
 	for _, file := range []string{"ns/gone.dc1.yaml", "ns/web.dc1.yaml", "moved-from/web.dc1.yaml", "ns/gone.dc2.yaml"} {
@@ -98,7 +98,7 @@ func TestFolderRemovesWhatLeftWhileItWasAway(t *testing.T) {
 	runs(t, f, w)
 	w.want(web, serviceEntry("ns", web, "web.example"))
 	f.Notify(web)
-	eventually(t, "it looked", func() bool { return len(f.Wake) == 0 })
+	eventually(t, "the change is handled", func() bool { return len(f.Wake) == 0 })
 	if got := len(files(t, dir)); got != 4 {
 		t.Fatalf("%d files, before the source has reported", got)
 	}
@@ -107,14 +107,13 @@ func TestFolderRemovesWhatLeftWhileItWasAway(t *testing.T) {
 	w.mu.Unlock()
 	f.Synced()
 	ready(t, f)
-	// The file of a source that isthmus doesn't have any more is nobody's to judge.
+	// The file of a source that is no longer configured stays.
 	expectFiles(t, dir, map[string]string{"ns/web.dc1.yaml": ours, "ns/gone.dc2.yaml": ours})
 }
 
 func TestFolderThatCannotBeWritten(t *testing.T) {
 	web := named("web")
 	tests := map[string]func(t *testing.T, dir string){
-		"a file in the namespace's place": func(t *testing.T, dir string) { put(t, dir, "ns", "") },
 		"the folder was removed": func(t *testing.T, dir string) {
 			if err := os.RemoveAll(dir); err != nil {
 				t.Fatal(err)
@@ -129,9 +128,6 @@ func TestFolderThatCannotBeWritten(t *testing.T) {
 			}
 			t.Cleanup(func() { _ = os.Chmod(dir, 0o755) })
 		},
-		"a folder in the temporary file's place": func(t *testing.T, dir string) {
-			put(t, dir, "ns/web.dc1.yaml.new/x", "")
-		},
 	}
 	for name, spoil := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -142,10 +138,10 @@ func TestFolderThatCannotBeWritten(t *testing.T) {
 			f.Notify(web)
 			err := failure(t, f, w)
 			if !strings.HasPrefix(err.Error(), "output folder "+dir+": ") {
-				t.Errorf("the error doesn't say where: %q", err)
+				t.Errorf("the error doesn't name the folder: %q", err)
 			}
 			if w.holds(web) || f.Ready() == nil {
-				t.Error("it says that it wrote")
+				t.Error("a write is reported")
 			}
 		})
 	}
@@ -154,7 +150,7 @@ func TestFolderThatCannotBeWritten(t *testing.T) {
 		put(t, dir, "file", "")
 		path := filepath.Join(dir, "file")
 		if _, err := NewFolder(path, slog.New(slog.DiscardHandler)); err == nil || !strings.Contains(err.Error(), path) {
-			t.Errorf("the error is %v", err)
+			t.Errorf("unexpected error %v", err)
 		}
 	})
 }
@@ -185,7 +181,7 @@ func TestFolderIsNeverLeft(t *testing.T) {
 	}
 }
 
-// The names are safe already. Should one ever not be, the folder still isn't left.
+// TestFolderRefusesAPathThatLeadsOut verifies a second line of defense: names never contain such paths.
 func TestFolderRefusesAPathThatLeadsOut(t *testing.T) {
 	parent, w := t.TempDir(), newWorld()
 	dir, out := filepath.Join(parent, "out"), named("../../up")
@@ -196,7 +192,7 @@ func TestFolderRefusesAPathThatLeadsOut(t *testing.T) {
 		w.want(out, objects...)
 		f.Notify(out)
 		if err := failure(t, f, w); !strings.Contains(err.Error(), "escapes") {
-			t.Errorf("the error is %q", err)
+			t.Errorf("unexpected error %q", err)
 		}
 	}
 	expectFiles(t, parent, map[string]string{"up.dc1.yaml": header, "out/ns/x": ""})

@@ -24,12 +24,13 @@ func newFolder(t *testing.T, dir string, log io.Writer) *Folder {
 	return f
 }
 
-// files are all files below a folder and their content, by their path within it. Files may vanish meanwhile.
+// files returns the content of all regular files below a folder, by relative path, without the lock. Files may vanish
+// during the call.
 func files(t *testing.T, dir string) map[string]string {
 	t.Helper()
 	all := map[string]string{}
 	err := filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
-		if err != nil || entry.IsDir() {
+		if err != nil || !entry.Type().IsRegular() || entry.Name() == lockName {
 			return err
 		}
 		content, err := os.ReadFile(path)
@@ -46,7 +47,7 @@ func files(t *testing.T, dir string) map[string]string {
 	return all
 }
 
-// put writes a file that was there before isthmus, or is somebody else's.
+// put writes a file that isthmus doesn't write.
 func put(t *testing.T, dir, file, content string) {
 	t.Helper()
 	path := filepath.Join(dir, file)
@@ -66,7 +67,7 @@ func expectFiles(t *testing.T, dir string, want map[string]string) {
 }
 
 func TestFolderKeepsOneFileForEachService(t *testing.T) {
-	dir := filepath.Join(t.TempDir(), "not", "there [yet]") // brackets are no pattern
+	dir := filepath.Join(t.TempDir(), "not", "there [yet]") // brackets are not a pattern
 	w := newWorld()
 	w.setComplete(false)
 	f := newFolder(t, dir, io.Discard)
@@ -76,10 +77,10 @@ func TestFolderKeepsOneFileForEachService(t *testing.T) {
 	w.want(api, serviceEntry("other", api, "api.example"))
 	f.Notify(web)
 	f.Notify(api)
-	// What one source reports waits for no other.
-	eventually(t, "it writes what it knows", func() bool { return len(files(t, dir)) == 2 })
+	// A report of one source doesn't wait for another source.
+	eventually(t, "known services are written", func() bool { return len(files(t, dir)) == 2 })
 	if f.Ready() == nil {
-		t.Fatal("it is ready before every source has reported")
+		t.Fatal("ready before all sources are complete")
 	}
 	w.setComplete(true)
 	f.Synced()
@@ -89,7 +90,7 @@ func TestFolderKeepsOneFileForEachService(t *testing.T) {
 		"ns/web.dc1.yaml": header + webEntry + webWorkload, "other/api.dc1.yaml": apiFile,
 	})
 	if !w.holds(web) || !w.holds(api) {
-		t.Error("it does not say that it holds what it wrote")
+		t.Error("the writes are not reported")
 	}
 	w.want(web, serviceEntry("ns", web, "web.example"))
 	f.Notify(web)
@@ -101,7 +102,7 @@ func TestFolderKeepsOneFileForEachService(t *testing.T) {
 	expectFiles(t, dir, map[string]string{"other/api.dc1.yaml": apiFile})
 }
 
-// A reader that has the old file open goes on to see all of it; one that opens the file sees the old or the new.
+// TestFolderReplacesAtomically verifies that a reader with an open file keeps seeing the complete old content.
 func TestFolderReplacesAtomically(t *testing.T) {
 	dir, w := t.TempDir(), newWorld()
 	f := newFolder(t, dir, io.Discard)
@@ -128,7 +129,7 @@ func TestFolderReplacesAtomically(t *testing.T) {
 	})
 }
 
-func TestFolderWritesNothingThatStandsAlready(t *testing.T) {
+func TestFolderSkipsUnchangedFiles(t *testing.T) {
 	dir, w, web := t.TempDir(), newWorld(), named("web")
 	w.want(web, serviceEntry("ns", web, "web.example"), workloadEntry("ns", "web-1.dc1", "10.0.0.1"))
 	path := filepath.Join(dir, "ns", "web.dc1.yaml")
@@ -153,7 +154,7 @@ func TestFolderWritesNothingThatStandsAlready(t *testing.T) {
 	}
 }
 
-// Readers see no half-written file while many changes come.
+// TestFolderUnderManyChanges verifies that readers never see a partial file during many changes.
 func TestFolderUnderManyChanges(t *testing.T) {
 	dir, w, web := t.TempDir(), newWorld(), named("web")
 	f := newFolder(t, dir, io.Discard)
@@ -164,7 +165,7 @@ func TestFolderUnderManyChanges(t *testing.T) {
 		for {
 			content, err := os.ReadFile(filepath.Join(dir, "ns", "web.dc1.yaml"))
 			if err == nil && (!bytes.HasPrefix(content, []byte(header)) || !bytes.HasSuffix(content, []byte(".example\n"))) {
-				t.Errorf("half a file: %q", content)
+				t.Errorf("partial file: %q", content)
 			}
 			select {
 			case <-done:
@@ -185,7 +186,7 @@ func TestFolderUnderManyChanges(t *testing.T) {
 	}
 }
 
-// TestFolderMovesAFile holds that a service which moves to another namespace while isthmus runs leaves nothing behind.
+// TestFolderMovesAFile verifies that a service which moves to another namespace leaves no file behind.
 func TestFolderMovesAFile(t *testing.T) {
 	dir := t.TempDir()
 	w, web := newWorld(), named("web")

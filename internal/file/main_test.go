@@ -6,17 +6,16 @@ import (
 	"testing"
 	"time"
 
-	"github.com/isthmus-mesh/isthmus/internal/contract"
-
 	"go.uber.org/goleak"
 	networking "istio.io/api/networking/v1alpha3"
 
+	"github.com/isthmus-mesh/isthmus/internal/contract"
 	"github.com/isthmus-mesh/isthmus/internal/mesh"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// world is a bridge.State that does what a test tells it.
+// world is a contract.State that a test controls.
 type world struct {
 	mu       sync.Mutex
 	desired  map[mesh.Name]contract.Desired
@@ -26,7 +25,7 @@ type world struct {
 	written  map[mesh.Name]uint64
 }
 
-// newWorld returns a world of one source, "dc1", that has reported everything.
+// newWorld returns a world with one source, "dc1", that is complete.
 func newWorld() *world {
 	return &world{
 		desired: map[mesh.Name]contract.Desired{}, known: map[string]bool{"dc1": true}, complete: true,
@@ -43,7 +42,7 @@ func (w *world) Desired(name mesh.Name) contract.Desired {
 	return contract.Desired{Authoritative: w.known[name.Source]}
 }
 
-func (w *world) Names() []mesh.Name { panic("not asked for") }
+func (w *world) Names() []mesh.Name { panic("unexpected call") }
 
 func (w *world) Restored() bool { return w.Complete() }
 
@@ -60,7 +59,7 @@ func (w *world) Written(name mesh.Name, revision uint64) time.Time {
 	return time.Time{}
 }
 
-// want sets what the mesh should hold for a service; no objects mean nothing.
+// want sets the desired objects of a service. No objects remove it.
 func (w *world) want(name mesh.Name, objects ...mesh.Object) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -80,7 +79,7 @@ func (w *world) setComplete(complete bool) {
 	w.complete = complete
 }
 
-// holds says whether an output said that it holds the newest revision of the service.
+// holds reports whether the output reported a write of the newest revision of the service.
 func (w *world) holds(name mesh.Name) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -104,7 +103,7 @@ func workloadEntry(namespace, name, address string) mesh.Object {
 	}
 }
 
-// start runs an output until the test ends or stop is called. The error is what Run returned.
+// start runs an output until the test ends or stop is called. stop returns the result of Run.
 func start(t *testing.T, out contract.Output, state contract.State) (stop func() error) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
@@ -130,14 +129,14 @@ func runs(t *testing.T, out contract.Output, state contract.State) (stop func() 
 	return stop
 }
 
-// failure waits for an output to fail by itself.
+// failure runs an output that must fail, and returns its error.
 func failure(t *testing.T, out contract.Output, state contract.State) error {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
 	err := out.Run(ctx, state)
 	if err == nil {
-		t.Fatal("it did not fail")
+		t.Fatal("no error")
 	}
 	return err
 }
@@ -152,7 +151,7 @@ func eventually(t *testing.T, what string, holds func() bool) {
 		select {
 		case <-tick.C:
 		case <-deadline:
-			t.Fatalf("in vain: %s", what)
+			t.Fatalf("timeout: %s", what)
 		}
 	}
 }

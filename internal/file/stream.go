@@ -8,24 +8,24 @@ import (
 	"slices"
 
 	"github.com/isthmus-mesh/isthmus/internal/contract"
-
 	"github.com/isthmus-mesh/isthmus/internal/mesh"
 )
 
-// Stream writes everything once all sources have reported, and from then on one document for each object that
-// changes. Make one with NewStream.
+// Stream writes all objects once all sources are complete, and then one document for each object that changes. Create
+// one with NewStream.
 type Stream struct {
-	pending
-	to    io.Writer
+	progress
+	to io.Writer
+	// shown are the objects in the stream, by service.
 	shown map[mesh.Name][]mesh.Object
 }
 
-// NewStream makes an output that writes to a stream.
+// NewStream creates an output that writes to a stream.
 func NewStream(to io.Writer) *Stream {
-	return &Stream{pending: newPending(), to: to, shown: map[mesh.Name][]mesh.Object{}}
+	return &Stream{progress: newProgress(), to: to, shown: map[mesh.Name][]mesh.Object{}}
 }
 
-// Run implements bridge.Output. It fails when the stream can't be written.
+// Run implements contract.Output. A write error ends it.
 func (s *Stream) Run(ctx context.Context, state contract.State) error {
 	for {
 		select {
@@ -41,10 +41,11 @@ func (s *Stream) Run(ctx context.Context, state contract.State) error {
 				return err
 			}
 		}
-		s.done()
+		s.setReady()
 	}
 }
 
+// show writes the objects of a service that changed since the last call.
 func (s *Stream) show(name mesh.Name, state contract.State) error {
 	desired := state.Desired(name)
 	before := s.shown[name]
@@ -66,7 +67,7 @@ func (s *Stream) show(name mesh.Name, state contract.State) error {
 	}
 	if out.Len() > 0 {
 		if _, err := s.to.Write(out.Bytes()); err != nil {
-			return fmt.Errorf("write the output: %w", err)
+			return fmt.Errorf("write to the stream: %w", err)
 		}
 	}
 	if s.shown[name] = desired.Objects; len(desired.Objects) == 0 {

@@ -10,10 +10,10 @@ import (
 	"github.com/isthmus-mesh/isthmus/test/testbed"
 )
 
-// paper is a stream that may be read while it is written.
+// paper is a stream that supports concurrent reads.
 type paper struct{ testbed.Log }
 
-// expect waits until the text is as long as it should be, and compares.
+// expect waits until the stream has the expected length, and compares it.
 func (p *paper) expect(t *testing.T, want string) {
 	t.Helper()
 	eventually(t, "enough is written", func() bool { return len(p.String()) >= len(want) })
@@ -49,15 +49,15 @@ spec:
 
 var apiEntry = strings.NewReplacer("web", "api").Replace(webEntry)
 
-func TestStreamWritesNothingBeforeEverySourceHasReported(t *testing.T) {
+func TestStreamWaitsForAllSources(t *testing.T) {
 	w, p := newWorld(), &paper{}
 	w.setComplete(false)
 	s := NewStream(p)
 	runs(t, s, w)
 	w.want(named("web"), serviceEntry("ns", named("web"), "web.example"), workloadEntry("ns", "web-1.dc1", "10.0.0.1"))
 	s.Notify(named("web"))
-	// The output has looked when it has taken the wake; it is still held back then.
-	eventually(t, "it looked", func() bool { return len(s.Wake) == 0 })
+	// Wake is empty once the output has handled the notification.
+	eventually(t, "the change is handled", func() bool { return len(s.Wake) == 0 })
 	if s.Ready() == nil || p.String() != "" {
 		t.Fatalf("it is ready (%v) or wrote %q", s.Ready(), p)
 	}
@@ -67,7 +67,7 @@ func TestStreamWritesNothingBeforeEverySourceHasReported(t *testing.T) {
 	s.Synced()
 	ready(t, s)
 	p.expect(t, apiEntry+webEntry+webWorkload) // in the order of the names
-	eventually(t, "it says what it holds", func() bool { return w.holds(named("web")) && w.holds(named("api")) })
+	eventually(t, "the writes are reported", func() bool { return w.holds(named("web")) && w.holds(named("api")) })
 }
 
 func TestStreamWritesOneDocumentForEachChange(t *testing.T) {
@@ -103,7 +103,7 @@ func TestStreamWritesOneDocumentForEachChange(t *testing.T) {
 	want += "---\n# removed: ServiceEntry ns/web.dc1\n---\n# removed: WorkloadEntry ns/web-2.dc1\n"
 	p.expect(t, want)
 
-	// What was removed is new when it comes back.
+	// A removed object is written again when it returns.
 	w.want(web, entry, first)
 	s.Notify(web)
 	p.expect(t, want+webEntry+webWorkload)
@@ -123,8 +123,8 @@ func TestStreamWritesNothingWithoutAChange(t *testing.T) {
 	s.Notify(named("web"))
 	s.Notify(named("never-heard-of"))
 	s.Synced()
-	eventually(t, "it looked", func() bool { return w.holds(named("api")) })
-	// The last service in the order shows that all of the others were looked at.
+	eventually(t, "the change is handled", func() bool { return w.holds(named("api")) })
+	// The zoo is the last service in the order, so all others are handled before it.
 	w.want(named("zoo"), serviceEntry("ns", named("zoo"), "zoo.example"))
 	s.Notify(named("zoo"))
 	p.expect(t, apiEntry+webEntry+strings.ReplaceAll(webEntry, "web", "zoo"))
@@ -139,10 +139,10 @@ func TestStreamFailsWithItsWriter(t *testing.T) {
 	s := NewStream(brokenPipe{})
 	w.want(named("web"), serviceEntry("ns", named("web"), "web.example"))
 	s.Notify(named("web"))
-	if err := failure(t, s, w); !strings.Contains(err.Error(), "write the output: broken pipe") {
-		t.Errorf("it failed with %q", err)
+	if err := failure(t, s, w); !strings.Contains(err.Error(), "write to the stream: broken pipe") {
+		t.Errorf("unexpected error %q", err)
 	}
 	if w.holds(named("web")) || s.Ready() == nil {
-		t.Error("it says that it wrote")
+		t.Error("a write is reported")
 	}
 }

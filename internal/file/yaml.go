@@ -1,5 +1,4 @@
-// Package file writes the mesh's resources as YAML: to a stream, for a look at what would be written, or to a
-// folder, for GitOps.
+// Package file contains the outputs that write YAML: Stream, for a preview, and Folder, for GitOps.
 package file
 
 import (
@@ -13,7 +12,7 @@ import (
 
 const separator = "---\n"
 
-// document returns an object as one YAML document, its separator first.
+// document returns an object as one YAML document, with the separator before it.
 func document(object mesh.Object) ([]byte, error) {
 	manifest, err := object.Manifest()
 	if err != nil {
@@ -26,7 +25,7 @@ func document(object mesh.Object) ([]byte, error) {
 	return append([]byte(separator), body...), nil
 }
 
-// documents returns objects as YAML documents, in their order.
+// documents returns objects as YAML documents, in the same order.
 func documents(objects []mesh.Object) ([]byte, error) {
 	var out bytes.Buffer
 	for _, object := range objects {
@@ -39,8 +38,7 @@ func documents(objects []mesh.Object) ([]byte, error) {
 	return out.Bytes(), nil
 }
 
-// removal returns a document that says that an object is gone. It holds a comment only, so that a reader that
-// applies what it is given passes over it.
+// removal returns a document for a removed object. It contains only a comment, so that kubectl apply ignores it.
 func removal(object mesh.Object) []byte {
 	return fmt.Appendf(nil, "%s# removed: %s %s/%s\n", separator, object.Kind, object.Namespace, object.Name)
 }
