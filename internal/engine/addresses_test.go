@@ -8,15 +8,14 @@ import (
 	"testing"
 	"time"
 
-	"github.com/isthmus-mesh/isthmus/internal/contract"
-
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/isthmus-mesh/isthmus/internal/contract"
 	"github.com/isthmus-mesh/isthmus/internal/mesh"
 	"github.com/isthmus-mesh/isthmus/internal/vip"
 )
 
-// addressed are options with a range so small that services clash all the time.
+// addressed returns options with a range of 14 addresses, so that most services compete for one.
 func addressed(store contract.Store) Options {
 	return Options{
 		Store: store, Rules: Rules{Mesh: meshOptions()},
@@ -24,7 +23,7 @@ func addressed(store contract.Store) Options {
 	}
 }
 
-// addresses are those that the mesh should hold, by service.
+// addresses returns the desired virtual addresses, by service.
 func addresses(e *Engine) map[string]string {
 	all := map[string]string{}
 	for _, name := range e.Names() {
@@ -33,7 +32,7 @@ func addresses(e *Engine) map[string]string {
 	return all
 }
 
-// distinct tells whether so many services each have an address of their own.
+// distinct reports whether the given number of services have distinct addresses.
 func distinct(e *Engine, services int) func() bool {
 	return func() bool {
 		all := slices.Sorted(maps.Values(addresses(e)))
@@ -41,7 +40,8 @@ func distinct(e *Engine, services int) func() bool {
 	}
 }
 
-// TestAddressesAreTheSameOnEveryReplica holds for replicas that share nothing, whatever the order in which they are told.
+// TestAddressesAreTheSameOnEveryReplica verifies that replicas without shared state assign the same addresses, in any order
+// of the reports.
 func TestAddressesAreTheSameOnEveryReplica(t *testing.T) {
 	var first map[string]string
 	for _, backwards := range []bool{false, true} {
@@ -53,24 +53,24 @@ func TestAddressesAreTheSameOnEveryReplica(t *testing.T) {
 			}
 			source.report(reported("consul", fmt.Sprint("s", i), "1"))
 		}
-		source.complete()
+		source.sync()
 		eventually(t, true, distinct(e, 12))
 		eventually(t, true, e.Complete)
 		if first == nil {
 			first = addresses(e)
 		}
 		if diff := cmp.Diff(first, addresses(e)); diff != "" {
-			t.Errorf("another order gave other addresses:\n%s", diff)
+			t.Errorf("the addresses depend on the order of the reports:\n%s", diff)
 		}
 	}
 }
 
-// TestAddressesOutliveARestart holds for services that came late, so that a start without store would give them others;
-// and for one that left and comes back.
-func TestAddressesOutliveARestart(t *testing.T) {
+// TestAddressesSurviveARestart verifies that services keep their addresses across a restart. The services arrive in an order
+// that leads to other addresses without a store; one of them leaves and returns.
+func TestAddressesSurviveARestart(t *testing.T) {
 	store, source := newFakeStore(), newFakeSource("consul")
 	e, stop := startStoppable(t, addressed(store), newFakeOutput(), source)
-	source.complete()
+	source.sync()
 	eventually(t, true, e.Complete)
 	for i := 11; i >= 0; i-- {
 		source.report(reported("consul", fmt.Sprint("s", i), "1"))
@@ -87,7 +87,7 @@ func TestAddressesOutliveARestart(t *testing.T) {
 	for i := range 14 {
 		source.report(reported("consul", fmt.Sprint("s", i), "1"))
 	}
-	source.complete()
+	source.sync()
 	eventually(t, true, distinct(e, 14))
 	after := addresses(e)
 	for name, had := range before {
@@ -97,16 +97,16 @@ func TestAddressesOutliveARestart(t *testing.T) {
 	}
 }
 
-// TestTheRestGoesOnWhereARangeIsFull holds that a service too many is served without an address, and gets one once
-// another's is given back.
-func TestTheRestGoesOnWhereARangeIsFull(t *testing.T) {
+// TestFullRange verifies that a service is served without an address if the range is full, and gets an address when another
+// service has left.
+func TestFullRange(t *testing.T) {
 	source, options := newFakeSource("consul"), addressed(newFakeStore())
 	options.Addresses.Keep = 0
 	e := startWith(t, options, newFakeOutput(), source)
 	for i := range 14 {
 		source.report(reported("consul", fmt.Sprint("s", i), "1"))
 	}
-	source.complete()
+	source.sync()
 	eventually(t, true, distinct(e, 14))
 	source.report(reported("consul", "late", "1"))
 	eventually(t, "[]", func() string { return addresses(e)["late"] })

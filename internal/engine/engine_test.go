@@ -14,7 +14,8 @@ import (
 	"github.com/isthmus-mesh/isthmus/internal/mesh"
 )
 
-func TestServicesComeChangeAndGo(t *testing.T) {
+// TestAddAndRemove verifies that added services reach the output and that removed ones leave it.
+func TestAddAndRemove(t *testing.T) {
 	source, out := newFakeSource("consul"), newFakeOutput()
 	start(t, out, source)
 	source.report(reported("consul", "a", "1"), reported("consul", "b", "1"))
@@ -23,7 +24,8 @@ func TestServicesComeChangeAndGo(t *testing.T) {
 	eventually(t, []string{"b"}, out.labels)
 }
 
-func TestWhatChangesNothingIsNotWritten(t *testing.T) {
+// TestUnchangedServicesAreNotWritten verifies that a report without a change causes no notification.
+func TestUnchangedServicesAreNotWritten(t *testing.T) {
 	source, out := newFakeSource("consul"), newFakeOutput()
 	start(t, out, source)
 	source.report(reported("consul", "a", "1"))
@@ -33,11 +35,12 @@ func TestWhatChangesNothingIsNotWritten(t *testing.T) {
 	source.report(reported("consul", "b", "1"))
 	eventually(t, []string{"a", "b"}, out.labels)
 	if got := out.count(); got != 2 {
-		t.Errorf("%d writes for two services", got)
+		t.Errorf("%d writes for two services, want 2", got)
 	}
 }
 
-// TestBurst holds that reports which nobody read yet are one report: the newest, as old as the first.
+// TestBurst verifies that the mailbox combines unread reports of a service: the newest content with the time of the first
+// report.
 func TestBurst(t *testing.T) {
 	box := newMailbox()
 	first := time.Unix(1, 0)
@@ -51,12 +54,12 @@ func TestBurst(t *testing.T) {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 	if got := box.drain(); len(got.updates) != 0 {
-		t.Errorf("a second look finds %v", got)
+		t.Errorf("the mailbox is not empty after drain: %v", got)
 	}
 }
 
-// TestCollision holds that two services that want one name both get another, and that the one that is left gets
-// it back.
+// TestCollision verifies that two services that compete for one name both get a hashed name, and that the last one gets the
+// plain name back.
 func TestCollision(t *testing.T) {
 	source, out := newFakeSource("consul"), newFakeOutput()
 	start(t, out, source)
@@ -71,31 +74,32 @@ func TestCollision(t *testing.T) {
 	eventually(t, []string{"a-b"}, out.labels)
 }
 
-// TestAbsenceIsKnownLate holds that a service that was not reported is unknown until its source is complete, and
-// that a name of no source of ours stays unknown for ever.
-func TestAbsenceIsKnownLate(t *testing.T) {
+// TestAbsenceBeforeTheSync verifies that the absence of a service isn't authoritative until its source has synced, and never
+// for a name of an unknown source.
+func TestAbsenceBeforeTheSync(t *testing.T) {
 	east, west, out := newFakeSource("east"), newFakeSource("west"), newFakeOutput()
 	e := start(t, out, east, west)
 	known := func(source string) func() bool {
 		return func() bool { return e.Desired(mesh.Name{Source: source, Label: "x"}).Authoritative }
 	}
-	east.complete()
+	east.sync()
 	eventually(t, true, known("east"))
 	if known("west")() || known("other")() || e.Complete() || e.Ready() == nil {
-		t.Error("something is taken for known that isn't")
+		t.Error("absence is authoritative before the sync")
 	}
-	west.complete()
+	west.sync()
 	eventually(t, true, e.Complete)
 	if known("other")() {
-		t.Error("a source that isn't ours is taken for known")
+		t.Error("absence is authoritative for an unknown source")
 	}
 }
 
+// TestReadyWaitsForTheOutput verifies that the engine isn't ready until its output is.
 func TestReadyWaitsForTheOutput(t *testing.T) {
 	source, out := newFakeSource("consul"), newFakeOutput()
 	out.err = errors.New("not yet")
 	e := start(t, out, source)
-	source.complete()
+	source.sync()
 	eventually(t, "not yet", func() string { return fmt.Sprint(e.Ready()) })
 	out.mu.Lock()
 	out.err = nil
@@ -105,8 +109,8 @@ func TestReadyWaitsForTheOutput(t *testing.T) {
 	}
 }
 
-// TestSinceWhen holds that the time of a change is that of the first one that isn't written, and is told once.
-func TestSinceWhen(t *testing.T) {
+// TestWritten verifies that Written returns the time of the first unwritten change, once.
+func TestWritten(t *testing.T) {
 	e := New(Options{
 		Rules: Rules{Mesh: meshOptions()}, Log: slog.New(slog.DiscardHandler), Metrics: NewMetrics(prometheus.NewRegistry()),
 	}, nil, nil)
@@ -116,12 +120,12 @@ func TestSinceWhen(t *testing.T) {
 	}
 	revision := e.Desired(name).Revision
 	if got := e.Written(name, revision-1); !got.IsZero() {
-		t.Errorf("an old revision was behind since %v", got)
+		t.Errorf("an old revision was pending since %v", got)
 	}
 	if got := e.Written(name, revision); !got.Equal(first) {
-		t.Errorf("behind since %v, want %v", got, first)
+		t.Errorf("pending since %v, want %v", got, first)
 	}
 	if got := e.Written(name, revision); !got.IsZero() {
-		t.Errorf("told twice: %v", got)
+		t.Errorf("returned twice: %v", got)
 	}
 }

@@ -8,13 +8,12 @@ import (
 	"testing"
 
 	"github.com/isthmus-mesh/isthmus/internal/contract"
-
 	"github.com/isthmus-mesh/isthmus/internal/mesh"
 )
 
-// TestAddressesOfInstancesAreNotGiven holds that no service is given an address that an instance is registered with, and
-// that one which has it keeps it.
-func TestAddressesOfInstancesAreNotGiven(t *testing.T) {
+// TestAddressesOfInstancesAreExcluded verifies that no service gets the address of an instance, and that a service that
+// already has the address keeps it.
+func TestAddressesOfInstancesAreExcluded(t *testing.T) {
 	source := newFakeSource("consul")
 	e := startWith(t, addressed(nil), newFakeOutput(), source)
 	clashing := reported("consul", "clashing", "1", "2", "3", "4", "5")
@@ -28,7 +27,7 @@ func TestAddressesOfInstancesAreNotGiven(t *testing.T) {
 	for i := range 4 {
 		source.report(reported("consul", fmt.Sprint("t", i), "1"))
 	}
-	source.complete()
+	source.sync()
 	eventually(t, true, distinct(e, 9))
 	eventually(t, true, e.Complete)
 	before := addresses(e)
@@ -44,7 +43,7 @@ func TestAddressesOfInstancesAreNotGiven(t *testing.T) {
 	source.report(late)
 	source.report(reported("consul", "clashing"))
 	source.report(reported("consul", "clashing", "1"))
-	for i := range 4 { // 14 in all: they need what the instances had
+	for i := range 4 { // 14 services need all addresses of the range
 		source.report(reported("consul", fmt.Sprint("u", i), "1"))
 	}
 	eventually(t, true, distinct(e, 14))
@@ -55,20 +54,20 @@ func TestAddressesOfInstancesAreNotGiven(t *testing.T) {
 	}
 }
 
-// TestAddressesFollowTheMesh holds that services have the addresses that another replica gave them, in whatever order that
-// is heard of; and that one loses an address to somebody else only if it is somebody else's.
-func TestAddressesFollowTheMesh(t *testing.T) {
+// TestAddressesFollowTheLeader verifies that services adopt the addresses that the leader assigned, in any order of the
+// reports. It also verifies that a service loses an address to a foreign object only if the object has it.
+func TestAddressesFollowTheLeader(t *testing.T) {
 	source := newFakeSource("consul")
 	e := startWith(t, addressed(nil), newFakeOutput(), source)
 	for i := range 10 {
 		source.report(reported("consul", fmt.Sprint("s", i), "1"))
 	}
-	source.complete()
+	source.sync()
 	eventually(t, true, distinct(e, 10))
 	eventually(t, true, e.Complete)
 	given := map[string]string{}
 	own := slices.Sorted(maps.Values(addresses(e)))
-	for i := range 10 { // each has another's
+	for i := range 10 { // each service gets the address of another one
 		given[fmt.Sprint("s", i)] = own[i]
 	}
 	for name, address := range given {
@@ -86,18 +85,18 @@ func TestAddressesFollowTheMesh(t *testing.T) {
 	}
 	<-e.ReportConflicts(contract.Conflicts{LostAddresses: map[mesh.Name][]netip.Addr{s1: lost, s2: mesh.AddressesOf(e.Desired(s2).Objects)}})
 	if got := addresses(e); got["s1"] == given["s1"] || got["s2"] != given["s2"] || !distinct(e, 10)() {
-		t.Errorf("s1 lost %s; now they are %v, were %v", lost, got, given)
+		t.Errorf("s1 lost %s; the addresses are %v, were %v", lost, got, given)
 	}
 	<-e.ReportConflicts(contract.Conflicts{ForeignAddresses: func() []netip.Prefix { return nil }})
 	for i := range 4 {
 		source.report(reported("consul", fmt.Sprint("t", i), "1"))
 	}
-	eventually(t, true, distinct(e, 14)) // what is free again is given
+	eventually(t, true, distinct(e, 14)) // the freed addresses are assigned
 }
 
-// TestHostsThatAreLeft holds that outputs are told which hosts of a service are left to others, and when they no longer
-// are, and of nothing that they know.
-func TestHostsThatAreLeft(t *testing.T) {
+// TestYieldedHosts verifies that outputs are notified when the yielded hosts of a service change, and not if they stay the
+// same.
+func TestYieldedHosts(t *testing.T) {
 	source, out := newFakeSource("consul"), newFakeOutput()
 	e := start(t, out, source)
 	source.report(reported("consul", "web", "1"))
@@ -108,7 +107,7 @@ func TestHostsThatAreLeft(t *testing.T) {
 		<-e.ReportConflicts(contract.Conflicts{YieldedHosts: map[mesh.Name][]string{web: left}})
 		<-e.ReportConflicts(contract.Conflicts{YieldedHosts: map[mesh.Name][]string{web: left}})
 		if got := e.Desired(web); !slices.Equal(got.YieldedHosts, left) || len(got.Objects) == 0 {
-			t.Errorf("left are %q, want %q", got.YieldedHosts, left)
+			t.Errorf("yielded hosts %q, want %q", got.YieldedHosts, left)
 		}
 		reads++
 		eventually(t, reads, out.count)

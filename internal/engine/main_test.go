@@ -5,126 +5,24 @@ import (
 	"fmt"
 	"hash/fnv"
 	"log/slog"
-	"slices"
 	"sync"
 	"testing"
 	"time"
-
-	"github.com/isthmus-mesh/isthmus/internal/contract"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/goleak"
 
 	"github.com/isthmus-mesh/isthmus/internal/catalog"
+	"github.com/isthmus-mesh/isthmus/internal/contract"
+	"github.com/isthmus-mesh/isthmus/internal/guard"
 	"github.com/isthmus-mesh/isthmus/internal/mesh"
+	"github.com/isthmus-mesh/isthmus/internal/testutil"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// script is a source that does what a test tells it.
-type fakeSource struct {
-	name  string
-	steps chan func(catalog.Sink)
-}
-
-func newFakeSource(name string) *fakeSource {
-	return &fakeSource{name: name, steps: make(chan func(catalog.Sink))}
-}
-
-func (s *fakeSource) Name() string { return s.name }
-
-func (s *fakeSource) Run(ctx context.Context, sink catalog.Sink) error {
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case step := <-s.steps:
-			step(sink)
-		}
-	}
-}
-
-func (s *fakeSource) report(services ...catalog.Service) {
-	s.steps <- func(sink catalog.Sink) {
-		for _, service := range services {
-			sink.Update(service, time.Now())
-		}
-	}
-}
-
-// completePartly is what a source says that was not shown all names.
-func (s *fakeSource) completePartly() {
-	s.steps <- func(sink catalog.Sink) { sink.Synced(s.name, false) }
-}
-
-func (s *fakeSource) complete() { s.steps <- func(sink catalog.Sink) { sink.Synced(s.name, true) } }
-
-// mirror is an output that holds what it read; it notes each read that differed.
-type fakeOutput struct {
-	names  chan mesh.Name
-	synced chan struct{}
-
-	mu     sync.Mutex
-	held   map[mesh.Name][]string
-	writes int
-	err    error
-}
-
-func newFakeOutput() *fakeOutput {
-	return &fakeOutput{names: make(chan mesh.Name, 1000), synced: make(chan struct{}, 10), held: map[mesh.Name][]string{}}
-}
-
-func (m *fakeOutput) Notify(name mesh.Name) { m.names <- name }
-func (m *fakeOutput) Synced()               { m.synced <- struct{}{} }
-
-func (m *fakeOutput) Ready() error {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return m.err
-}
-
-func (m *fakeOutput) Run(ctx context.Context, state contract.State) error {
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-m.synced:
-		case name := <-m.names:
-			desired := state.Desired(name)
-			m.mu.Lock()
-			m.writes++
-			m.held[name] = nil
-			for _, object := range desired.Objects {
-				m.held[name] = append(m.held[name], object.Name)
-			}
-			if len(m.held[name]) == 0 {
-				delete(m.held, name)
-			}
-			m.mu.Unlock()
-			state.Written(name, desired.Revision)
-		}
-	}
-}
-
-// hosts are the labels that the mirror holds, sorted.
-func (m *fakeOutput) labels() []string {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	labels := []string{}
-	for name := range m.held {
-		labels = append(labels, name.Label)
-	}
-	slices.Sort(labels)
-	return labels
-}
-
-func (m *fakeOutput) count() int {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return m.writes
-}
-
+// meshOptions returns options of the translation.
 func meshOptions() mesh.Options {
 	return mesh.Options{
 		Domain: "consul", ClusterDomain: "cluster.local", Form: mesh.WorkloadEntryForm,
@@ -132,18 +30,20 @@ func meshOptions() mesh.Options {
 	}
 }
 
+// start runs an engine with default options until the test ends.
 func start(t *testing.T, out contract.Output, sources ...*fakeSource) *Engine {
 	t.Helper()
 	return startWith(t, Options{Rules: Rules{Mesh: meshOptions()}}, out, sources...)
 }
 
-// startWith runs a engine until the test ends.
+// startWith runs an engine until the test ends.
 func startWith(t *testing.T, options Options, out contract.Output, sources ...*fakeSource) *Engine {
 	t.Helper()
 	e, _ := startStoppable(t, options, out, sources...)
 	return e
 }
 
+// startStoppable runs an engine until the test ends or calls stop.
 func startStoppable(t *testing.T, options Options, out contract.Output, sources ...*fakeSource) (*Engine, func()) {
 	t.Helper()
 	var all []contract.Source
@@ -153,6 +53,7 @@ func startStoppable(t *testing.T, options Options, out contract.Output, sources 
 	return startSources(t, options, out, all)
 }
 
+// startSources is startStoppable for sources of any type.
 func startSources(t *testing.T, options Options, out contract.Output, all []contract.Source) (*Engine, func()) {
 	t.Helper()
 	if options.Log == nil {
@@ -192,18 +93,28 @@ func reported(source, name string, ids ...string) catalog.Service {
 	return s
 }
 
+// eventually waits until got returns want.
 func eventually[T any](t *testing.T, want T, got func() T) {
 	t.Helper()
-	deadline := time.Now().Add(10 * time.Second)
-	for {
-		value := got()
-		diff := cmp.Diff(want, value)
-		if diff == "" {
-			return
+	testutil.Eventually(t, func() error {
+		if diff := cmp.Diff(want, got()); diff != "" {
+			return fmt.Errorf("(-want +got):\n%s", diff)
 		}
-		if time.Now().After(deadline) {
-			t.Fatalf("(-want +got):\n%s", diff)
-		}
-		time.Sleep(time.Millisecond)
-	}
+		return nil
+	})
+}
+
+// guarded returns options with low limits of the guard.
+func guarded(store contract.Store) Options {
+	return Options{Store: store, Log: slog.New(slog.DiscardHandler), Metrics: NewMetrics(prometheus.NewRegistry()), Rules: Rules{Mesh: meshOptions(), Guard: guard.Options{
+		Window: time.Minute, Instances: 0.5, Services: 0.1, FewInstances: 3, FewServices: 1,
+	}}}
+}
+
+// idleEngine returns an engine that doesn't run. The test calls its handlers.
+func idleEngine(groups map[string]string) *Engine {
+	return New(Options{
+		Rules: Rules{Mesh: meshOptions()}, Groups: groups,
+		Log: slog.New(slog.DiscardHandler), Metrics: NewMetrics(prometheus.NewRegistry()),
+	}, []contract.Source{newFakeSource("consul"), newFakeSource("east"), newFakeSource("west"), newFakeSource("alone")}, nil)
 }

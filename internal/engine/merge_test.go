@@ -10,12 +10,12 @@ import (
 	"github.com/isthmus-mesh/isthmus/internal/mesh"
 )
 
-// TestMerge holds that merged sources make one service of one name, that each takes only its own instances away, and
-// that it is said which of them have not reported yet.
+// TestMerge verifies that merged sources result in one service per name, that each source removes only its own instances,
+// and that Desired lists the sources that have not synced.
 func TestMerge(t *testing.T) {
 	e := idleEngine(map[string]string{"west": "west", "east": "west"})
 	web := mesh.Name{Source: "west", Label: "web"}
-	expect := func(known bool, waiting []string, owners ...string) {
+	expect := func(authoritative bool, pending []string, owners ...string) {
 		t.Helper()
 		desired := e.Desired(web)
 		var got []string
@@ -25,11 +25,11 @@ func TestMerge(t *testing.T) {
 			}
 		}
 		slices.Sort(got)
-		if diff := cmp.Diff(owners, got); diff != "" || desired.Authoritative != known {
-			t.Errorf("known: %v, instances of (-want +got):\n%s", desired.Authoritative, diff)
+		if diff := cmp.Diff(owners, got); diff != "" || desired.Authoritative != authoritative {
+			t.Errorf("authoritative: %v, sources of instances (-want +got):\n%s", desired.Authoritative, diff)
 		}
-		if diff := cmp.Diff(waiting, desired.PendingSources); diff != "" {
-			t.Errorf("waiting for (-want +got):\n%s", diff)
+		if diff := cmp.Diff(pending, desired.PendingSources); diff != "" {
+			t.Errorf("pending sources (-want +got):\n%s", diff)
 		}
 	}
 	expect(false, nil)
@@ -38,18 +38,18 @@ func TestMerge(t *testing.T) {
 	e.handleSynced("west", true)
 	expect(true, []string{"east"}, "west")
 	e.handle(oneUpdate(reported("west", "web")))
-	expect(false, nil) // east may have some
+	expect(false, nil) // east has not reported
 	e.handle(oneUpdate(reported("east", "web", "1")))
 	e.handle(oneUpdate(reported("west", "web", "1", "2")))
 	e.handleSynced("east", true)
-	// Both report the instance with the ID "1" of one datacenter: it is there once.
+	// Both sources report instance "1" of one datacenter. It counts once.
 	expect(true, []string{}, "east", "west")
 	e.handle(oneUpdate(reported("east", "web")))
 	expect(true, []string{}, "west", "west")
 	e.handle(oneUpdate(reported("west", "web")))
 	expect(true, nil)
 	if other := e.Desired(mesh.Name{Source: "alone", Label: "web"}); other.Authoritative {
-		t.Error("a source that has not reported is taken for empty")
+		t.Error("absence is authoritative although the source has not synced")
 	}
 	if len(e.merger.parts) != 0 || len(e.services) != 0 || len(e.byName) != 0 {
 		t.Errorf("state of removed services is kept: %v %v %v", e.merger.parts, e.services, e.byName)
@@ -61,33 +61,32 @@ func TestMerge(t *testing.T) {
 	}
 }
 
-// TestMergedMembers holds that what was written for a member of a group before it was merged is known to be gone only
-// when the whole group has reported.
+// TestMergedMembers verifies that objects of a group's member, written before it was merged, are gone only when all members
+// have synced.
 func TestMergedMembers(t *testing.T) {
 	e := idleEngine(map[string]string{"west": "west", "east": "west"})
 	e.sourceOf("east").phase = complete
 	old := mesh.Name{Source: "east", Label: "web"}
 	if e.Desired(old).Authoritative {
-		t.Error("it is known to be gone before its group has reported")
+		t.Error("absence is authoritative before all members have synced")
 	}
 	e.handleSynced("west", true)
 	if !e.Desired(old).Authoritative {
-		t.Error("it is not known to be gone")
+		t.Error("absence is not authoritative after all members have synced")
 	}
 	if e.Desired(mesh.Name{Source: "stranger", Label: "web"}).Authoritative {
-		t.Error("a source that there isn't is known")
+		t.Error("absence is authoritative for an unknown source")
 	}
 }
 
-// TestSettled holds that what a service is called is settled once the sources that it may be of are known, whatever isn't
-// known of others.
-func TestSettled(t *testing.T) {
+// TestStable verifies that the names of a service are stable once its own sources are known, independent of other sources.
+func TestStable(t *testing.T) {
 	e := idleEngine(map[string]string{"west": "west", "east": "west"})
 	web, other := mesh.Name{Source: "west", Label: "web"}, mesh.Name{Source: "alone", Label: "web"}
-	expect := func(settled, otherSettled bool) {
+	expect := func(stable, otherStable bool) {
 		t.Helper()
-		if got, gotOther := e.Desired(web).Stable, e.Desired(other).Stable; got != settled || gotOther != otherSettled {
-			t.Errorf("settled %v and %v, want %v and %v", got, gotOther, settled, otherSettled)
+		if got, gotOther := e.Desired(web).Stable, e.Desired(other).Stable; got != stable || gotOther != otherStable {
+			t.Errorf("stable %v and %v, want %v and %v", got, gotOther, stable, otherStable)
 		}
 	}
 	e.handle(oneUpdate(reported("west", "web", "1")))

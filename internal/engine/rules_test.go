@@ -7,9 +7,9 @@ import (
 	"github.com/isthmus-mesh/isthmus/internal/mesh"
 )
 
-// TestNewOptions holds that new rules reach every service, that only those which come out different are written, and
-// that what comes later is translated by them.
-func TestNewOptions(t *testing.T) {
+// TestSetRules verifies that new rules apply to every known service and to later ones, and that only services whose objects
+// differ are written.
+func TestSetRules(t *testing.T) {
 	source, out := newFakeSource("consul"), newFakeOutput()
 	e := start(t, out, source)
 	for i := range 5 {

@@ -7,20 +7,19 @@ import (
 	"slices"
 	"time"
 
-	"github.com/isthmus-mesh/isthmus/internal/contract"
-
 	"github.com/isthmus-mesh/isthmus/internal/catalog"
+	"github.com/isthmus-mesh/isthmus/internal/contract"
 	"github.com/isthmus-mesh/isthmus/internal/mesh"
 )
 
-// A walk is the store of its engine. Where that is to be read from the mesh, it gives what the mesh holds.
+// A walk is the store of its engine. If the last known good is to be read from the mesh, Load returns a snapshot of it.
 
 func (w *walk) Load(ctx context.Context) (contract.Snapshot, error) {
-	r, err := w.store.Load(ctx)
+	snapshot, err := w.store.Load(ctx)
 	if w.store.partial {
-		r = w.standing()
+		snapshot = w.snapshot()
 	}
-	return r, err
+	return snapshot, err
 }
 
 func (w *walk) Save(change contract.Change) { w.store.Save(change) }
@@ -29,29 +28,29 @@ func (w *walk) Run(ctx context.Context, feedback contract.Feedback) error {
 	return w.store.Run(ctx, feedback)
 }
 
-// readOnlyStore is the store of who doesn't lead.
+// readOnlyStore is the store of a standby replica.
 type readOnlyStore struct{ *walk }
 
 func (readOnlyStore) Save(contract.Change) {}
 
-// pen is the output of a walk's engine, which writes when the walk has it do so.
+// walkOutput is the output of a walk's engine. The walk calls write to write its content.
 type walkOutput struct {
 	contract.WorkSet
-	// all says that there may be something to write of any service.
+	// all reports whether the next write compares all services.
 	all bool
 }
 
-func (p *walkOutput) Synced()                                   { p.all = true }
-func (p *walkOutput) Run(context.Context, contract.State) error { return nil }
-func (p *walkOutput) Ready() error                              { return nil }
+func (o *walkOutput) Synced()                                   { o.all = true }
+func (o *walkOutput) Run(context.Context, contract.State) error { return nil }
+func (o *walkOutput) Ready() error                              { return nil }
 
-// write has the mesh hold what the engine wants.
+// write writes the desired state of the pending services to the mesh.
 func (w *walk) write() {
 	output := w.engine.outputs[0].(*walkOutput)
 	names := output.Drain()
 	if output.all {
 		names = names[:0]
-		for name := range w.said {
+		for name := range w.visible {
 			names = append(names, mesh.Name{Source: "consul", Label: name})
 		}
 	}
@@ -63,82 +62,82 @@ func (w *walk) write() {
 	}
 }
 
-// standing is what the mesh holds, as who reads it finds it.
-func (w *walk) standing() contract.Snapshot {
-	r := contract.Snapshot{Holds: w.store.holds, Live: map[mesh.Name][]mesh.Object{}}
+// snapshot returns the mesh as another replica reads it.
+func (w *walk) snapshot() contract.Snapshot {
+	snapshot := contract.Snapshot{Holds: w.store.holds, Live: map[mesh.Name][]mesh.Object{}}
 	for name, objects := range w.mesh {
 		if len(objects) > 0 {
-			r.Live[name] = objects
-			r.Services = append(r.Services, mesh.Parse(name, objects)...)
+			snapshot.Live[name] = objects
+			snapshot.Services = append(snapshot.Services, mesh.Parse(name, objects)...)
 		}
 	}
-	return r
+	return snapshot
 }
 
-// restart begins anew with what was remembered, reads the registry as it is, and may find another time.
+// restart replaces the engine by a new one with the last known good. The clock may have changed meanwhile.
 func (w *walk) restart() {
 	w.interrupted++
 	if w.random.IntN(2) == 0 {
 		step := time.Duration(w.random.IntN(2000)-1000) * time.Hour
-		w.now, w.failed = w.now.Add(step), w.failed.Add(step)
+		w.now, w.failedAt = w.now.Add(step), w.failedAt.Add(step)
 	}
-	w.engine = w.fresh(w)
+	w.engine = w.newEngine(w)
 	w.write()
 	w.check()
-	w.unheard = map[string]bool{}
+	w.unreported = map[string]bool{}
 	for _, name := range w.shuffled() {
-		if said := w.shown(name); len(said.Instances) > 0 {
-			w.engine.handle(oneUpdate(said))
+		if report := w.reportOf(name); len(report.Instances) > 0 {
+			w.engine.handle(oneUpdate(report))
 			w.write()
 			w.check()
 		}
 	}
 	for _, name := range w.all() {
-		w.unheard[name] = len(w.shown(name).Instances) == 0
+		w.unreported[name] = len(w.reportOf(name).Instances) == 0
 	}
-	w.engine.handleSynced("consul", w.hidden == nil)
+	w.engine.handleSynced("consul", w.hiddenNodes == nil)
 	w.write()
 	w.follow()
 }
 
-// follow makes another standby, that knows all there is.
+// follow starts a new standby replica and reports everything to it.
 func (w *walk) follow() {
-	w.cut, w.standby, w.followed = false, w.fresh(readOnlyStore{w}), w.now
+	w.disconnected, w.standby, w.followedAt = false, w.newEngine(readOnlyStore{w}), w.now
 	for _, name := range w.all() {
-		if said := w.shown(name); len(said.Instances) > 0 {
-			w.standby.handle(oneUpdate(said))
+		if report := w.reportOf(name); len(report.Instances) > 0 {
+			w.standby.handle(oneUpdate(report))
 		}
 	}
-	w.standby.handleSynced("consul", w.hidden == nil)
+	w.standby.handleSynced("consul", w.hiddenNodes == nil)
 }
 
-// takeOver has the standby lead from now on. One that is cut off changes nothing before it isn't any more.
+// takeOver makes the standby replica the leader. A disconnected one must not change the mesh until it is connected.
 func (w *walk) takeOver() {
 	if !w.store.partial {
-		return // with a store of its own nobody takes over
+		return // replicas with a store of their own don't share the mesh
 	}
 	w.engine = w.standby
 	w.standby = nil
 	w.engine.options.Store = w
-	if w.failing && !w.followed.Before(w.failed) {
-		w.interrupted++ // it doesn't know what left before it came
+	if w.failing && !w.followedAt.Before(w.failedAt) {
+		w.interrupted++ // it didn't see the removals before it started
 	}
-	h := handover{Snapshot: w.standing(), done: make(chan struct{})}
-	if w.cut {
+	h := handover{Snapshot: w.snapshot(), done: make(chan struct{})}
+	if w.disconnected {
 		w.interrupted++
 		h.disconnected = []string{"consul"}
 	}
 	w.engine.handleHandover(h)
-	w.engine.outputs[0].Synced() // a new term looks at everything
+	w.engine.outputs[0].Synced() // a new leader compares all objects
 	before := maps.Clone(w.mesh)
 	w.write()
 	w.check()
-	if w.cut {
+	if w.disconnected {
 		if !maps.EqualFunc(before, w.mesh, func(a, b []mesh.Object) bool { return slices.EqualFunc(a, b, mesh.Object.Equal) }) {
-			w.t.Fatal("who is cut off changed the mesh")
+			w.t.Fatal("a disconnected replica changed the mesh")
 		}
 		for _, name := range w.all() {
-			w.engine.handle(oneUpdate(w.shown(name)))
+			w.engine.handle(oneUpdate(w.reportOf(name)))
 			w.write()
 		}
 		w.engine.handleConnected("consul")
@@ -147,66 +146,66 @@ func (w *walk) takeOver() {
 	w.follow()
 }
 
-// reconnect has the standby read what it missed.
+// reconnect connects the standby replica again and reports everything to it.
 func (w *walk) reconnect() {
-	if w.cut {
-		w.cut = false
+	if w.disconnected {
+		w.disconnected = false
 		for _, name := range w.all() {
-			w.standby.handle(oneUpdate(w.shown(name)))
+			w.standby.handle(oneUpdate(w.reportOf(name)))
 		}
-		w.standby.handleSynced("consul", w.hidden == nil)
+		w.standby.handleSynced("consul", w.hiddenNodes == nil)
 	}
 }
 
-// reload has other rules judge from now on. A hold may last longer than any walk, which only a wrong clock would exceed.
+// reload changes the rules. ReleaseAfter is longer than a walk, so only a wrong clock could end a hold by it.
 func (w *walk) reload() {
 	w.interrupted++
 	w.rules.Guard.ReleaseAfter = time.Duration(w.random.IntN(2)) * 100 * time.Hour
 	w.rules.Guard.FewServices = 1 + w.random.IntN(2)
-	w.few = max(w.few, w.rules.Guard.FewServices)
+	w.fewServices = max(w.fewServices, w.rules.Guard.FewServices)
 	for _, e := range []*Engine{w.engine, w.standby} {
 		e.handleRules(w.rules)
 	}
 	w.write()
 }
 
-// hide has the source read everything but what is on some nodes.
+// hide removes the right of the source to read some nodes.
 func (w *walk) hide() {
-	w.hidden = map[string]bool{fmt.Sprint("n", w.random.IntN(5)): true, fmt.Sprint("n", w.random.IntN(5)): true}
+	w.hiddenNodes = map[string]bool{fmt.Sprint("n", w.random.IntN(5)): true, fmt.Sprint("n", w.random.IntN(5)): true}
 }
 
-// shown is what the source can read of what the registry says. A service whose nodes are all hidden has none to show.
-func (w *walk) shown(name string) catalog.Service {
-	said := w.said[name]
-	said.Key = catalog.Key{Source: "consul", Name: name}
-	if w.hidden == nil {
-		return said
+// reportOf returns the content of a service that the source can read. A service on hidden nodes has no instances.
+func (w *walk) reportOf(name string) catalog.Service {
+	report := w.visible[name]
+	report.Key = catalog.Key{Source: "consul", Name: name}
+	if w.hiddenNodes == nil {
+		return report
 	}
-	said.Partial = true
-	said.Instances = slices.DeleteFunc(slices.Clone(said.Instances), func(i catalog.Instance) bool { return w.hidden[i.ID.Node] })
-	for _, i := range said.Instances {
-		said.Seen = append(said.Seen, i.ID.Node)
+	report.Partial = true
+	report.Instances = slices.DeleteFunc(slices.Clone(report.Instances), func(i catalog.Instance) bool { return w.hiddenNodes[i.ID.Node] })
+	for _, i := range report.Instances {
+		report.Seen = append(report.Seen, i.ID.Node)
 	}
-	return said
+	return report
 }
 
-// show has the source read everything again. What it doesn't know of is told by the list alone.
+// show restores the right to read all nodes. Services that the source never saw are reported by the sync alone.
 func (w *walk) show() {
-	w.hidden = nil
+	w.hiddenNodes = nil
 	for _, name := range w.all() {
-		if !w.unheard[name] || len(w.said[name].Instances) > 0 {
+		if !w.unreported[name] || len(w.visible[name].Instances) > 0 {
 			w.report(name)
 		}
 	}
-	w.unheard = nil
+	w.unreported = nil
 	w.engine.handleSynced("consul", true)
 	w.write()
-	if !w.cut {
+	if !w.disconnected {
 		w.standby.handleSynced("consul", true)
 	}
 }
 
-// all are the services that there may be.
+// all returns the names of all services that a walk uses.
 func (w *walk) all() (names []string) {
 	for n := range 35 {
 		names = append(names, fmt.Sprint("s", n))
@@ -214,7 +213,7 @@ func (w *walk) all() (names []string) {
 	return names
 }
 
-// onNodes puts each instance on a node of its own, which others of its ID share.
+// onNodes places each instance on a node that depends on its ID.
 func onNodes(s catalog.Service) catalog.Service {
 	for i := range s.Instances {
 		s.Instances[i].ID.Node = "n" + s.Instances[i].ID.ServiceID

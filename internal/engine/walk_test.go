@@ -10,17 +10,16 @@ import (
 	"testing"
 	"time"
 
-	"github.com/isthmus-mesh/isthmus/internal/contract"
-
 	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/isthmus-mesh/isthmus/internal/catalog"
+	"github.com/isthmus-mesh/isthmus/internal/contract"
 	"github.com/isthmus-mesh/isthmus/internal/mesh"
 )
 
-// walk is a registry that changes, fails and recovers at random, and a engine that follows it and is restarted, or
-// followed by another one.
+// walk is a random sequence of changes, failures and recoveries of a registry, and of restarts, takeovers and rule changes of
+// the engine.
 type walk struct {
 	t      *testing.T
 	random *rand.Rand
@@ -28,27 +27,34 @@ type walk struct {
 	store  *fakeStore
 	rules  Rules
 	engine *Engine
-	// mesh is what the output has written: what isn't known stays.
+	// mesh are the objects that the output has written.
 	mesh map[mesh.Name][]mesh.Object
-	// standby follows, too, since followed and unless it is cut off, and writes nothing.
-	standby  *Engine
-	followed time.Time
-	cut      bool
-	// truth is what the registry would say if it were well; said what it says.
-	truth, said map[string]catalog.Service
-	failing     bool
-	// failed is since when, and interrupted how often what went before was forgotten since.
-	failed      time.Time
+	// standby is the engine of a standby replica. It writes nothing.
+	standby *Engine
+	// followedAt is the start of the standby replica.
+	followedAt time.Time
+	// disconnected reports whether the standby replica has no connection to the registry.
+	disconnected bool
+	// actual is the content of a healthy registry.
+	actual map[string]catalog.Service
+	// visible is the content that the registry reports.
+	visible map[string]catalog.Service
+	// failing reports whether the registry fails.
+	failing bool
+	// failedAt is the start of the failure.
+	failedAt time.Time
+	// interrupted counts how often the guard has lost its window since then.
 	interrupted int
-	// few is how many services the loosest rules of that time let go.
-	few int
-	// hidden are the nodes that the source may not read, nil for none; unheard the services of before a restart that it so
-	// knows nothing of.
-	hidden, unheard map[string]bool
+	// fewServices is the highest Guard.FewServices since then.
+	fewServices int
+	// hiddenNodes are the nodes that the source can't read, or nil.
+	hiddenNodes map[string]bool
+	// unreported are the services that the source has not reported since a restart, because they were hidden.
+	unreported map[string]bool
 }
 
-// FuzzWalk holds that whatever happens, a registry's failure leaves the mesh no emptier than the guard's rules allow, and
-// that once it is well again and what is still held was released, the mesh is what a fresh start would make.
+// FuzzWalk verifies two promises. A failure of the registry never removes more from the mesh than the limits of the guard
+// allow. When the registry has recovered and the holds are released, the mesh equals that of a new engine.
 func FuzzWalk(f *testing.F) {
 	for seed := range uint64(24) {
 		f.Add(seed, uint8(80))
@@ -56,10 +62,10 @@ func FuzzWalk(f *testing.F) {
 	f.Fuzz(func(t *testing.T, seed uint64, steps uint8) {
 		w := &walk{
 			t: t, random: rand.New(rand.NewPCG(seed, 0)), now: time.Unix(1e9, 0), store: newFakeStore(), rules: guarded(nil).Rules,
-			mesh: map[mesh.Name][]mesh.Object{}, truth: map[string]catalog.Service{}, said: map[string]catalog.Service{},
+			mesh: map[mesh.Name][]mesh.Object{}, actual: map[string]catalog.Service{}, visible: map[string]catalog.Service{},
 		}
 		w.store.partial = seed%2 == 0
-		w.engine = w.fresh(w)
+		w.engine = w.newEngine(w)
 		for n := range 5 + w.random.IntN(30) {
 			w.set(onNodes(reported("consul", fmt.Sprint("s", n), "1", "2", "3"[:w.random.IntN(2)])))
 		}
@@ -73,8 +79,8 @@ func FuzzWalk(f *testing.F) {
 	})
 }
 
-// fresh makes a engine that begins with what a store has. It doesn't know yet what the registry says.
-func (w *walk) fresh(store contract.Store) *Engine {
+// newEngine returns an engine that has loaded the last known good and has no report yet.
+func (w *walk) newEngine(store contract.Store) *Engine {
 	options := guarded(store)
 	options.Rules = w.rules
 	e := New(options, []contract.Source{newFakeSource("consul")}, []contract.Output{&walkOutput{WorkSet: contract.NewWorkSet()}})
@@ -85,6 +91,7 @@ func (w *walk) fresh(store contract.Store) *Engine {
 	return e
 }
 
+// step runs one random step.
 func (w *walk) step() {
 	w.now = w.now.Add(time.Duration(w.random.IntN(90)) * time.Second)
 	w.tick()
@@ -103,7 +110,7 @@ func (w *walk) step() {
 	case 6:
 		w.takeOver()
 	case 7:
-		w.cut = true
+		w.disconnected = true
 	case 8:
 		w.reconnect()
 	case 9:
@@ -121,15 +128,15 @@ func (w *walk) step() {
 	}
 }
 
-// change is one that somebody meant: an instance more or less, or another health. It comes alone in its window.
+// change adds, changes or removes an instance, in a window of its own.
 func (w *walk) change(name string) {
 	w.now = w.now.Add(2 * time.Minute)
-	service := w.truth[name]
+	service := w.actual[name]
 	service.Instances = slices.Clone(service.Instances)
 	at := w.random.IntN(4)
 	leaves := at < len(service.Instances) && w.random.IntN(2) == 0
-	if !leaves && w.hidden != nil {
-		w.show() // what is new on a hidden node can't be known
+	if !leaves && w.hiddenNodes != nil {
+		w.show() // a new instance on a hidden node isn't visible
 	}
 	switch {
 	case leaves:
@@ -144,15 +151,14 @@ func (w *walk) change(name string) {
 	w.now = w.now.Add(2 * time.Minute)
 }
 
-// fail has the registry forget some or all of what it knows, or call it critical, or without a port, at once or within some
-// time.
+// fail makes the registry report services as removed, critical or without a port, at once or slowly.
 func (w *walk) fail() {
-	w.show() // or it would fail in two steps
-	w.failing, w.failed, w.interrupted, w.few = true, w.now, 0, w.rules.Guard.FewServices
+	w.show() // otherwise the failure would have two steps
+	w.failing, w.failedAt, w.interrupted, w.fewServices = true, w.now, 0, w.rules.Guard.FewServices
 	slow, restless := w.random.IntN(3) == 0, w.random.IntN(3) == 0
 	share, kind := w.random.Float64(), w.random.IntN(3)
 	for _, name := range w.shuffled() {
-		service := w.truth[name]
+		service := w.actual[name]
 		service.Instances = slices.Clone(service.Instances)
 		if w.random.Float64() < share {
 			for i := range service.Instances {
@@ -167,7 +173,7 @@ func (w *walk) fail() {
 				service.Instances = service.Instances[:w.random.IntN(len(service.Instances))]
 			}
 		}
-		w.said[name] = service
+		w.visible[name] = service
 		w.report(name)
 		w.check()
 		if slow {
@@ -182,31 +188,35 @@ func (w *walk) fail() {
 	}
 }
 
+// recover makes the registry report its actual content again.
 func (w *walk) recover() {
 	for _, name := range w.shuffled() {
-		w.said[name] = w.truth[name]
+		w.visible[name] = w.actual[name]
 		w.report(name)
 		w.check()
 	}
 	w.failing = false
 }
 
+// set changes the actual content of a service.
 func (w *walk) set(service catalog.Service) {
-	w.truth[service.Name], w.said[service.Name] = service, service
+	w.actual[service.Name], w.visible[service.Name] = service, service
 	if len(service.Instances) == 0 {
-		delete(w.truth, service.Name)
+		delete(w.actual, service.Name)
 	}
 	w.report(service.Name)
 }
 
+// report reports a service to the engine, and to the standby replica if it is connected.
 func (w *walk) report(name string) {
-	w.engine.handle(oneUpdate(w.shown(name)))
+	w.engine.handle(oneUpdate(w.reportOf(name)))
 	w.write()
-	if w.standby != nil && !w.cut {
-		w.standby.handle(oneUpdate(w.shown(name)))
+	if w.standby != nil && !w.disconnected {
+		w.standby.handle(oneUpdate(w.reportOf(name)))
 	}
 }
 
+// tick lets both engines handle the current time.
 func (w *walk) tick() {
 	w.engine.tick()
 	w.write()
@@ -215,27 +225,28 @@ func (w *walk) tick() {
 	}
 }
 
+// shuffled returns the names of the actual services in random order.
 func (w *walk) shuffled() []string {
-	names := slices.Sorted(maps.Keys(w.truth))
+	names := slices.Sorted(maps.Keys(w.actual))
 	w.random.Shuffle(len(names), func(i, j int) { names[i], names[j] = names[j], names[i] })
 	return names
 }
 
-// check compares what the mesh has with what it would have if the registry were well.
+// check compares the mesh with the actual content of the registry.
 func (w *walk) check() {
 	w.t.Helper()
 	rules := w.rules.Guard
 	missing, drained, all := 0, 0, 0
-	for name, service := range w.truth {
-		stands := map[string]bool{}
+	for name, service := range w.actual {
+		live := map[string]bool{}
 		for _, object := range w.mesh[mesh.Name{Source: "consul", Label: name}] {
-			stands[object.Annotations[mesh.ServiceIDAnnotation]] = true
+			live[object.Annotations[mesh.ServiceIDAnnotation]] = true
 		}
 		serving, gone := 0, 0
 		for _, instance := range service.Instances {
 			if meshOptions().Serves(instance) {
 				serving++
-				if !stands[instance.ID.ServiceID] {
+				if !live[instance.ID.ServiceID] {
 					gone++
 				}
 			}
@@ -245,20 +256,21 @@ func (w *walk) check() {
 			drained++
 		}
 	}
-	// Each window may take so much, and what forgets the window begins another one.
+	// The limits apply per window. A guard that lost its window begins another one.
 	windows := 1
 	if w.failing {
-		windows += w.interrupted + int(w.now.Sub(w.failed)/rules.Window)
+		windows += w.interrupted + int(w.now.Sub(w.failedAt)/rules.Window)
 	}
 	hold, _ := w.engine.sourceOf("consul").guard.Hold()
 	if most := windows * max(rules.FewInstances, int(rules.Instances*float64(all+hold.Instances))); missing > most {
-		w.t.Fatalf("%d of %d instances are missing, though %d may be", missing, all, most)
+		w.t.Fatalf("%d of %d instances are missing, at most %d are allowed", missing, all, most)
 	}
-	if most := windows * max(rules.FewServices, w.few, int(rules.Services*float64(len(w.truth)+hold.Services))); drained > most {
-		w.t.Fatalf("%d of %d services are without instances, though %d may be", drained, len(w.truth), most)
+	if most := windows * max(rules.FewServices, w.fewServices, int(rules.Services*float64(len(w.actual)+hold.Services))); drained > most {
+		w.t.Fatalf("%d of %d services have no instances, at most %d are allowed", drained, len(w.actual), most)
 	}
 }
 
+// finish recovers, releases all holds and compares the engine with a new one.
 func (w *walk) finish() {
 	w.show()
 	if w.failing {
@@ -269,10 +281,10 @@ func (w *walk) finish() {
 	fresh := New(Options{
 		Rules: guarded(nil).Rules, Log: slog.New(slog.DiscardHandler), Metrics: NewMetrics(prometheus.NewRegistry()),
 	}, []contract.Source{newFakeSource("consul")}, nil)
-	for _, service := range w.truth {
+	for _, service := range w.actual {
 		fresh.handle(oneUpdate(service))
 	}
 	if diff := cmp.Diff(held(fresh), held(w.engine), cmp.Comparer(mesh.Object.Equal)); diff != "" {
-		w.t.Fatalf("differs from a fresh start (-fresh +walked):\n%s", diff)
+		w.t.Fatalf("the desired state differs from that of a new engine (-new +walked):\n%s", diff)
 	}
 }
