@@ -22,7 +22,7 @@ func TestTooLargeAnswer(t *testing.T) {
 	}
 	s.register("n1", "poison-1", "poison")
 	s.register("n1", "well-1", "well")
-	opts := Options{Config: &api.Config{Address: s.Address}, Wait: time.Second, answer: 16 << 10}
+	opts := Options{Config: &api.Config{Address: s.Address}, Wait: time.Second, maxBytes: 16 << 10}
 	p := runReal(t, opts)
 	p.expect(t, "poison", "n1/poison-1")
 	p.expect(t, "well", "n1/well-1")
@@ -34,7 +34,7 @@ func TestTooLargeAnswer(t *testing.T) {
 	s.register("n2", "well-2", "well")
 	p.expect(t, "well", "n1/well-1", "n1/well-1 n2/well-2")
 	p.expect(t, "poison", "n1/poison-1")
-	if log := p.log.String(); !strings.Contains(log, "larger than isthmus reads") || strings.Contains(log, "xxx") {
+	if log := p.log.String(); !strings.Contains(log, "the response is larger than 16384 bytes") || strings.Contains(log, "xxx") {
 		t.Errorf("log:\n%s", log)
 	}
 

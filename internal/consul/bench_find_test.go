@@ -8,12 +8,14 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/isthmus-mesh/isthmus/internal/consul/detect"
 )
 
 // find measures the ways to find out which of all services changed: to ask each for its index, as a sweep does, or to
 // read everything at once.
 func (b *bench) find(t *testing.T) {
-	client := &http.Client{Transport: &http.Transport{MaxConnsPerHost: maxProbes, MaxIdleConnsPerHost: maxProbes}}
+	client := &http.Client{Transport: &http.Transport{MaxConnsPerHost: benchQueries, MaxIdleConnsPerHost: benchQueries}}
 	defer client.CloseIdleConnections()
 	get := func(path string) {
 		resp, err := client.Get("http://" + b.Address + path)
@@ -30,10 +32,10 @@ func (b *bench) find(t *testing.T) {
 		"each service's index": func() {
 			var next atomic.Int64
 			var group sync.WaitGroup
-			for range maxProbes {
+			for range benchQueries {
 				group.Go(func() {
 					for i := next.Add(1) - 1; i < int64(b.services); i = next.Add(1) - 1 {
-						get(fmt.Sprintf("/v1/health/service/service-%05d?tag=%s", i, nobodysTag))
+						get(fmt.Sprintf("/v1/health/service/service-%05d?tag=%s", i, detect.UnusedTag))
 					}
 				})
 			}

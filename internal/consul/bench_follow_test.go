@@ -35,8 +35,10 @@ func (b *bench) follow(t *testing.T, ctx context.Context, way benchWay) *followe
 		run = f.naive(t, ctx, config)
 	} else {
 		f.open(Options{Config: config, Connections: way.connections})
-		plain := f.source.transport
-		f.source.transport = func(n int) http.RoundTripper { return f.wire.count(plain(n).(*renewable).transport()) }
+		plain := f.source.client.NewTransport
+		f.source.client.NewTransport = func(n int) http.RoundTripper {
+			return f.wire.count(plain(n).(interface{ Transport() *http.Transport }).Transport())
+		}
 		f.requests = func() float64 { return metric(t, f.registry, "isthmus_consul_requests_total") }
 	}
 	done := make(chan struct{})
@@ -99,7 +101,7 @@ func (f *follower) held() int {
 		return 1
 	}
 	polls := f.source.polls
-	return 1 + len(polls.slots) - cap(polls.slots) + polls.size()
+	return 1 + polls.InFlight()
 }
 
 func (f *follower) lateness() float64 {

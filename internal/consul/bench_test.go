@@ -17,6 +17,8 @@ import (
 const (
 	benchIdle    = 10 * time.Second
 	benchSingles = 3
+	// benchQueries is the number of index queries in flight, as in a scan.
+	benchQueries = 8
 	benchRate    = 50 // changes a second
 	benchChurn   = 20 * time.Second
 	// benchLimit is how long a way of reading may take for a part before it is given up.

@@ -31,10 +31,10 @@ func (s *server) watchCold(t *testing.T, rules string) (p *play, accessor, file 
 	write(t, file, secret)
 	p = runReal(t, Options{
 		Config:      &api.Config{Address: s.Address, TokenFile: file},
-		Connections: s.connections, Wait: time.Second, quiet: time.Second, reread: soon,
+		Connections: s.connections, Wait: time.Second, verifyAfter: time.Second, pollFiles: soon,
 	})
 	eventually(t, "the first sweep is over", func() bool { return p.settled(coldServices) })
-	p.coolAll()
+	p.source.detector.DemoteAll()
 	return p, accessor, file, policy
 }
 
@@ -56,14 +56,14 @@ func (s *server) testColdDeleted(t *testing.T) {
 	if _, err := s.api.ACL().TokenDelete(accessor, nil); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "the list is refused", func() bool { return p.source.troubles.holds("") })
+	eventually(t, "the list is refused", func() bool { return p.source.failures.Failing("") })
 	s.deregister("fill-3", "fill-010-1")
 	defer s.register("fill-3", "fill-010-1", "fill-010")
 	p.trouble(t, "denied", before)
 	p.logged("level=WARN", 1)
 	refused := func() (all []string) {
-		for _, holder := range []string{"/critical checks", "/warning checks", "/nodes", "/sweep"} {
-			if p.source.troubles.holds(holder) {
+		for _, holder := range []string{"/critical checks", "/warning checks", "/nodes", "/scan"} {
+			if p.source.failures.Failing(holder) {
 				all = append(all, holder)
 			}
 		}

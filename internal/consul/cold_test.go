@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/isthmus-mesh/isthmus/internal/consul/detect"
+
 	"github.com/isthmus-mesh/isthmus/internal/catalog"
 
 	"github.com/hashicorp/consul/api"
@@ -41,10 +43,10 @@ func (s *server) testCold(t *testing.T, connections int) {
 	relay := newRelay(t, s.Address)
 	p := runReal(t, Options{Config: &api.Config{Address: relay.address()}, Connections: connections})
 	eventually(t, "the first sweep is over", func() bool { return p.settled(coldServices) })
-	p.coolAll()
+	p.source.detector.DemoteAll()
 	for i, change := range coldChanges {
 		node, id, service := name(i)
-		if p.isHot(service) {
+		if p.isWatched(service) {
 			t.Fatalf("%s is hot", service)
 		}
 		late := time.Duration(metric(t, p.registry, latenessGauge) * float64(time.Second))
@@ -68,9 +70,9 @@ func TestColdPassingCheck(t *testing.T) {
 	s.fill(coldServices)
 	s.register("n1", "cold-1", "cold")
 	const wait = 2 * time.Second
-	p := runReal(t, Options{Config: &api.Config{Address: s.Address}, Connections: 8, Wait: wait, quiet: time.Hour})
+	p := runReal(t, Options{Config: &api.Config{Address: s.Address}, Connections: 8, Wait: wait, verifyAfter: time.Hour})
 	eventually(t, "the first sweep is over", func() bool { return p.settled(coldServices) })
-	p.coolAll()
+	p.source.detector.DemoteAll()
 	checked("passing", "x")(s, "n1", "cold-1", "cold")
 	began := time.Now()
 	eventually(t, "the check", func() bool {
@@ -81,25 +83,26 @@ func TestColdPassingCheck(t *testing.T) {
 	}
 }
 
-// settled says that everything was read and a sweep has looked at it.
+// settled reports whether everything was read and scanned.
 func (p *play) settled(services int) bool {
-	p.source.sweeper.mu.Lock()
-	defer p.source.sweeper.mu.Unlock()
-	return !p.source.sweeper.ended.IsZero() && !p.source.sweeper.demanded && len(p.sink.all()) > services
+	s := p.status()
+	return !s.ScanEndedAt.IsZero() && !s.ScanDemanded && len(p.sink.all()) > services
 }
 
-// coolAll takes their polls from the services that came first, so that only those that change from now on are hot.
-func (p *play) coolAll() {
-	b := p.source.hot
-	size := b.size
-	p.source.cool(b.resize(0))
-	b.resize(size)
+// status returns the state of the detector, zero before the source has one.
+func (p *play) status() detect.Status {
+	select {
+	case <-p.source.opened:
+		return p.source.detector.Status()
+	default:
+		return detect.Status{}
+	}
 }
 
-func (p *play) isHot(name string) bool {
+func (p *play) isWatched(name string) bool {
 	p.source.mu.Lock()
 	defer p.source.mu.Unlock()
-	return p.source.watchers[name].hot.Load()
+	return p.source.services[name].detected.Watched()
 }
 
 // TestHotServiceCostsOneRead changes a service that has a poll: that costs one answer, and nobody is probed for it.
@@ -107,12 +110,12 @@ func TestHotServiceCostsOneRead(t *testing.T) {
 	s := startServer(t, "")
 	s.fill(coldServices)
 	s.register("n1", "hot-1", "hot")
-	p := runReal(t, Options{Config: &api.Config{Address: s.Address}, Connections: 8, quiet: time.Hour})
+	p := runReal(t, Options{Config: &api.Config{Address: s.Address}, Connections: 8, verifyAfter: time.Hour})
 	eventually(t, "the first sweep is over", func() bool { return p.settled(coldServices) })
-	p.coolAll()
+	p.source.detector.DemoteAll()
 	s.register("n1", "hot-1", "hot", func(r *api.CatalogRegistration) { r.Service.Port = 1 })
 	eventually(t, "it is hot", func() bool {
-		return p.latest("hot").Instances[0].Port == 1 && p.isHot("hot") && p.swept()
+		return p.latest("hot").Instances[0].Port == 1 && p.isWatched("hot") && p.scanned()
 	})
 	const requests = "isthmus_consul_requests_total"
 	read := func() float64 { return metric(t, p.registry, requests, "endpoint=service", "result=ok") }
@@ -131,18 +134,14 @@ func TestHotServiceCostsOneRead(t *testing.T) {
 	}
 }
 
-// swept says that a sweep is over that the list's last change has caused.
-func (p *play) swept() bool {
-	w := p.source.sweeper
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return !w.demanded && w.ended.After(w.told)
+// scanned reports whether a scan is over that the last change of the list has caused.
+func (p *play) scanned() bool {
+	s := p.status()
+	return !s.ScanDemanded && s.ScanEndedAt.After(s.ListChangedAt)
 }
 
-// listRests says that the list was told nothing for longer than a doubt waits.
+// listRests reports whether the list has not changed for longer than a change waits for its attribution.
 func (p *play) listRests() bool {
-	w := p.source.sweeper
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return len(w.doubts.open) == 0 && time.Since(w.told) > 2*doubtGraceMax
+	s := p.status()
+	return s.PendingIndexes == 0 && time.Since(s.ListChangedAt) > 2*detect.MaxAttributionTimeout
 }

@@ -44,8 +44,8 @@ func (s *server) testNames(t *testing.T) {
 	for _, name := range bad {
 		p.expect(t, name, "partly")
 	}
-	p.logged("a service is left out", len(bad))
-	p.metric(troubleGauge, float64(len(bad)), "reason=unaskable")
+	p.logged(messageInvalidName, len(bad))
+	p.metric(troubleGauge, float64(len(bad)), "reason=invalid_name")
 	s.register("names", "more", "x/y")
 	p.expect(t, "x/y", "names/ide", "names/ide names/more")
 	for i := range append(good, bad...) {

@@ -38,7 +38,7 @@ func (s *server) testDocumentedPolicy(t *testing.T) {
 	s.deregister("n2", "web-2")
 	p.expect(t, "web", "n1/web-1", "n1/web-1 n2/web-2", "n1/web-1")
 	p.logged("level=WARN", 0)
-	p.logged("the ACL token is valid", 1)
+	p.logged("ACL token is valid", 1)
 	p.logged("accessor="+accessor, 1)
 	p.logged(secret, 0)
 }
@@ -52,8 +52,8 @@ func (s *server) testHalfPolicies(t *testing.T) {
 			p := runReal(t, Options{Config: &api.Config{Address: s.Address, Token: secret}})
 			p.trouble(t, "filtered", nil)
 			missing, _, _ := strings.Cut(rules[1-i], " ")
-			p.logged("said=\"the token may not read every "+strings.TrimSuffix(missing, "_prefix")+": "+missing, 1)
-			p.logged("do=\"give it a token with", 1)
+			p.logged("error=\"the token cannot read every "+strings.TrimSuffix(missing, "_prefix")+": "+missing, 1)
+			p.logged("hint=\"use a token with", 1)
 			p.logged("level=WARN", 1)
 		})
 	}
@@ -98,5 +98,5 @@ func (s *server) testAnonymousLosesItsRights(t *testing.T) {
 	p.logged("reason=anonymous", 1)
 	p.trapped(t, "index_unchanged", "index_backwards")
 	p.trapped(t, "anonymous")
-	p.logged("somebody without rights", 1) // said by the list or by a service, whoever is first
+	p.logged("a client without rights", 1) // said by the list or by a service, whoever is first
 }

@@ -22,7 +22,7 @@ func (s *server) testRestart(t *testing.T) {
 		t.Fatal(err)
 	}
 	eventually(t, "the trouble is over", func() bool { return metric(t, p.registry, troubleGauge) == 0 })
-	if lines := strings.Count(p.log.String(), "asked="); lines == 0 || lines > 2 {
+	if lines := strings.Count(p.log.String(), "query="); lines == 0 || lines > 2 {
 		t.Errorf("%d lines of trouble:\n%s", lines, p.log)
 	}
 	s.register("n4", "lasting-4", "lasting")
@@ -62,7 +62,7 @@ func (s *server) testRestore(t *testing.T) {
 	})
 	p.expect(t, "restored", "n1/old-1", "", "n1/new-1", "n1/old-1")
 	p.expect(t, "late", "n1/late-1", "")
-	p.logged("as after the restore of a snapshot", 1)
+	p.logged(messageResync, 1)
 	if metric(t, p.registry, "isthmus_consul_resyncs_total") == 0 {
 		t.Error("the restore isn't counted")
 	}

@@ -109,13 +109,13 @@ func (s *server) testReselect(t *testing.T) {
 	p.expect(t, "now", "n1/now-1 n2/now-2", "n2/now-2", "")
 	p.expect(t, "later", "n1/later-1")
 	eventually(t, "what is left out is not asked for", func() bool { return !p.watches("now") })
-	if names := p.source.owners.at("n2", "now-2"); len(names) != 0 {
+	if names := p.source.detector.ServicesOn("n2", "now-2"); len(names) != 0 {
 		t.Errorf("%q still have an instance", names)
 	}
 	p.source.Select(Selection{})
 	p.expect(t, "now", "n1/now-1 n2/now-2", "n2/now-2", "", "n1/now-1 n2/now-2")
 	p.source.Select(Selection{Exclude: []string{"*"}})
-	eventually(t, "the log line", func() bool { return strings.Contains(p.log.String(), "no service is selected by its name") })
+	eventually(t, "the log line", func() bool { return strings.Contains(p.log.String(), "no service is selected") })
 }
 
 func (s *server) testWrongFilter(t *testing.T) {

@@ -140,34 +140,6 @@ func TestLoses(t *testing.T) {
 	}
 }
 
-func TestOwners(t *testing.T) {
-	o := newOwners()
-	is := func(ids ...string) []catalog.Instance {
-		var all []catalog.Instance
-		for _, id := range ids {
-			all = append(all, catalog.Instance{ID: catalog.InstanceID{Node: "n", ServiceID: id}})
-		}
-		return all
-	}
-	for _, step := range []struct {
-		name          string
-		before, after []catalog.Instance
-		want          []string
-	}{
-		{"a", nil, is("1", "2"), nil},
-		{"b", nil, is("3"), nil},
-		{"b", is("3"), is("2", "3"), []string{"a"}},
-		{"a", is("1", "2"), is("1"), nil},
-		{"a", is("1"), is("1", "2"), []string{"b"}},
-		{"b", is("2", "3"), nil, nil},
-		{"c", nil, is("3", "2", "1"), []string{"a", "a"}},
-	} {
-		if got := o.move(step.name, step.before, step.after); !slices.Equal(got, step.want) {
-			t.Errorf("%s %v: robbed %q, expected %q", step.name, step.after, got, step.want)
-		}
-	}
-}
-
 func FuzzConvert(f *testing.F) {
 	f.Add([]byte(instances("web", "n1/web-1", "n1/web-2", "N1/WEB-1")))
 	f.Fuzz(func(t *testing.T, body []byte) {

@@ -19,7 +19,7 @@ func TestChangeCostsOneReadOverHTTPS(t *testing.T) {
 		s.fill(services)
 		p := runReal(t, Options{Config: &api.Config{Address: config.Address, Scheme: config.Scheme, TLSConfig: config.TLSConfig}})
 		p.synced(t)
-		eventually(t, "everything is polled", func() bool { return p.source.polls.held() == services && len(p.source.listPool.slots) == 1 })
+		eventually(t, "everything is polled", func() bool { return p.source.polls.InFlight() == services && p.source.listPool.InFlight() == 1 })
 		for i := range 5 {
 			read := metric(t, p.registry, requests, "endpoint=service")
 			lists := metric(t, p.registry, requests, "endpoint=services")
@@ -34,12 +34,6 @@ func TestChangeCostsOneReadOverHTTPS(t *testing.T) {
 		p.metric(requests, 0, "endpoint=probe")
 		p.logged("level=WARN", 0)
 	}
-}
-
-func (p *pool) held() int {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return len(p.slots) - p.reserved
 }
 
 // TestAnswersAreCompressed reads a large service through a relay that counts the bytes.

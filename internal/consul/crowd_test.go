@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"testing"
 	"time"
+
+	"github.com/isthmus-mesh/isthmus/internal/consul/detect"
 )
 
 const latenessGauge = "isthmus_consul_max_staleness_seconds"
@@ -26,7 +28,7 @@ func TestMoreServicesThanConnections(t *testing.T) {
 	s.list(sent(0).says(10, names(all[:8]...)), sent(10).later(10*time.Second).says(20, names(all...)),
 		sent(20).later(time.Minute).says(30, names(all...)))
 	p := s.run(4*time.Minute, Options{Connections: 16})
-	p.logged("more services than connections", 1)
+	p.logged(detect.MessageOversubscribed, 1)
 	p.logged("level=WARN", 0)
 	if told := p.of("s19"); len(told) != 2 || told[1] != "n1/s19 n2/s19" {
 		t.Errorf("s19 was told as %q", told)
@@ -77,7 +79,7 @@ func TestServerWithoutALeaderIsNotBelieved(t *testing.T) {
 		sent(0).says(12, instances("web", "n1/new")))
 	p := s.run(time.Minute, Options{})
 	p.told("web: n1/web-1", "synced test", "web: n1/new")
-	p.metric(discardedTotal, 1, "reason=outdated")
+	p.metric(discardedTotal, 1, "reason=stale_server")
 }
 
 // A restored snapshot may end the query of a service and leave the list's waiting for an index that is far ahead.
@@ -90,30 +92,4 @@ func TestServiceThatGoesBackHasTheListRead(t *testing.T) {
 	s.service("late", sent(0).later(time.Millisecond).says(12, instances("late", "n1/late-1")), sent(0).says(5, "[]"))
 	p := s.run(20*time.Second, Options{})
 	p.told("web: n1/web-1", "late: n1/late-1", "synced test", "web: n1/old", "late:")
-}
-
-func TestDoubts(t *testing.T) {
-	var d doubtList
-	now := time.Now()
-	d.explain(5)
-	d.raise(5, now.Add(time.Second))
-	if expired, at := d.expire(now.Add(time.Hour)); expired || !at.IsZero() {
-		t.Error("what was explained before is no doubt")
-	}
-	soon := now.Add(time.Second)
-	d.raise(6, soon)
-	if expired, at := d.expire(now); expired || at != soon {
-		t.Errorf("a doubt has its grace: %v %v", expired, at)
-	}
-	d.explain(6)
-	d.raise(7, soon)
-	if expired, at := d.expire(soon); !expired || !at.IsZero() {
-		t.Error("only 7 is left and expires")
-	}
-	for i := range uint64(3 * explainedMax) {
-		d.explain(100 + i)
-	}
-	if len(d.known) > explainedMax {
-		t.Errorf("%d indexes are kept", len(d.known))
-	}
 }

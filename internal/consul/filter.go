@@ -9,76 +9,75 @@ import (
 	"time"
 
 	"github.com/hashicorp/consul/api"
+
+	"github.com/isthmus-mesh/isthmus/internal/consul/blocking"
+	"github.com/isthmus-mesh/isthmus/internal/consul/detect"
+	"github.com/isthmus-mesh/isthmus/internal/consul/failure"
 )
 
-// badFilter begins what Consul says of a wrong filter expression, with status 500.
-const badFilter = "Failed to create boolean expression evaluator: "
+// filterErrorPrefix begins the body of the response to an invalid filter expression, with status 500.
+const filterErrorPrefix = "Failed to create boolean expression evaluator: "
 
-// filterGrace is how long after the start a wrong filter ends it, so that whoever started isthmus sees it. Later it would
-// end what other sources do well.
+// filterGrace is the time after the start in which an invalid filter ends isthmus, so that the operator sees the error.
+// Later, the end would stop the other sources, too.
 const filterGrace = 30 * time.Second
 
-// errFilter is a filter that Consul refuses.
-var errFilter = errors.New("services.filter is refused by Consul")
-
-// checkFilter asks Consul whether it understands the filter expression, and waits for a Consul that doesn't answer. An
-// error is for the user to mend; it waits for that where the start is long over.
+// checkFilter asks Consul whether the filter expression is valid. It waits for Consul to answer. An invalid filter is an
+// error within filterGrace; later checkFilter waits for a valid one.
 func (s *Source) checkFilter(ctx context.Context) error {
 	if s.opts.Filter == "" {
 		return nil
 	}
-	began, refused := time.Now(), 0
-	var wrong error
-	check := &loop[[]*api.ServiceEntry]{
-		source:   s,
-		endpoint: "service",
-		reads:    s.listPool,
-		polls:    s.listPool,
-		ask: func(ctx context.Context, q *api.QueryOptions) ([]*api.ServiceEntry, *api.QueryMeta, error) {
-			entries, meta, err := s.health(ctx, own, q, s.opts.Filter)
+	began, badRequests := time.Now(), 0
+	var invalid error
+	check := blocking.New(blocking.Spec[[]*api.ServiceEntry]{
+		Config:   s.query,
+		Endpoint: "service",
+		ID:       listID,
+		Reads:    s.listPool,
+		Polls:    s.listPool,
+		Ask: func(ctx context.Context, q *api.QueryOptions) ([]*api.ServiceEntry, *api.QueryMeta, error) {
+			entries, meta, err := s.health(ctx, consulService, q, s.opts.Filter)
 			if statusOf(err) == http.StatusBadRequest {
-				refused++
+				badRequests++
 			}
-			err = filterError(s.opts.Filter, err, refused)
-			if errors.Is(err, errFilter) && time.Since(began) < filterGrace {
-				wrong = err
-				return nil, &api.QueryMeta{LastIndex: 2}, nil // it is an answer, and no trouble with Consul
+			err = filterError(s.opts.Filter, err, badRequests)
+			if errors.Is(err, failure.ErrBadFilter) && time.Since(began) < filterGrace {
+				invalid = err
+				return nil, &api.QueryMeta{LastIndex: 2}, nil // Consul has answered; this is not a failing query
 			}
 			return entries, meta, err
 		},
-		take: func(context.Context, answer[[]*api.ServiceEntry]) outcome { return outcome{done: true} },
-		wake: make(chan struct{}, 1),
-	}
-	s.checking(check)
-	check.run(ctx)
-	s.checking(nil)
-	return wrong
+		Handle: func(context.Context, serviceResponse) blocking.Action { return blocking.Action{Done: true} },
+	})
+	s.setFilterCheck(check)
+	check.Run(ctx)
+	s.setFilterCheck(nil)
+	return invalid
 }
 
-// checking has the filter's check asked again with new credentials.
-func (s *Source) checking(check sentry) {
+// setFilterCheck registers the query that checks the filter, so that new credentials refresh it.
+func (s *Source) setFilterCheck(check detect.Query) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.sentries[filterHolder] = check; check == nil {
-		delete(s.sentries, filterHolder)
-	}
+	s.filterCheck = check
 }
 
-// filterError says what is wrong with the filter expression, if an error is about that: Consul says so, or has called the
-// request a bad one over and over.
-func filterError(filter string, err error, refused int) error {
+// filterError returns the error of the filter expression if err is about it: Consul says so, or has rejected the request as
+// bad several times.
+func filterError(filter string, err error, badRequests int) error {
 	var status api.StatusError
 	if !errors.As(err, &status) {
 		return err
 	}
-	_, said, found := strings.Cut(status.Body, badFilter)
-	if !found && (status.Code != http.StatusBadRequest || refused < patience) {
+	_, detail, found := strings.Cut(status.Body, filterErrorPrefix)
+	if !found && (status.Code != http.StatusBadRequest || badRequests < blocking.Tolerance) {
 		return err
 	}
 	if !found {
-		said = status.Body
+		detail = status.Body
 	}
-	return fmt.Errorf("%w: %q: %s", errFilter, filter, strings.TrimSpace(said))
+	return fmt.Errorf("%w: %q: %s", failure.ErrBadFilter, filter, strings.TrimSpace(detail))
 }
 
 func statusOf(err error) int {
@@ -92,20 +91,20 @@ func statusOf(err error) int {
 func (s *Source) health(ctx context.Context, name string, q *api.QueryOptions, filter string) ([]*api.ServiceEntry, *api.QueryMeta, error) {
 	q = q.WithContext(ctx)
 	q.Filter = filter
-	return s.client.Health().Service(name, "", false, q)
+	return s.client.API.Health().Service(name, "", false, q)
 }
 
-// filtered asks for the instances that fit the filter. Where rights may have cut the answer, it asks for those that
-// don't fit too: what Consul shows there is hidden by the filter, and by no ACL.
-func (w *service) filtered(ctx context.Context, q *api.QueryOptions) ([]*api.ServiceEntry, *api.QueryMeta, error) {
+// filteredEntries requests the instances that match the filter. If ACLs may have reduced the response, it also requests the
+// instances that do not match: Consul shows them, so the filter hides them, and no ACL does.
+func (w *serviceWatch) filteredEntries(ctx context.Context, q *api.QueryOptions) ([]*api.ServiceEntry, *api.QueryMeta, error) {
 	filter := w.source.opts.Filter
 	entries, meta, err := w.source.health(ctx, w.name, q, filter)
-	w.unfit = nil
+	w.nonMatching = nil
 	if filter == "" || err != nil || q.WaitIndex != 0 {
 		return entries, meta, err
 	}
 	if meta.ResultsFilteredByACLs || len(entries) == 0 && w.source.anonymous() {
-		w.unfit, _, err = w.source.health(ctx, w.name, q, "not ("+filter+")")
+		w.nonMatching, _, err = w.source.health(ctx, w.name, q, "not ("+filter+")")
 	}
 	return entries, meta, err
 }

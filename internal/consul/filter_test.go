@@ -26,7 +26,7 @@ func TestFilterIsCheckedFirst(t *testing.T) {
 
 // TestFilterThatIsRefused holds when a refusal of the filter ends the source: at the start, and where it is no passing mood.
 func TestFilterThatIsRefused(t *testing.T) {
-	const said = badFilter + "Selector is not valid"
+	const said = filterErrorPrefix + "Selector is not valid"
 	for name, test := range map[string]struct {
 		answers []step
 		ends    bool
@@ -47,7 +47,7 @@ func TestFilterThatIsRefused(t *testing.T) {
 			p := newPlay(t)
 			synctest.Test(t, func(t *testing.T) {
 				p.open(Options{Filter: "x", Config: &api.Config{Token: "token"}})
-				p.source.transport = func(int) http.RoundTripper { return s }
+				p.source.client.NewTransport = func(int) http.RoundTripper { return s }
 				ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
 				defer cancel()
 				if err := p.source.Run(ctx, p.sink); (err != nil) != test.ends {
@@ -58,7 +58,7 @@ func TestFilterThatIsRefused(t *testing.T) {
 				t.Errorf("told %q", p.sink.all())
 			}
 			if name == "long after it" {
-				p.logged("reason=hung", 2) // and its end; the refusal that follows is seen in the metrics
+				p.logged("reason=timeout", 2) // and its end; the refusal that follows is seen in the metrics
 			}
 		})
 	}
@@ -74,8 +74,8 @@ func TestFilesAreReadWhileTheFilterIsChecked(t *testing.T) {
 	s.service("web", sent(0).says(10, instances("web", "n1/a")))
 	p := newPlay(t)
 	synctest.Test(t, func(t *testing.T) {
-		p.open(Options{Filter: "x", Config: &api.Config{TokenFile: file}, reread: time.Second})
-		p.source.transport = func(int) http.RoundTripper { return s }
+		p.open(Options{Filter: "x", Config: &api.Config{TokenFile: file}, pollFiles: time.Second})
+		p.source.client.NewTransport = func(int) http.RoundTripper { return s }
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second) // a refusal is else asked again after half a minute
 		defer cancel()
 		time.AfterFunc(3*time.Second, func() { write(t, file, "two") })

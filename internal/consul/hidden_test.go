@@ -39,14 +39,14 @@ func TestHiddenChanges(t *testing.T) {
 	for name := range together {
 		s.register("cold of "+name, "cold of "+name+"-1", "cold of "+name)
 	}
-	p := runReal(t, Options{Config: &api.Config{Address: s.Address}, Connections: 8, quiet: time.Second})
+	p := runReal(t, Options{Config: &api.Config{Address: s.Address}, Connections: 8, verifyAfter: time.Second})
 	eventually(t, "the first sweep is over", func() bool { return p.settled(coldServices) })
-	p.coolAll()
+	p.source.detector.DemoteAll()
 	for name, change := range together {
 		s.register("hot", "hot-1", "hot", port(98))
-		eventually(t, "it is hot", func() bool { return p.latest("hot").Instances[0].Port == 98 && p.isHot("hot") && p.listRests() })
+		eventually(t, "it is hot", func() bool { return p.latest("hot").Instances[0].Port == 98 && p.isWatched("hot") && p.listRests() })
 		cold := "cold of " + name
-		if p.isHot(cold) {
+		if p.isWatched(cold) {
 			t.Fatalf("%s is hot", cold)
 		}
 		change(cold)

@@ -62,8 +62,8 @@ func TestDeadConnections(t *testing.T) {
 		half.expect(t, "lasting", lasting, lasting+" n4/lasting-4")
 		eventually(t, "all is well", func() bool { return metric(t, half.registry, troubleGauge) == 0 })
 		half.logged("level=WARN", 1)
-		half.logged("asked=", 1)
-		half.logged("do=", 1)
+		half.logged("query=", 1)
+		half.logged("hint=", 1)
 	}
 }
 
@@ -81,8 +81,8 @@ func TestTooManyConnections(t *testing.T) {
 			p := runReal(t, Options{Config: config, Wait: time.Second})
 			p.synced(t)
 			eventually(t, "it is seen", func() bool { return metric(t, p.registry, troubleGauge, "reason=limited") > 0 })
-			limited := strings.Count(p.log.String(), "reason=limited asked=")
-			unreachable := strings.Count(p.log.String(), "reason=unreachable asked=")
+			limited := strings.Count(p.log.String(), "reason=limited query=")
+			unreachable := strings.Count(p.log.String(), "reason=unreachable query=")
 			if limited+unreachable == 0 || limited > 1 || unreachable > 1 {
 				t.Errorf("%d lines say that it is limited, %d that it can't be reached:\n%s", limited, unreachable, p.log)
 			}

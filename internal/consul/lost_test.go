@@ -41,7 +41,7 @@ func (p *play) weathers(t *testing.T, s *server, breaks, mends func(), reasons .
 	p.expect(t, "lasting", lasting, lasting+" n4/lasting-4")
 	told := 0
 	for _, reason := range reasons {
-		told += strings.Count(p.log.String(), "reason="+reason+" asked=")
+		told += strings.Count(p.log.String(), "reason="+reason+" query=")
 	}
 	if told == 0 || told > 2 {
 		t.Errorf("%d lines of %q", told, reasons)

@@ -9,7 +9,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	silence, pingTimeout = 5*time.Second, 5*time.Second
+	pingAfter, pingTimeout = 5*time.Second, 5*time.Second
 	flag.Parse()
 	// Tests on real servers mostly wait, so there may be more of them than processors.
 	if err := flag.Set("test.parallel", "4"); err != nil {

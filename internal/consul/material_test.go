@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/isthmus-mesh/isthmus/internal/consul/client"
+
 	"github.com/hashicorp/consul/api"
 )
 
@@ -57,18 +59,18 @@ func write(t *testing.T, path, content string) {
 
 func TestTokenFileIsReadAgain(t *testing.T) {
 	m := newMounted(t, map[string]string{"token": "one\n"})
-	client, err := newClient(&api.Config{TokenFile: m.path("token")})
+	c, err := client.New(client.Options{Config: &api.Config{TokenFile: m.path("token")}, MaxBytes: client.DefaultMaxBytes})
 	if err != nil {
 		t.Fatal(err)
 	}
-	creds := client.creds
+	creds := c.Credentials
 	look := func(want string, wantChange bool) {
 		t.Helper()
-		before, _ := creds.current()
-		changed, err, _ := creds.look()
-		after, _ := creds.current()
-		if err != nil || creds.token() != want || (len(changed) != 0) != wantChange || (after != before) != wantChange {
-			t.Errorf("the token is %q after %q, editions %d and %d, changed %q: %v", creds.token(), want, before, after, changed, err)
+		before := creds.Version()
+		changed, err, _ := creds.Poll()
+		after := creds.Version()
+		if err != nil || creds.Token() != want || (len(changed) != 0) != wantChange || (after != before) != wantChange {
+			t.Errorf("the token is %q after %q, editions %d and %d, changed %q: %v", creds.Token(), want, before, after, changed, err)
 		}
 	}
 	look("one", false)
@@ -79,7 +81,7 @@ func TestTokenFileIsReadAgain(t *testing.T) {
 	look("two", false)
 	write(t, m.path("token"), "six") // of the same length, perhaps at the same time
 	look("six", true)
-	if hidden := strings.Join(creds.hidden(), " "); hidden != "one two six" {
+	if hidden := strings.Join(creds.Secrets(), " "); hidden != "one two six" {
 		t.Errorf("hidden are %q", hidden)
 	}
 }
@@ -87,7 +89,7 @@ func TestTokenFileIsReadAgain(t *testing.T) {
 func TestTokenFilesThatCannotBe(t *testing.T) {
 	t.Setenv("CONSUL_HTTP_TOKEN", "")
 	for content, want := range map[string]string{
-		"": "is empty", " \n": "is empty", "secret with blanks": "no token", "secret\x00": "no token", "secrét": "no token",
+		"": "is empty", " \n": "is empty", "secret with blanks": "does not contain a token", "secret\x00": "does not contain a token", "secrét": "does not contain a token",
 	} {
 		file := filepath.Join(t.TempDir(), "token")
 		write(t, file, content)

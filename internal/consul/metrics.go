@@ -5,14 +5,18 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promauto"
 )
 
-// Metrics are the figures of all Consul sources of a process, told apart by the label "source".
+// Metrics has the metrics of all Consul sources of a process. The label "source" tells them apart.
 type Metrics struct {
-	requests, discarded, resyncs  *prometheus.CounterVec
-	lastAnswer, trouble, lateness *prometheus.GaugeVec
-	unread                        *prometheus.GaugeVec
+	requests     *prometheus.CounterVec
+	rejected     *prometheus.CounterVec
+	resyncs      *prometheus.CounterVec
+	lastAnswer   *prometheus.GaugeVec
+	failing      *prometheus.GaugeVec
+	maxStaleness *prometheus.GaugeVec
+	pending      *prometheus.GaugeVec
 }
 
-// NewMetrics registers the figures; a nil registerer registers them nowhere.
+// NewMetrics registers the metrics. It registers nothing if the registerer is nil.
 func NewMetrics(r prometheus.Registerer) *Metrics {
 	factory := promauto.With(r)
 	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
@@ -26,39 +30,41 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 		}, append([]string{"source"}, labels...))
 	}
 	return &Metrics{
-		requests: counter("requests_total", "Answers of Consul by endpoint (services, service; "+
-			"where services outnumber connections checks, nodes, node and probe too) and result: "+
-			"ok, unchanged (nothing new within the wait), discarded, error.", "endpoint", "result"),
-		discarded: counter("rejected_responses_total", "Answers that were not used because they can't be the "+
-			"whole truth, by reason.", "reason"),
-		resyncs: counter("resyncs_total", "How often everything was read again because Consul's state was "+
-			"another one than before, as after the restore of a snapshot."),
-		lastAnswer: gauge("last_answer_timestamp_seconds", "When Consul last answered without an error."),
-		unread: gauge("pending_services", "Services of the first list that were not read, yet or because they can't be: 0 once the "+
+		requests: counter("requests_total", "Responses of Consul by endpoint (services, service; with more services than "+
+			"connections also checks, nodes, node and probe) and result (ok, unchanged, discarded, error).", "endpoint", "result"),
+		rejected: counter("rejected_responses_total", "Responses that were rejected because they cannot be true or complete, "+
+			"by reason.", "reason"),
+		resyncs: counter("resyncs_total", "Times that everything was read again because Consul had another state, as after "+
+			"the restore of a snapshot."),
+		lastAnswer: gauge("last_answer_timestamp_seconds", "Unix time of the last response of Consul without an error."),
+		pending: gauge("pending_services", "Services of the first list that are not read yet or cannot be read. 0 once the "+
 			"whole content is known."),
-		trouble: gauge("failing_queries", "Queries in trouble now, by reason.", "reason"),
-		lateness: gauge("max_staleness_seconds", "How late a change of a service without a connection of its own "+
-			"can be seen; 0 where each has one. What Consul wakes nobody for is found once each wait."),
+		failing: gauge("failing_queries", "Queries that fail now, by reason.", "reason"),
+		maxStaleness: gauge("max_staleness_seconds", "Upper bound of the delay with which a change of a service without a "+
+			"query of its own is detected. 0 if each service has one. Changes that wake no query are found once per wait."),
 	}
 }
 
-// sourceMetrics are the figures of one source.
+// sourceMetrics has the metrics of one source.
 type sourceMetrics struct {
-	requests, discarded          *prometheus.CounterVec
-	resyncs                      prometheus.Counter
-	lastAnswer, lateness, unread prometheus.Gauge
-	trouble                      *prometheus.GaugeVec
+	requests     *prometheus.CounterVec
+	rejected     *prometheus.CounterVec
+	resyncs      prometheus.Counter
+	lastAnswer   prometheus.Gauge
+	failing      *prometheus.GaugeVec
+	maxStaleness prometheus.Gauge
+	pending      prometheus.Gauge
 }
 
 func (m *Metrics) of(source string) sourceMetrics {
 	l := prometheus.Labels{"source": source}
 	return sourceMetrics{
-		requests:   m.requests.MustCurryWith(l),
-		discarded:  m.discarded.MustCurryWith(l),
-		resyncs:    m.resyncs.With(l),
-		lastAnswer: m.lastAnswer.With(l),
-		trouble:    m.trouble.MustCurryWith(l),
-		lateness:   m.lateness.With(l),
-		unread:     m.unread.With(l),
+		requests:     m.requests.MustCurryWith(l),
+		rejected:     m.rejected.MustCurryWith(l),
+		resyncs:      m.resyncs.With(l),
+		lastAnswer:   m.lastAnswer.With(l),
+		failing:      m.failing.MustCurryWith(l),
+		maxStaleness: m.maxStaleness.With(l),
+		pending:      m.pending.With(l),
 	}
 }

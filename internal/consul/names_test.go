@@ -22,9 +22,9 @@ func TestSyncedWaitsForEveryServiceThatMayAnswer(t *testing.T) {
 	if want := []string{"a/../b: partly", "bad\x01: partly", "refused: partly", "web: n1/web-1", "synced test"}; !slices.Equal(told, want) {
 		t.Errorf("told %q", told)
 	}
-	p.metric(troubleGauge, 3, "reason=unaskable")
-	p.logged("a service is left out", 3)
-	p.logged("reason=unaskable", 0)
+	p.metric(troubleGauge, 3, "reason=invalid_name")
+	p.logged(messageInvalidName, 3)
+	p.logged("reason=invalid_name", 0)
 }
 
 // To leave a service out is to remove it from the mesh, so one bad answer is not enough for it.
@@ -46,17 +46,6 @@ func TestUnaskableServiceIsForgottenWithTheList(t *testing.T) {
 	p := s.run(2*time.Minute, Options{})
 	p.told("..: partly", "synced test")
 	p.metric(troubleGauge, 0)
-}
-
-func TestAskable(t *testing.T) {
-	for name, want := range map[string]bool{
-		"web": true, "x/y": true, "中文": true, "a b": true, "*": true, "a.b": true, "...": true, "x/": true, "?": true,
-		"with spaces ": true, "..": false, ".": false, "tab\t": false, "zero\x00": false, "no-break\u00a0": false, "a/../b": false, "a//b": false, "/a": false, "x/.": false,
-	} {
-		if got := askable(name); got != want {
-			t.Errorf("askable(%q) = %v", name, got)
-		}
-	}
 }
 
 func TestNamesThatDifferInCaseOnly(t *testing.T) {

@@ -29,8 +29,8 @@ func (p *play) isNobody(t *testing.T, before []string) {
 	}
 	eventually(t, "the list is refused", refused(1))
 	p.source.mu.Lock()
-	for _, w := range p.source.watchers {
-		w.refresh()
+	for _, w := range p.source.services {
+		w.Refresh()
 	}
 	p.source.mu.Unlock()
 	eventually(t, "the service is refused", refused(2))
@@ -60,7 +60,7 @@ func TestNobodyBehindAClientAgent(t *testing.T) {
 	p.isNobody(t, before)
 	s.grant(t, &api.ACLTokenPolicyLink{ID: policy.ID})
 	s.deregister("n1", "web-1")
-	p.source.list.refresh()
+	p.source.list.Refresh()
 	eventually(t, "what is gone leaves", func() bool { return len(p.latest("web").Instances) == 0 })
 }
 
@@ -94,7 +94,7 @@ func TestTokenOfAnotherDatacenter(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "token")
 	write(t, file, global)
 	p := runReal(t, Options{
-		Config: &api.Config{Address: near.Address, TokenFile: file}, Datacenter: "dc1", Wait: time.Second, reread: soon,
+		Config: &api.Config{Address: near.Address, TokenFile: file}, Datacenter: "dc1", Wait: time.Second, pollFiles: soon,
 	})
 	p.synced(t)
 	before := p.sink.all()

@@ -42,7 +42,7 @@ func TestRefusalOfAnOlderTokenIsNoTrouble(t *testing.T) {
 			t.Cleanup(func() { h.drop(); server.Close() })
 			h.Start()
 			p := runReal(t, Options{
-				Connections: 8, Wait: time.Second, reread: time.Hour,
+				Connections: 8, Wait: time.Second, pollFiles: time.Hour,
 				Config: &api.Config{Address: server.URL, TokenFile: m.path("token")},
 			})
 			p.synced(t)
@@ -69,7 +69,7 @@ func TestProbesShowTheNewestToken(t *testing.T) {
 	t.Cleanup(func() { h.drop(); server.Close() })
 	h.Start()
 	runReal(t, Options{
-		Connections: 8, Wait: time.Second, reread: soon, Config: &api.Config{Address: server.URL, TokenFile: m.path("token")},
+		Connections: 8, Wait: time.Second, pollFiles: soon, Config: &api.Config{Address: server.URL, TokenFile: m.path("token")},
 	})
 	eventually(t, "services are probed", func() bool { return shown.Load() == "older" })
 	m.swap(map[string]string{"token": "newer"})

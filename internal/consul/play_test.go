@@ -82,7 +82,7 @@ func (s *script) run(d time.Duration, opts Options) *play {
 			opts.Config = &api.Config{Token: "token"}
 		}
 		p.open(opts)
-		p.source.transport = func(int) http.RoundTripper { return s }
+		p.source.client.NewTransport = func(int) http.RoundTripper { return s }
 		ctx, cancel := context.WithTimeout(t.Context(), d)
 		defer cancel()
 		if err := p.source.Run(ctx, p.sink); err != nil {

@@ -21,7 +21,7 @@ import (
 func TestFewNodesCostOneRead(t *testing.T) {
 	s := startServer(t, "")
 	s.fill(coldServices)
-	p := runReal(t, Options{Config: &api.Config{Address: s.Address}, Connections: 24, quiet: time.Hour})
+	p := runReal(t, Options{Config: &api.Config{Address: s.Address}, Connections: 24, verifyAfter: time.Hour})
 	eventually(t, "the nodes are watched", func() bool { return p.posts() == 8 && p.settled(coldServices) && p.listRests() })
 	const requests = "isthmus_consul_requests_total"
 	port := func(now catalog.Service) bool { return len(now.Instances) > 0 && now.Instances[0].Port == 99 }
@@ -42,7 +42,7 @@ func TestFewNodesCostOneRead(t *testing.T) {
 			func(now catalog.Service) bool { return len(now.Instances) == 1 },
 		},
 	} {
-		p.coolAll()
+		p.source.detector.DemoteAll()
 		eventually(t, "all rests", p.rests)
 		reads, probes := metric(t, p.registry, requests, "endpoint=service"), metric(t, p.registry, requests, "endpoint=probe")
 		nodes := metric(t, p.registry, requests, "endpoint=node")
@@ -86,21 +86,17 @@ func TestRefusedNodesAreNoLoss(t *testing.T) {
 		proxy.ServeHTTP(w, r)
 	}))
 	t.Cleanup(server.Close)
-	p := runReal(t, Options{Config: &api.Config{Address: server.URL}, Connections: 24, quiet: time.Hour})
+	p := runReal(t, Options{Config: &api.Config{Address: server.URL}, Connections: 24, verifyAfter: time.Hour})
 	eventually(t, "each node is refused", func() bool {
 		return metric(t, p.registry, troubleGauge, "reason=denied") == 8 && p.settled(coldServices) && p.listRests()
 	})
-	p.coolAll()
+	p.source.detector.DemoteAll()
 	s.register("fill-3", "fill-010-1", "fill-010", func(r *api.CatalogRegistration) { r.Service.Port = 99 })
 	eventually(t, "the change", func() bool { return p.latest("fill-010").Instances[0].Port == 99 })
 	p.logged("level=WARN", 1)
 }
 
-func (p *play) posts() int {
-	p.source.mu.Lock()
-	defer p.source.mu.Unlock()
-	return len(p.source.posts)
-}
+func (p *play) posts() int { return p.status().NodeWatches }
 
 // rests says that nothing was asked for a while.
 func (p *play) rests() bool {

@@ -20,12 +20,12 @@ func TestLongStartSaysHowFarItIs(t *testing.T) {
 	s.list(sent(0).says(10, names(all...)))
 	p := s.run(5*time.Second, Options{Connections: 200})
 	p.metric("isthmus_consul_pending_services", 4)
-	p.logged("reading Consul's whole content", 1)
+	p.logged(messageSyncProgress, 1)
 	p.logged("services=12", 1)
 }
 
 func TestStartThatIsOver(t *testing.T) {
 	p := webScript(t).run(time.Minute, Options{})
 	p.metric("isthmus_consul_pending_services", 0)
-	p.logged("reading Consul's whole content", 0)
+	p.logged(messageSyncProgress, 0)
 }

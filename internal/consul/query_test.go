@@ -3,13 +3,15 @@ package consul
 import (
 	"testing"
 	"time"
+
+	"github.com/isthmus-mesh/isthmus/internal/consul/failure"
 )
 
 const (
 	discardedTotal = "isthmus_consul_rejected_responses_total"
 	troubleGauge   = "isthmus_consul_failing_queries"
-	began          = "trouble with Consul;"
-	ended          = "the trouble with Consul is over"
+	began          = failure.MessageFailing
+	ended          = failure.MessageRecovered
 )
 
 // webScript is a Consul with one service and one instance.
@@ -58,8 +60,8 @@ func TestQueryThatIsNotHeld(t *testing.T) {
 	}
 	p := s.run(4*time.Minute, Options{})
 	p.told("web: n1/web-1", "synced test")
-	p.metric(discardedTotal, 6, "reason=unheld")
-	p.logged("reason=unheld", 2)
+	p.metric(discardedTotal, 6, "reason=not_blocking")
+	p.logged("reason=not_blocking", 2)
 	if asked := len(s.requests); asked > 20 {
 		t.Errorf("%d requests in 4 minutes", asked)
 	}

@@ -2,70 +2,48 @@ package consul
 
 import "time"
 
-// A sentry is a query that watches what services are found by.
-type sentry interface {
-	refresh()
-	interrupt(why error)
-}
+// resyncLogInterval is the time in which a further resync is not logged.
+const resyncLogInterval = time.Minute
 
-// resync has everything read again without an index: Consul's state is another one than before.
+// messageResync is logged when everything is read again.
+const messageResync = "Consul has another state, reading everything again"
+
+// resync reads everything again without an index, because Consul has another state than before.
 func (s *Source) resync() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, w := range s.watchers {
-		w.forgetIndex()
-		w.refresh()
+	for _, w := range s.services {
+		w.Forget()
+		w.Refresh()
 	}
-	for _, q := range s.sentries {
-		q.refresh()
-	}
-	s.sweeper.hurry(true)
+	s.detector.Refresh()
 	s.metrics.resyncs.Inc()
-	if time.Since(s.resynced) > brief {
-		s.log.Info("Consul's state is another one than before, as after the restore of a snapshot: everything is read again",
-			"services", len(s.watchers))
+	if time.Since(s.resyncedAt) > resyncLogInterval {
+		s.log.Info(messageResync, "services", len(s.services), "hint", "expected after a snapshot was restored")
 	}
-	s.resynced = time.Now()
+	s.resyncedAt = time.Now()
 }
 
-// retry has those in trouble try again at once, because Consul answers again.
-func (s *Source) retry() {
+// retryFailing retries the failing queries at once, because Consul answers again.
+func (s *Source) retryFailing() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for name, w := range s.watchers {
-		if s.troubles.holds(name) {
-			w.refresh()
+	for name, w := range s.services {
+		if s.failures.Failing(name) {
+			w.Refresh()
 		}
 	}
-	for holder, q := range s.sentries {
-		if s.troubles.holds(holder) {
-			q.refresh()
-		}
-	}
-	s.sweeper.hurry(false)
+	s.detector.RetryFailing()
 }
 
-// renew has all go on with the credentials that the list has just been answered with: what is held is asked anew, what is
-// in trouble is read.
-func (s *Source) renew() {
-	s.retry()
+// onCredentialsChanged continues with the credentials that the list was answered with: it sends each poll again and retries
+// the failing queries.
+func (s *Source) onCredentialsChanged() {
+	s.retryFailing()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, w := range s.watchers {
-		w.interrupt(errRotated)
+	for _, w := range s.services {
+		w.Interrupt()
 	}
-	for _, q := range s.sentries {
-		q.interrupt(errRotated)
-	}
-}
-
-// hurry has a sweep that failed tried again at once; with all, one is done in any case.
-func (w *sweeper) hurry(all bool) {
-	w.mu.Lock()
-	if w.failures > 0 {
-		w.rest = 0
-	}
-	w.demanded = w.demanded || all
-	w.mu.Unlock()
-	w.poke()
+	s.detector.Interrupt()
 }

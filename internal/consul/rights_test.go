@@ -45,7 +45,7 @@ func TestFilteredListLetsReadableServicesLeave(t *testing.T) {
 
 func TestAnonymousUnderDefaultDeny(t *testing.T) {
 	unknown := sent(0).fails(403, "ACL not found")
-	for name, token := range map[string]string{"no token is given": "", "doesn't count in this datacenter": "b9e0c5d1-elsewhere"} {
+	for name, token := range map[string]string{"no token is configured": "", "is not valid in this datacenter": "b9e0c5d1-elsewhere"} {
 		t.Run(name, func(t *testing.T) {
 			s := newScript(t)
 			s.list(sent(0).says(10, "{}").deny(), sent(0).says(10, names("web")).deny(),
@@ -113,7 +113,7 @@ func TestTokenCheckStopsNothing(t *testing.T) {
 		answer step
 		logged string
 	}{
-		"ACLs are off":      {sent(0).fails(401, "ACL support disabled"), "ACLs are off"},
+		"ACLs are disabled": {sent(0).fails(401, "ACL support disabled"), "ACLs are disabled"},
 		"known elsewhere":   {sent(0).fails(403, "ACL not found"), ""},
 		"nobody knows":      {sent(0).fails(500, "No path to datacenter"), ""},
 		"no answer":         {sent(0).hangs(), ""},

@@ -22,7 +22,7 @@ const soon = 10 * time.Millisecond
 // watchFile runs a source that has its token from a file, and waits for the whole content.
 func (s *server) watchFile(t *testing.T, file string) *play {
 	t.Helper()
-	p := runReal(t, Options{Config: &api.Config{Address: s.Address, TokenFile: file}, Wait: time.Second, reread: soon})
+	p := runReal(t, Options{Config: &api.Config{Address: s.Address, TokenFile: file}, Wait: time.Second, pollFiles: soon})
 	p.synced(t)
 	return p
 }
@@ -59,7 +59,7 @@ func (s *server) testRotatedToken(t *testing.T) {
 		t.Errorf("told %q", p.sink.all())
 	}
 	p.logged("level=WARN", 0)
-	p.logged("token file changed", 1)
+	p.logged("credentials reloaded", 1)
 	s.deregister("n1", "web-2")
 	for _, token := range []string{secret, nextSecret} {
 		p.logged(token, 0)
@@ -124,7 +124,7 @@ func TestRotatedTLS(t *testing.T) {
 		tls { https { ca_file = %q, cert_file = %q, key_file = %q, verify_incoming = true } }`,
 		port, theirs.path("ca.pem"), theirs.path("cert.pem"), theirs.path("key.pem")))
 	s.register("n1", "web-1", "web")
-	p := runReal(t, Options{reread: soon, Config: &api.Config{
+	p := runReal(t, Options{pollFiles: soon, Config: &api.Config{
 		Address: fmt.Sprintf("https://127.0.0.1:%d", port), TLSConfig: api.TLSConfig{
 			CAFile: ours.path("ca.pem"), CertFile: ours.path("cert.pem"), KeyFile: ours.path("key.pem"),
 		},
@@ -135,7 +135,7 @@ func TestRotatedTLS(t *testing.T) {
 	ours.swap(broken)
 	p.shows(t, "reason=credentials_unreadable")
 	ours.swap(files)
-	p.shows(t, "the TLS files changed")
+	p.shows(t, `msg="credentials reloaded" source=test file="TLS files"`)
 	theirs.swap(material(newer))
 	s.Kill() // connections that stand would show nothing
 	if err := s.Restart(t.Context()); err != nil {
@@ -168,7 +168,7 @@ func TestHeldQueriesMoveToNewConnections(t *testing.T) {
 		return err
 	}
 	h.StartTLS()
-	runReal(t, Options{reread: soon, Config: &api.Config{Address: h.URL, TLSConfig: api.TLSConfig{
+	runReal(t, Options{pollFiles: soon, Config: &api.Config{Address: h.URL, TLSConfig: api.TLSConfig{
 		CAPem: []byte(a.pem), CertFile: ours.path("cert.pem"), KeyFile: ours.path("key.pem"),
 	}}})
 	all := func() bool { _, _, held, _ := h.state(); return held == 151 }

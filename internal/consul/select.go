@@ -7,28 +7,30 @@ import (
 	"time"
 
 	"github.com/isthmus-mesh/isthmus/internal/catalog"
+	"github.com/isthmus-mesh/isthmus/internal/logonce"
 )
 
-// optOut is the meta entry by which an instance says that it is not for the mesh: "false" in any case.
+// optOut is the meta key with which an instance opts out of the mesh: the value is "false" in any case.
 const optOut = "isthmus"
 
-// Selection says which services, and which of their instances, are handed on. The zero Selection takes everything but
-// instances that say no themselves.
+// Selection selects services and instances. The zero Selection selects everything except instances that opt out.
 type Selection struct {
-	// Include and Exclude are globs of services' names. Exclude goes before Include; no Include means every name. What
-	// is left out by its name is never asked for.
-	Include, Exclude []string
-	// WithTags and WithoutTags are globs of tags. An instance must have a tag for each of the first, and none that
-	// fits one of the second.
-	WithTags, WithoutTags []string
+	// Include has globs of service names; empty selects every name.
+	Include []string
+	// Exclude has globs of service names. It takes precedence over Include. An excluded service is never queried.
+	Exclude []string
+	// WithTags has globs of tags. An instance must have a matching tag for each of them.
+	WithTags []string
+	// WithoutTags has globs of tags. An instance must not have a tag that matches one of them.
+	WithoutTags []string
 }
 
-// name tells whether a service is taken by its name.
-func (s Selection) name(name string) bool {
+// matchesName reports whether a service is selected by its name.
+func (s Selection) matchesName(name string) bool {
 	return (len(s.Include) == 0 || catalog.MatchAny(s.Include, name)) && !catalog.MatchAny(s.Exclude, name)
 }
 
-func (s Selection) instance(i catalog.Instance) bool {
+func (s Selection) matchesInstance(i catalog.Instance) bool {
 	if strings.EqualFold(i.Meta[optOut], "false") {
 		return false
 	}
@@ -40,116 +42,117 @@ func (s Selection) instance(i catalog.Instance) bool {
 	return !slices.ContainsFunc(i.Tags, func(tag string) bool { return catalog.MatchAny(s.WithoutTags, tag) })
 }
 
-// of returns what is taken of a service. Without instances it is gone.
-func (s Selection) of(service catalog.Service) catalog.Service {
-	refused := func(i catalog.Instance) bool { return !s.instance(i) }
+// apply returns a service with its selected instances.
+func (s Selection) apply(service catalog.Service) catalog.Service {
+	excluded := func(i catalog.Instance) bool { return !s.matchesInstance(i) }
 	switch {
-	case !s.name(service.Name):
+	case !s.matchesName(service.Name):
 		service.Instances = nil
 		return service.AsComplete()
-	case slices.ContainsFunc(service.Instances, refused): // usually none is, and of 100,000 instances a copy takes 20 MB
-		service.Instances = slices.DeleteFunc(slices.Clone(service.Instances), refused)
+	case slices.ContainsFunc(service.Instances, excluded): // usually false; a copy of 100,000 instances takes 20 MB
+		service.Instances = slices.DeleteFunc(slices.Clone(service.Instances), excluded)
 		catalog.MarkSuperseded(service.Instances)
 	}
 	return service
 }
 
-// selector hands on what is selected. It stands behind everything that judges Consul's answers, which so know whole
-// services: an instance that is not selected was seen, and is never mistaken for one that an ACL hides.
+// selector forwards the selected services and instances. It comes after the checks of Consul's responses, which need complete
+// services: an instance that is not selected was seen, and must not be taken for one that an ACL hides.
 type selector struct {
+	// mu guards the fields below. It is acquired after Source.mu and before the locks of the sink.
 	mu sync.Mutex
 	to catalog.Sink
 	by Selection
-	// whole are the services that are watched, as Consul says them.
-	whole map[string]catalog.Service
-	// told says that the log knows that no name is selected.
-	told bool
+	// services has the followed services, complete.
+	services map[string]catalog.Service
+	// noneSelected is true while no name of the list is selected.
+	noneSelected logonce.Condition
 }
 
-func (s *selector) open(to catalog.Sink) catalog.Sink {
+func (s *selector) open(to catalog.Sink) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.to = to
-	s.whole = map[string]catalog.Service{}
-	return s
+	s.services = map[string]catalog.Service{}
 }
 
-// Update implements catalog.Sink. What is handed on under the lock keeps its order when the selection changes.
+// Update implements catalog.Sink. It forwards under the lock to keep the order when the selection changes.
 func (s *selector) Update(service catalog.Service, observed time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.whole[service.Name] = service
+	s.services[service.Name] = service
 	if len(service.Instances) == 0 {
-		delete(s.whole, service.Name)
+		delete(s.services, service.Name)
 	}
-	s.to.Update(s.by.of(service), observed)
+	s.to.Update(s.by.apply(service), observed)
 }
 
 // Synced implements catalog.Sink.
-func (s *selector) Synced(source string, whole bool) { s.to.Synced(source, whole) }
+func (s *selector) Synced(source string, complete bool) { s.to.Synced(source, complete) }
 
-// change selects anew from everything that is watched.
+// change applies a new selection to the followed services.
 func (s *selector) change(by Selection) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.by, s.told = by, false
+	s.by = by
+	s.noneSelected.End()
 	now := time.Now()
-	for _, service := range s.whole {
-		s.to.Update(by.of(service), now)
+	for _, service := range s.services {
+		s.to.Update(by.apply(service), now)
 	}
 }
 
 func (s *selector) forget(name string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	delete(s.whole, name)
+	delete(s.services, name)
 }
 
 func (s *selector) selects(name string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.by.name(name)
+	return s.by.matchesName(name)
 }
 
-// Select changes what is handed on while the source runs. What is left out now is gone at once; what is taken in comes
-// as soon as Consul has answered for it.
+// Select changes the selection while the source runs. Services and instances that are no longer selected are removed at once.
+// Newly selected ones are added after Consul has answered for them.
 func (s *Source) Select(by Selection) {
 	s.selector.change(by)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.list != nil {
-		s.list.refresh()
+		s.list.Refresh()
 	}
-	for name, w := range s.watchers {
-		if !by.name(name) { // one that the list doesn't name any more may be in trouble, and at rest
-			w.refresh()
+	for name, w := range s.services {
+		if !by.matchesName(name) { // the query of a failing service may be in a long pause
+			w.Refresh()
 		}
 	}
 }
 
-// dropped ends the watch of a service that is no longer selected, be it in trouble or not.
-func (w *service) dropped() bool {
-	if w.source.selector.selects(w.name) || !w.source.leave(w.name) {
+// deselected ends the query of a service that is no longer selected. It reports whether it did.
+func (w *serviceWatch) deselected() bool {
+	if w.source.selector.selects(w.name) || !w.source.unfollow(w.name) {
 		return false
 	}
-	w.settleOnce()
+	w.synced()
 	return true
 }
 
-// selected returns the names that are to be watched. That all are left out may be meant, but is told.
+// selected returns the selected names. It logs when no name is selected, which may be intended.
 func (s *Source) selected(names map[string]bool) map[string]bool {
 	s.selector.mu.Lock()
 	defer s.selector.mu.Unlock()
-	taken := make(map[string]bool, len(names))
+	selected := make(map[string]bool, len(names))
 	for name := range names {
-		if s.selector.by.name(name) {
-			taken[name] = true
+		if s.selector.by.matchesName(name) {
+			selected[name] = true
 		}
 	}
-	if none := len(taken) == 0 && len(names) > 0; none != s.selector.told {
-		if s.selector.told = none; none {
-			s.log.Warn("no service is selected by its name: check include and exclude", "services", len(names))
-		}
+	if len(selected) > 0 || len(names) == 0 {
+		s.selector.noneSelected.End()
+	} else if s.selector.noneSelected.Begin() {
+		s.log.Warn("no service is selected", "services", len(names), "hint", "check services.include and services.exclude")
 	}
-	return taken
+	return selected
 }

@@ -126,7 +126,7 @@ func (p *play) trapped(t *testing.T, reasons ...string) {
 func (p *play) watches(name string) bool {
 	p.source.mu.Lock()
 	defer p.source.mu.Unlock()
-	return p.source.watchers[name] != nil
+	return p.source.services[name] != nil
 }
 
 // fill registers services that nothing happens to, each with an instance of its own on a few nodes.

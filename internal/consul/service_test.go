@@ -39,7 +39,7 @@ func TestServiceThatLeftTheListIsAskedForFirst(t *testing.T) {
 		sent(0).later(time.Millisecond).says(20, instances("api", "n1/api-1")))
 	p := s.run(time.Minute, Options{})
 	p.told("web: n1/web-1", "api: n1/api-1", "synced test", "web:")
-	if _, ok := p.source.watchers["web"]; ok {
+	if _, ok := p.source.services["web"]; ok {
 		t.Error("the service that left is still watched")
 	}
 }

@@ -1,10 +1,12 @@
-// Package consul reads one Consul datacenter into the catalog: the whole content first, then every change.
+// Package consul is a source of the catalog: it reads one Consul datacenter, first completely and then each change.
 //
-// One blocking query watches the list of services and one more watches each service. Where there are fewer
-// connections than services, only those that changed lately have a query (see budget), and a few more find what
-// changed among the others (see sentinel, Source.postNodes and sweeper). An error, a timeout or an answer that can't
-// be true never removes anything: an instance leaves only when Consul, asked without an index, answers that it is not
-// there.
+// One blocking query follows the list of services, and one more follows each service (package blocking). If there are fewer
+// connections than services, only the services that changed last have a query, and package detect finds the changes of the
+// others. An error, a timeout or a response that cannot be true never removes anything (package failure). An instance is
+// removed only after a request without an index confirmed it.
+//
+// Locks: Source.mu is acquired before selector.mu and before the locks of detect, blocking, client and failure. selector.mu is
+// acquired before those of the sink.
 package consul
 
 import (
@@ -12,104 +14,114 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net/http"
 	"sync"
 	"time"
 
 	"github.com/hashicorp/consul/api"
 
 	"github.com/isthmus-mesh/isthmus/internal/catalog"
+	"github.com/isthmus-mesh/isthmus/internal/consul/blocking"
+	"github.com/isthmus-mesh/isthmus/internal/consul/client"
+	"github.com/isthmus-mesh/isthmus/internal/consul/detect"
+	"github.com/isthmus-mesh/isthmus/internal/consul/failure"
 	"github.com/isthmus-mesh/isthmus/internal/filewatch"
 )
 
 const (
 	defaultConnections = 60
-	// One connection lists the services, one reads and one waits.
+	// minConnections is one connection for the list, one for reads and one for polls.
 	minConnections = 3
 	defaultWait    = 5 * time.Minute
-	// Consul waits 10 minutes at most; our jitter adds up to a fifth.
-	maxWait = 8 * time.Minute
 )
 
-// Options say which Consul datacenter a Source reads and how.
+// Detection of dead connections. Tests use shorter times.
+var pingAfter, pingTimeout = client.DefaultPingAfter, client.DefaultPingTimeout
+
+// Options configures a Source.
 type Options struct {
 	// Name is the name of the source in the catalog, in logs and in metrics.
 	Name string
-	// Config says where Consul is and how to talk to it. It is copied. HttpClient and Transport in it
-	// are not used, because the source bounds its own connections. An empty token or TLS setting is none: unlike
-	// Consul's own client, the source doesn't take them from the environment.
+	// Config has the address of Consul, the credentials and the TLS settings. It is copied. Its HttpClient and Transport are
+	// not used, because the source bounds its connections. An empty token or TLS setting means none: unlike Consul's API
+	// client, the source does not complete it from the environment.
 	Config *api.Config
-	// Datacenter is the datacenter to read; empty means the agent's own.
+	// Datacenter is the datacenter to read; empty for that of the agent.
 	Datacenter string
-	// Connections is the most connections held to Consul at once; 0 means 60. Consul takes 200 from one
-	// client address by default (limits.http_max_conns_per_client). Over plain HTTP a request in flight
-	// takes a whole connection; over HTTPS with HTTP/2 a connection carries 100, or
-	// up to 200 where the server allows it and there are many services.
+	// Connections is the largest number of connections to Consul; 0 means 60. Consul allows 200 from one client address by
+	// default (limits.http_max_conns_per_client). Over plain HTTP a request in flight takes a connection. Over HTTPS with
+	// HTTP/2 a connection carries 100 requests, or up to 200 if the server allows it and there are many services.
 	Connections int
-	// Wait is how long Consul may hold a blocking query; 0 means 5 minutes, the most is 8. Every query's
-	// own wait is up to a fifth longer or shorter.
+	// Wait is how long Consul may hold a blocking query; 0 means 5 minutes, the maximum is 8. Each query's own wait is up to a
+	// fifth longer or shorter.
 	Wait time.Duration
-	// Selection says what is handed on; Source.Select changes it.
+	// Selection decides which services and instances are reported; Source.Select changes it.
 	Selection Selection
-	// Filter is an expression in Consul's own language, which each instance must fit; empty takes all.
+	// Filter is an expression in Consul's filter language that each instance must match; empty matches all.
 	Filter string
-	// Logger takes the source's log; nil means none.
+	// Logger is the log of the source; nil for none.
 	Logger *slog.Logger
-	// Metrics takes the source's figures; nil means that they are kept nowhere.
+	// Metrics has the metrics of the source; nil for none.
 	Metrics *Metrics
 
-	// answer bounds each answer in bytes; 0 means maxAnswer.
-	answer int64
-	// reread is how often files are looked at; 0 means reread.Every.
-	reread time.Duration
-	// quiet is how long after a sweep at least the next one looks behind explanations; 0 means quietGapMin.
-	quiet time.Duration
+	// maxBytes bounds each response; 0 means client.DefaultMaxBytes.
+	maxBytes int64
+	// pollFiles is the interval at which credential files are read; 0 means filewatch.Interval.
+	pollFiles time.Duration
+	// verifyAfter is detect.Config.VerifyAfter; 0 means detect.DefaultVerifyAfter.
+	verifyAfter time.Duration
+	// watchWait bounds the wait of the list and of the watches of package detect; 0 means maxWatchWait.
+	watchWait time.Duration
 }
 
-// Source reports what one Consul datacenter holds.
+// Source reports the content of one Consul datacenter.
 type Source struct {
 	opts     Options
 	log      *slog.Logger
 	metrics  sourceMetrics
-	troubles *troubles
-	client   *api.Client
-	creds    *credentials
-
-	transport func(connections int) http.RoundTripper
-	router    *router
-	listPool  *pool
-	// reads answer at once, polls are held by Consul: they never wait for each other's slots.
-	reads, polls *pool
-
-	owners  *owners
-	hot     *budget
-	sweeper *sweeper
-	sink    catalog.Sink
-	// widened says that the server was asked how many requests may share a connection.
-	widened bool
-	// selector is the sink: it hands on to the one that Run was given.
+	failures *failure.Tracker
+	client   *client.Client
+	// query is shared by all blocking queries.
+	query *blocking.Config
+	// selector is the sink of the source. It forwards to the sink of Run.
 	selector *selector
-	group    sync.WaitGroup
+	// group has the goroutines that Run waits for.
+	group sync.WaitGroup
 
-	mu       sync.Mutex
-	list     *list
-	listed   map[string]bool
-	watchers map[string]*service
-	// posts end the queries that watch a node's services.
-	posts map[string]context.CancelFunc
-	// sentries are the queries of sentinels and posts, by their names among the troubles.
-	sentries map[string]sentry
-	// resynced is when everything was last read again, because Consul's state was another one.
-	resynced time.Time
-	// crowded says that some services are cold, guarded that the sentinels run.
-	crowded, guarded bool
-	start            *progress
-	// touched is since when Consul answers Connected; zero while it doesn't.
-	touched time.Time
+	// listPool has the connection of the list.
+	listPool *client.Pool
+	// opened is closed when reads, polls and detector are set.
+	opened chan struct{}
+	// reads bounds the requests without an index. They never wait for polls.
+	reads *client.Pool
+	// polls bounds the requests that Consul holds.
+	polls *client.Pool
+	// detector finds changes if there are fewer connections than services.
+	detector *detect.Detector
+	// streamsKnown means that the server was asked how many requests may share a connection. It is used by the list only.
+	streamsKnown bool
+	// listFailed is closed when the list fails for the first time.
+	listFailed chan struct{}
+
+	// mu guards the fields below. See the package comment for its place in the lock order.
+	mu sync.Mutex
+	// list is the query of the list of services; nil before Run.
+	list *catalogWatch
+	// listed are the names in the newest list.
+	listed map[string]bool
+	// services are the services that are followed, by name.
+	services map[string]*serviceWatch
+	// filterCheck is the query that checks the filter; nil while none runs.
+	filterCheck detect.Query
+	// resyncedAt is when everything was last read again because Consul had another state.
+	resyncedAt time.Time
+	// sync is the progress of the initial sync.
+	sync *initialSync
+	// connectedSince is since when Connected succeeds; zero if it does not.
+	connectedSince time.Time
 }
 
-// New returns a source that has not asked Consul anything yet. It fails when the options can't work: no
-// name, no configuration, a TLS or token file that can't be read.
+// New returns a source that has not asked Consul anything. It fails if the options are invalid: no name, no configuration, an
+// unreadable TLS file or token file.
 func New(opts Options) (*Source, error) {
 	switch {
 	case opts.Name == "":
@@ -118,74 +130,83 @@ func New(opts Options) (*Source, error) {
 		return nil, errors.New("consul: the source needs a configuration of the Consul client")
 	case opts.Connections != 0 && opts.Connections < minConnections:
 		return nil, fmt.Errorf("consul: connections is %d, it must be %d or more", opts.Connections, minConnections)
-	case opts.Wait < 0 || opts.Wait > maxWait:
-		return nil, fmt.Errorf("consul: wait is %s, it must be between 0 and %s", opts.Wait, maxWait)
+	case opts.Wait < 0 || opts.Wait > client.MaxWait:
+		return nil, fmt.Errorf("consul: wait is %s, it must be between 0 and %s", opts.Wait, client.MaxWait)
 	}
-	if opts.Connections == 0 {
-		opts.Connections = defaultConnections
-	}
-	if opts.Wait == 0 {
-		opts.Wait = defaultWait
-	}
-	if opts.reread == 0 {
-		opts.reread = filewatch.Interval
-	}
-	if opts.quiet == 0 {
-		opts.quiet = quietGapMin
-	}
-	if opts.answer == 0 {
-		opts.answer = maxAnswer
-	}
-	if opts.Logger == nil {
-		opts.Logger = slog.New(slog.DiscardHandler)
-	}
-	if opts.Metrics == nil {
-		opts.Metrics = NewMetrics(nil)
-	}
-	client, err := newClient(opts.Config)
+	opts.setDefaults()
+	c, err := client.New(client.Options{
+		Config: opts.Config, MaxBytes: opts.maxBytes, PingAfter: pingAfter, PingTimeout: pingTimeout,
+	})
 	if err != nil {
 		return nil, fmt.Errorf("consul: %w", err)
 	}
-	return newSource(opts, client), nil
+	return newSource(opts, c), nil
 }
 
-func newSource(opts Options, client *clientParts) *Source {
-	s := &Source{
-		opts:      opts,
-		log:       opts.Logger.With("source", opts.Name),
-		metrics:   opts.Metrics.of(opts.Name),
-		client:    client.api,
-		creds:     client.creds,
-		router:    client.router,
-		transport: client.transport,
-		owners:    newOwners(),
-		selector:  &selector{by: opts.Selection},
-		listed:    map[string]bool{},
-		watchers:  map[string]*service{},
-		posts:     map[string]context.CancelFunc{},
-		sentries:  map[string]sentry{},
+func (o *Options) setDefaults() {
+	if o.Connections == 0 {
+		o.Connections = defaultConnections
 	}
-	s.router.most = opts.answer
-	s.hot, s.sweeper, s.start = newBudget(), newSweeper(s), newProgress()
-	s.troubles = newTroubles(s.log, s.metrics, client.creds.hidden)
+	if o.Wait == 0 {
+		o.Wait = defaultWait
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.Metrics == nil {
+		o.Metrics = NewMetrics(nil)
+	}
+	if o.maxBytes == 0 {
+		o.maxBytes = client.DefaultMaxBytes
+	}
+	if o.pollFiles == 0 {
+		o.pollFiles = filewatch.Interval
+	}
+	if o.verifyAfter == 0 {
+		o.verifyAfter = detect.DefaultVerifyAfter
+	}
+	if o.watchWait == 0 {
+		o.watchWait = maxWatchWait
+	}
+}
+
+func newSource(opts Options, c *client.Client) *Source {
+	s := &Source{
+		opts:       opts,
+		log:        opts.Logger.With("source", opts.Name),
+		metrics:    opts.Metrics.of(opts.Name),
+		client:     c,
+		selector:   &selector{by: opts.Selection},
+		opened:     make(chan struct{}),
+		listFailed: make(chan struct{}),
+		listed:     map[string]bool{},
+		services:   map[string]*serviceWatch{},
+		sync:       newInitialSync(),
+	}
+	s.failures = failure.NewTracker(s.log, s.metrics.failing, c.Credentials.Secrets)
+	s.query = &blocking.Config{
+		Base: s.baseOptions, Version: c.Credentials.Version, Rotated: s.rotated, Failures: s.failures,
+		Requests: s.metrics.requests, Rejected: s.metrics.rejected, LastAnswer: s.metrics.lastAnswer,
+	}
 	return s
 }
 
 // Name returns the name of the source.
 func (s *Source) Name() string { return s.opts.Name }
 
-// Run reports the whole content to the sink, then every change, until ctx ends; then it returns nil. It
-// never gives up on an error, unless the filter is wrong at the start, and never reports one as a deletion. It may be called once.
+// Run reports the whole content to the sink, then each change, until ctx ends; then it returns nil. It retries errors without
+// limit and never reports one as a removal. It returns an error only if the filter is invalid at the start. It may be called
+// once.
 func (s *Source) Run(ctx context.Context, sink catalog.Sink) error {
-	s.sink = s.selector.open(sink)
-	s.listPool = newPool(1, s.transport)
+	s.selector.open(sink)
+	s.listPool = client.NewPool(1, s.client.NewTransport)
 	defer func() {
-		for _, p := range []*pool{s.listPool, s.reads, s.polls} {
-			p.close()
+		for _, p := range []*client.Pool{s.listPool, s.reads, s.polls} {
+			p.CloseIdle()
 		}
 	}()
 	s.mu.Lock()
-	s.list = newList(s)
+	s.list = newCatalogWatch(s)
 	s.mu.Unlock()
 	ctx, stop := context.WithCancel(ctx)
 	defer s.group.Wait()
@@ -194,29 +215,18 @@ func (s *Source) Run(ctx context.Context, sink catalog.Sink) error {
 	if err := s.checkFilter(ctx); err != nil {
 		return err
 	}
-	s.list.run(ctx)
+	s.list.Run(ctx)
 	return nil
 }
 
-// query returns what every request of the source has in common: the datacenter, and the token of now.
-func (s *Source) query() *api.QueryOptions {
-	return &api.QueryOptions{Datacenter: s.opts.Datacenter, Token: s.creds.token()}
+// baseOptions returns the options of each request: the datacenter and the token in use.
+func (s *Source) baseOptions() *api.QueryOptions {
+	return &api.QueryOptions{Datacenter: s.opts.Datacenter, Token: s.client.Credentials.Token()}
 }
 
-// options returns how a query with an index, or a read without one, is asked. A zero index asks for an answer at once,
-// and for a consistent one, because it may remove: a leader that has just started answers other reads from a state
-// that its log was not yet applied to, and so without what was registered last. A query with an index never removes
-// (what it misses is read again), and its index keeps a server that is behind from answering with older content. So
-// any server may hold it, and the leader is spared; see maxStale.
-func (s *Source) options(index uint64, wait time.Duration) *api.QueryOptions {
-	q := s.query()
-	q.RequireConsistent = index == 0
-	if index != 0 {
-		q.WaitIndex, q.WaitTime, q.AllowStale = index, wait, true
-	}
-	return q
+// anonymous reports whether Consul may treat requests as those of a client without a token. If such a client has no rights, it
+// gets status 200 and an empty body that is not marked as filtered. A token that is local to one datacenter is dropped on the
+// way to another.
+func (s *Source) anonymous() bool {
+	return s.client.Credentials.Token() == "" || s.opts.Datacenter != ""
 }
-
-// anonymous says whether Consul may take us for nobody, to whom an answer without rights is empty, 200 and not marked as
-// filtered: a token that is local to one datacenter is dropped on the way to another.
-func (s *Source) anonymous() bool { return s.creds.token() == "" || s.opts.Datacenter != "" }

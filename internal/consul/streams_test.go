@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"testing"
 
+	"github.com/isthmus-mesh/isthmus/internal/consul/detect"
+
 	"github.com/hashicorp/consul/api"
 )
 
@@ -46,7 +48,7 @@ func TestServicesOutgrowTheirStreams(t *testing.T) {
 	}
 	eventually(t, "all are polled", holds(151))
 	h.grow(300)
-	p.source.list.refresh()
+	p.source.list.Refresh()
 	eventually(t, "those that came too", holds(301))
-	p.logged("more services than connections", 0)
+	p.logged(detect.MessageOversubscribed, 0)
 }

@@ -24,11 +24,11 @@ func TestStartGoesOnWithoutWhatCannotBeRead(t *testing.T) {
 		s := start(t)
 		large := sent(0).later(2*time.Millisecond).says(11, instances("poison", "n1/"+strings.Repeat("x", 2000)))
 		s.service("poison", large)
-		p := s.run(20*time.Second, Options{answer: 1000})
+		p := s.run(20*time.Second, Options{maxBytes: 1000})
 		p.told(told...)
 		p.metric("isthmus_consul_pending_services", 1)
 		p.metric(troubleGauge, 1, "reason=too_large")
-		p.logged("unread=1 first=poison", 1)
+		p.logged("count=1 service=poison", 1)
 	})
 	t.Run("errors that last", func(t *testing.T) {
 		s := start(t)
@@ -76,8 +76,8 @@ func TestStartWithAPart(t *testing.T) {
 	p := s.run(time.Minute, Options{})
 	p.told("a: n1/a-1", "synced test partly", "b: n1/b-1", "c: n1/c-1", "synced test")
 	p.metric(troubleGauge, 0)
-	p.logged("what ACLs show of Consul's content was read", 1)
-	p.logged("Consul's whole content was read", 1)
+	p.logged(messagePartial, 1)
+	p.logged(messageSynced, 1)
 }
 
 // TestAnswersThatAreCut holds what is known to be gone of an answer that ACLs have cut: what was on a node that it shows.

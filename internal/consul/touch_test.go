@@ -6,6 +6,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/isthmus-mesh/isthmus/internal/consul/failure"
 )
 
 // TestInTouch holds that a source knows at once that Consul doesn't answer, before any of its queries notices; that it is
@@ -42,17 +44,17 @@ func TestInTouch(t *testing.T) {
 	}
 	eventually(t, "it is in touch again", func() bool { return touch(time.Second) == nil })
 
-	p.source.troubles.set("other", "service", unexpected, errors.New("made up for a test"))
+	p.source.failures.Set("other", "service", failure.Unexpected, errors.New("made up for a test"))
 	if err := touch(10 * time.Second); err == nil {
 		t.Error("in touch though a query has just been in trouble")
 	}
 	p.source.mu.Lock()
-	p.source.touched = time.Now().Add(-regain)
+	p.source.connectedSince = time.Now().Add(-recoveryTime)
 	p.source.mu.Unlock()
 	if err := touch(10 * time.Second); err != nil {
 		t.Error(err)
 	}
-	p.source.troubles.clear("other")
+	p.source.failures.Clear("other")
 }
 
 // TestInTouchAtTheStart holds that a source that can't read anything says so when its time is over.
