@@ -8,18 +8,18 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
-	"github.com/isthmus-mesh/isthmus/internal/contract"
-
 	"github.com/isthmus-mesh/isthmus/internal/catalog"
+	"github.com/isthmus-mesh/isthmus/internal/contract"
 	"github.com/isthmus-mesh/isthmus/internal/guard"
 	"github.com/isthmus-mesh/isthmus/test/testbed"
 )
 
-// TestDiskFull holds that a full disk is said, that the file still holds what it held before, and that it is written
-// once there is room.
+// TestDiskFull verifies that a full disk is logged once, that the file keeps its content, and that it is written when there
+// is space again.
 func TestDiskFull(t *testing.T) {
 	folder := t.TempDir()
 	testbed.SmallDisk(t, folder)
@@ -45,8 +45,8 @@ func TestDiskFull(t *testing.T) {
 			t.Error("saved on a full disk")
 		}
 	}
-	if got := strings.Count(log.String(), "state file can't be written"); got != 1 {
-		t.Errorf("said %d times:\n%s", got, &log)
+	if got := strings.Count(log.String(), MsgWriteFailing); got != 1 {
+		t.Errorf("logged %d times:\n%s", got, &log)
 	}
 	if c, err := peek(path); err != nil || len(c.services) != 1 {
 		t.Errorf("the file holds %d services, %v", len(c.services), err)
@@ -54,7 +54,7 @@ func TestDiskFull(t *testing.T) {
 	if err := os.Remove(filepath.Join(folder, "filler")); err != nil {
 		t.Fatal(err)
 	}
-	if !f.flush() || !strings.Contains(log.String(), "can be written again") {
+	if !f.flush() || !strings.Contains(log.String(), MsgWriteRecovers) {
 		t.Errorf("not written again:\n%s", &log)
 	}
 	c, err := peek(path)
@@ -63,7 +63,7 @@ func TestDiskFull(t *testing.T) {
 	}
 }
 
-// TestFolderGone holds that a run goes on without its file, and writes it once it can.
+// TestFolderGone verifies that a run continues without its directory, and writes the file when the directory is back.
 func TestFolderGone(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "folder", "state")
 	f, err := Open(path, quiet())
@@ -89,11 +89,11 @@ func TestFolderGone(t *testing.T) {
 	}
 }
 
-// TestRequest holds that a request reaches the process that keeps the file, and that there must be something to release.
+// TestRequest verifies that a request reaches the process that owns the file, and that a source without a hold is an error.
 func TestRequest(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "state")
 	released := make(chan string, 1)
-	f, _ := diaryOf(t, path, quiet(), func(source string) { released <- source })
+	f, _ := running(t, path, quiet(), func(source string) { released <- source })
 	f.Save(contract.Change{Holds: map[string]guard.Hold{"consul": {Since: time.Now(), Instances: 7, Services: 3}}})
 	wait := func(want bool, source string) {
 		t.Helper()
@@ -106,12 +106,12 @@ func TestRequest(t *testing.T) {
 		}
 	}
 	wait(true, "consul")
-	if _, err := Request(path, "east"); err == nil || !strings.Contains(err.Error(), `nothing of source "east" is held`) {
+	if _, err := Request(path, "east"); err == nil || !strings.Contains(err.Error(), `source "east" has no held removals`) {
 		t.Errorf("got %v", err)
 	}
-	told, err := Request(path, "consul")
-	if err != nil || told != "7 instances, 3 services" {
-		t.Errorf("told %q, %v", told, err)
+	held, err := Request(path, "consul")
+	if err != nil || held != "7 instances, 3 services" {
+		t.Errorf("held %q, %v", held, err)
 	}
 	if got := <-released; got != "consul" {
 		t.Errorf("released %q", got)
@@ -120,7 +120,7 @@ func TestRequest(t *testing.T) {
 	wait(false, "consul")
 }
 
-// TestOddRequests holds that nothing that somebody puts where requests stand stops the run.
+// TestOddRequests verifies that special files in the place of a request are removed, and don't stop or block the run.
 func TestOddRequests(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "state")
 	f, err := Open(path, quiet())
@@ -128,9 +128,10 @@ func TestOddRequests(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	odd := requestPath(path)
+	odd := path + requestSuffix
 	for name, make := range map[string]func() error{
 		"a link":   func() error { return os.Symlink("/dev/zero", odd) },
+		"a FIFO":   func() error { return syscall.Mkfifo(odd, 0o600) },
 		"a folder": func() error { return os.Mkdir(odd, 0o700) },
 		"too much": func() error { return os.WriteFile(odd, bytes.Repeat([]byte("x "), maxRequest), 0o600) },
 	} {
@@ -149,10 +150,10 @@ func TestOddRequests(t *testing.T) {
 	}
 }
 
-// TestRememberWhileSaving holds that what is told while the file is written isn't lost.
-func TestRememberWhileSaving(t *testing.T) {
+// TestSaveWhileWriting verifies that changes during a write are not lost.
+func TestSaveWhileWriting(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "state")
-	f, stop := diaryOf(t, path, quiet(), nil)
+	f, stop := running(t, path, quiet(), nil)
 	var group sync.WaitGroup
 	for _, name := range []string{"a", "b", "c", "d"} {
 		group.Go(func() {
@@ -166,10 +167,10 @@ func TestRememberWhileSaving(t *testing.T) {
 	group.Wait()
 	stop()
 	var got []string
-	for _, s := range recalled(t, path).Services {
+	for _, s := range load(t, path).Services {
 		got = append(got, s.Name+s.Instances[0].ID.ServiceID)
 	}
 	if !slices.Equal(got, []string{"a2", "b2", "c2", "d2"}) {
-		t.Errorf("recalled %q", got)
+		t.Errorf("loaded %q", got)
 	}
 }

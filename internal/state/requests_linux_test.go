@@ -15,27 +15,27 @@ import (
 	"github.com/isthmus-mesh/isthmus/internal/guard"
 )
 
-// TestRequestOfRoot holds that root may ask an isthmus that runs as somebody else, whatever root's umask is, and that the
-// request is gone then.
+// TestRequestOfRoot verifies that root can send a request to an isthmus of another user, with any umask, and that the
+// request is removed.
 func TestRequestOfRoot(t *testing.T) {
-	const nobody = 65534
+	const otherUser = 65534
 	if os.Geteuid() != 0 {
 		if os.Getenv("CI") != "" {
 			t.Fatal("needs root")
 		}
 		t.Skip("needs root")
 	}
-	folder, err := os.MkdirTemp("", "isthmus-state") // not t.TempDir, which nobody else may enter
+	folder, err := os.MkdirTemp("", "isthmus-state") // other users can't enter t.TempDir
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { os.RemoveAll(folder) })
-	if err := os.Chown(folder, nobody, nobody); err != nil {
+	if err := os.Chown(folder, otherUser, otherUser); err != nil {
 		t.Fatal(err)
 	}
 	path := filepath.Join(folder, "state")
 	var f *File
-	as(t, nobody, func() {
+	as(t, otherUser, func() {
 		if f, err = Open(path, quiet()); err != nil {
 			return
 		}
@@ -52,22 +52,22 @@ func TestRequestOfRoot(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	as(t, nobody, func() {
+	as(t, otherUser, func() {
 		if got := f.takeRequests(); !slices.Equal(got, []string{"consul"}) {
-			t.Errorf("isthmus understood %q", got)
+			t.Errorf("took %q", got)
 		}
 	})
 	if left, err := filepath.Glob(path + ".[ar]*"); err != nil || len(left) > 0 {
-		t.Errorf("the request stands: %q, %v", left, err)
+		t.Errorf("the request remains: %q, %v", left, err)
 	}
 }
 
-// as has files opened by another user: the kernel keeps that for each thread.
+// as runs do with the file permissions of another user. The kernel keeps them for each thread.
 func as(t *testing.T, user int, do func()) {
 	t.Helper()
 	done := make(chan error)
 	go func() {
-		runtime.LockOSThread() // and never unlocks it, so that the thread ends with the goroutine
+		runtime.LockOSThread() // without UnlockOSThread, the thread ends with the goroutine
 		err := unix.Setfsgid(user)
 		if err == nil {
 			err = unix.Setfsuid(user)

@@ -10,13 +10,12 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/isthmus-mesh/isthmus/internal/contract"
-
 	"github.com/isthmus-mesh/isthmus/internal/catalog"
+	"github.com/isthmus-mesh/isthmus/internal/contract"
 )
 
-// TestTooLarge holds that the file never becomes larger than a start takes: by what is added to it, and by the catalog
-// itself, whose largest services are left out and named. A file that lacks some doesn't pass for the whole.
+// TestTooLarge verifies that the file never exceeds the size that a start accepts, neither by additions nor by the catalog.
+// The largest services are left out and logged, and their source is not complete in the file.
 func TestTooLarge(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "state")
 	var log bytes.Buffer
@@ -52,36 +51,36 @@ func TestTooLarge(t *testing.T) {
 			t.Fatal(err)
 		}
 		var got []string
-		for _, s := range c.recollection().Services {
+		for _, s := range c.snapshot().Services {
 			got = append(got, fmt.Sprint(s.Key, " ", len(s.Instances)))
 		}
 		for source := range c.synced {
-			got = append(got, source+" whole")
+			got = append(got, source+" complete")
 		}
 		if slices.Sort(got); !slices.Equal(got, want) {
-			t.Errorf("it holds %q, not %q", got, want)
+			t.Errorf("contains %q, want %q", got, want)
 		}
 	}
 	services := func(all ...catalog.Service) contract.Change { return contract.Change{Services: all} }
 
 	save(services(large("api", 10), large("web", 30)), contract.Change{Synced: "consul"}, contract.Change{Synced: "east"})
-	for range 50 { // the journal alone would pass the bound
+	for range 50 { // the journal alone would exceed the limit
 		save(services(large("web", 30)))
 	}
-	holds("consul whole", "consul/api 10", "consul/web 30", "east whole")
+	holds("consul complete", "consul/api 10", "consul/web 30", "east complete")
 
 	save(services(large("huge", 200)))
-	holds("consul/api 10", "consul/web 30", "east whole")
-	if told := strings.Count(log.String(), "first=[consul/huge]"); told != 1 {
-		t.Errorf("it was named %d times:\n%s", told, &log)
+	holds("consul/api 10", "consul/web 30", "east complete")
+	if logged := strings.Count(log.String(), "services=[consul/huge]"); logged != 1 {
+		t.Errorf("logged %d times:\n%s", logged, &log)
 	}
 	save(services(large("huge", 201)), contract.Change{Synced: "consul"}) // as after a restart
 	save(services(large("api", 11)))
-	holds("consul/api 11", "consul/web 30", "east whole")
+	holds("consul/api 11", "consul/web 30", "east complete")
 
 	save(services(large("huge", 2)))
-	holds("consul whole", "consul/api 11", "consul/huge 2", "consul/web 30", "east whole")
-	if !strings.Contains(log.String(), "holds all services again") {
-		t.Errorf("not told:\n%s", &log)
+	holds("consul complete", "consul/api 11", "consul/huge 2", "consul/web 30", "east complete")
+	if !strings.Contains(log.String(), MsgFits) {
+		t.Errorf("not logged:\n%s", &log)
 	}
 }
