@@ -5,6 +5,7 @@ package catalog
 
 import (
 	"cmp"
+	"encoding/json"
 	"slices"
 	"strings"
 )
@@ -157,6 +158,16 @@ type Check struct {
 	Port int `json:",omitempty"`
 	// TLS is true if the check uses TLS.
 	TLS bool `json:",omitempty"`
+}
+
+// UnmarshalJSON also accepts a string with the type, as in state files of earlier builds.
+func (c *Check) UnmarshalJSON(raw []byte) error {
+	if len(raw) > 0 && raw[0] == '"' {
+		*c = Check{}
+		return json.Unmarshal(raw, &c.Type)
+	}
+	type plain Check // without this method
+	return json.Unmarshal(raw, (*plain)(c))
 }
 
 // Compare orders checks by type, port and TLS.

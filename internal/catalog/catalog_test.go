@@ -1,6 +1,7 @@
 package catalog_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"math/rand/v2"
 	"reflect"
@@ -67,4 +68,15 @@ func anyReport(random *rand.Rand) (s catalog.Service) {
 	}
 	slices.SortFunc(s.Instances, func(a, b catalog.Instance) int { return a.ID.Compare(b.ID) })
 	return s
+}
+
+// TestCheckFromJSON verifies that checks of earlier builds are readable.
+func TestCheckFromJSON(t *testing.T) {
+	var got []catalog.Check
+	if err := json.Unmarshal([]byte(`["http", {"Type": "grpc", "Port": 9090, "TLS": true}]`), &got); err != nil {
+		t.Fatal(err)
+	}
+	if want := []catalog.Check{{Type: "http"}, {Type: "grpc", Port: 9090, TLS: true}}; !slices.Equal(got, want) {
+		t.Errorf("got %+v", got)
+	}
 }

@@ -26,6 +26,17 @@ func Match(glob, name string) bool {
 	return strings.Trim(string(pattern[at:]), "*") == ""
 }
 
+// MatchService reports whether the name of a service matches at least one glob. As in Consul, case is ignored.
+func MatchService(globs []string, name string) bool {
+	name = strings.ToLower(name)
+	for _, glob := range globs {
+		if Match(strings.ToLower(glob), name) {
+			return true
+		}
+	}
+	return false
+}
+
 // MatchAny reports whether a name matches at least one glob.
 func MatchAny(globs []string, name string) bool {
 	for _, glob := range globs {

@@ -37,6 +37,9 @@ func TestMatch(t *testing.T) {
 	if MatchAny(nil, "web") || !MatchAny([]string{"api", "w*"}, "web") {
 		t.Error("MatchAny")
 	}
+	if MatchService([]string{"pay-*"}, "web") || !MatchService([]string{"web", "Pay-*"}, "PAY-EU") {
+		t.Error("MatchService")
+	}
 }
 
 // FuzzMatch compares Match with an equivalent regular expression.

@@ -48,27 +48,39 @@ func TestRealCatalogs(t *testing.T) {
 	}
 }
 
-// translateCatalog converts and translates all services of a file.
+// translateCatalog converts and translates all services of a file. As in the engine, names that differ in case only are
+// one service, and the first service that is registered under a name keeps it.
 func translateCatalog(t *testing.T, file string) []byte {
 	t.Helper()
-	services := readCatalog(t, file)
 	var names mesh.Names
-	for _, name := range slices.Sorted(maps.Keys(services)) {
-		names.Add(catalog.Key{Source: "consul", Name: name})
+	services := map[string]catalog.Service{}
+	for _, entries := range readCatalog(t, file) {
+		key := catalog.Key{Source: "consul", Name: entries[0].Service.Service}
+		service := convert(key, "dc1", entries)
+		folded := strings.ToLower(key.Name)
+		if other, ok := services[folded]; ok {
+			service.Key = other.Key
+			service.Instances = append(service.Instances, other.Instances...)
+			slices.SortFunc(service.Instances, func(a, b catalog.Instance) int { return a.ID.Compare(b.ID) })
+			catalog.MarkSuperseded(service.Instances)
+		}
+		services[folded] = service
+		names.Add(key)
+		names.Freeze(key.Source)
 	}
 	var out []byte
-	for _, name := range slices.Sorted(maps.Keys(services)) {
-		key := catalog.Key{Source: "consul", Name: name}
-		resources, findings := mesh.Translate(convert(key, "dc1", services[name]), names.Of(key), meshtest.DefaultOptions())
-		out = append(out, "# "+name+"\n"...)
+	for _, folded := range slices.Sorted(maps.Keys(services)) {
+		service := services[folded]
+		resources, findings := mesh.Translate(service, names.Of(service.Key), meshtest.DefaultOptions())
+		out = append(out, "# "+service.Name+"\n"...)
 		out = append(out, meshtest.Render(t, resources, findings)...)
 	}
 	return out
 }
 
-// readCatalog returns the entries of /v1/health/service by the names of the services. As in Consul, the order of the
-// registrations determines ModifyIndex.
-func readCatalog(t *testing.T, file string) map[string][]*api.ServiceEntry {
+// readCatalog returns the entries of /v1/health/service for each name, in the order of the first registrations. As in
+// Consul, the order of the registrations determines ModifyIndex.
+func readCatalog(t *testing.T, file string) (services [][]*api.ServiceEntry) {
 	t.Helper()
 	raw, err := os.ReadFile(file)
 	if err != nil {
@@ -78,13 +90,18 @@ func readCatalog(t *testing.T, file string) map[string][]*api.ServiceEntry {
 	if err := json.Unmarshal(raw, &registrations); err != nil {
 		t.Fatal(err)
 	}
-	services := map[string][]*api.ServiceEntry{}
+	at := map[string]int{}
 	for i, r := range registrations {
 		r.Service.ModifyIndex = uint64(i + 1)
 		if r.Service.Weights == (api.AgentWeights{}) {
 			r.Service.Weights = api.AgentWeights{Passing: 1, Warning: 1}
 		}
-		services[r.Service.Service] = append(services[r.Service.Service], &api.ServiceEntry{
+		if _, known := at[r.Service.Service]; !known {
+			at[r.Service.Service] = len(services)
+			services = append(services, nil)
+		}
+		of := &services[at[r.Service.Service]]
+		*of = append(*of, &api.ServiceEntry{
 			Node: &api.Node{
 				Node: r.Node, Address: r.Address, Datacenter: r.Datacenter, TaggedAddresses: r.TaggedAddresses, Meta: r.NodeMeta, Locality: r.Locality,
 			},

@@ -32,6 +32,8 @@ type Snapshot struct {
 	Holds map[string]guard.Hold
 	// Addresses are the virtual addresses of services, including services that left recently.
 	Addresses map[mesh.Name][]netip.Addr
+	// Names are the names of services in the mesh that do not follow from their registered names, by keys in lower case.
+	Names map[catalog.Key]mesh.Name
 	// Live are the live objects of services. It may hold services that Services doesn't, and may be partial.
 	Live map[mesh.Name][]mesh.Object
 	// ForeignAddresses are the addresses that objects of others use in the mesh.
@@ -52,4 +54,7 @@ type Change struct {
 	Holds map[string]guard.Hold
 	// Addresses are new virtual addresses of services. An empty list means that the service gave its addresses back.
 	Addresses map[mesh.Name][]netip.Addr
+	// Names are new names of services in the mesh, by keys in lower case. The zero name means that the service is gone, or
+	// that its name follows from the registered name.
+	Names map[catalog.Key]mesh.Name
 }

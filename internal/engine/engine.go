@@ -123,6 +123,8 @@ type Engine struct {
 	merger merger
 	// names assigns names in the mesh to services.
 	names mesh.Names
+	// savedNames are the names in the store, by keys in lower case.
+	savedNames map[catalog.Key]mesh.Name
 	// services are the services of the registries, by merged key.
 	services map[catalog.Key]*serviceState
 	// byName are the names in the mesh.
@@ -137,16 +139,17 @@ func New(options Options, sources []contract.Source, outputs []contract.Output) 
 		options.Store = nopStore{}
 	}
 	e := &Engine{
-		options:   options,
-		outputs:   outputs,
-		log:       options.Log,
-		metrics:   options.Metrics,
-		mailbox:   newMailbox(),
-		now:       time.Now,
-		addresses: newAddressState(options.Addresses),
-		merger:    newMerger(options.Groups),
-		services:  map[catalog.Key]*serviceState{},
-		byName:    map[mesh.Name]nameState{},
+		options:    options,
+		outputs:    outputs,
+		log:        options.Log,
+		metrics:    options.Metrics,
+		mailbox:    newMailbox(),
+		now:        time.Now,
+		addresses:  newAddressState(options.Addresses),
+		merger:     newMerger(options.Groups),
+		services:   map[catalog.Key]*serviceState{},
+		savedNames: map[catalog.Key]mesh.Name{},
+		byName:     map[mesh.Name]nameState{},
 	}
 	for _, source := range sources {
 		e.sources = append(e.sources, newSourceState(source, guard.New(options.Rules.guard())))

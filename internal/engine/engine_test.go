@@ -58,20 +58,36 @@ func TestBurst(t *testing.T) {
 	}
 }
 
-// TestCollision verifies that two services that compete for one name both get a hashed name, and that the last one gets the
-// plain name back.
+// TestCollision verifies that the first of several services that convert to one name has it, and that no service loses its
+// name to another one.
 func TestCollision(t *testing.T) {
+	const hashed, other = "a-b--1c051b5d2c87c0bd12ed", "a-b--b3dcef570b2ec285440d"
 	source, out := newFakeSource("consul"), newFakeOutput()
-	start(t, out, source)
+	e := start(t, out, source)
 	source.report(reported("consul", "A_b", "1"))
+	source.complete()
+	eventually(t, true, e.Complete)
 	eventually(t, []string{"a-b"}, out.labels)
+	owner := func(label string) string {
+		return mesh.RegisteredName(e.Desired(mesh.Name{Source: "consul", Label: label}).Objects)
+	}
 	source.report(reported("consul", "a.b", "1"))
-	eventually(t, []string{"a-b--9d79934ec687f3076dcb", "a-b--b3dcef570b2ec285440d"}, out.labels)
+	eventually(t, []string{"a-b", other}, out.labels)
 	source.report(reported("consul", "a-b", "1"))
-	eventually(t, []string{"a-b", "a-b--9d79934ec687f3076dcb", "a-b--b3dcef570b2ec285440d"}, out.labels)
-	source.report(reported("consul", "a-b"))
-	source.report(reported("consul", "a.b"))
-	eventually(t, []string{"a-b"}, out.labels)
+	eventually(t, 3, func() int { return len(out.labels()) })
+	if owner("a-b") != "A_b" || owner(other) != "a.b" {
+		t.Errorf("a-b belongs to %q, %s to %q", owner("a-b"), other, owner(other))
+	}
+	source.report(reported("consul", "A_b"))
+	eventually(t, 2, func() int { return len(out.labels()) })
+	if owner(other) != "a.b" {
+		t.Errorf("%s belongs to %q", other, owner(other))
+	}
+	source.report(reported("consul", "A_b", "1"))
+	eventually(t, "A_b", func() string { return owner("a-b") })
+	if owner(hashed) != "" {
+		t.Errorf("%s belongs to %q", hashed, owner(hashed))
+	}
 }
 
 // TestAbsenceBeforeTheSync verifies that the absence of a service isn't authoritative until its source has synced, and never

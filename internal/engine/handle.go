@@ -110,6 +110,7 @@ func (e *Engine) markKnown(s *sourceState, next phase) {
 		}
 	}
 	e.freezeAddresses(s.name)
+	changed = append(changed, e.freezeNames(s.name)...)
 	changed = append(changed, e.dropLive(s.name, next != partial)...)
 	e.mu.Unlock()
 	e.notify(changed)
@@ -123,8 +124,9 @@ func (e *Engine) markKnown(s *sourceState, next phase) {
 func (e *Engine) applyService(report catalog.Service, observed time.Time) []mesh.Name {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	service := e.merger.merge(report)
+	service, before := e.merger.merge(report)
 	key := service.Key
+	e.renameKey(before, key)
 	var affected []catalog.Key
 	if len(service.Instances) == 0 {
 		affected = e.names.Remove(key)
@@ -132,12 +134,7 @@ func (e *Engine) applyService(report catalog.Service, observed time.Time) []mesh
 		affected = e.names.Add(key)
 	}
 	changed := e.translate(service, observed)
-	for _, other := range affected {
-		if known, ok := e.services[other]; ok && other != key && known.name != e.names.Of(other) {
-			changed = append(changed, e.translate(known.Service, observed)...)
-		}
-	}
-	return changed
+	return append(changed, e.renamed(affected, observed)...)
 }
 
 // retranslate translates a known service again and notifies the outputs if its objects changed.

@@ -79,6 +79,10 @@ func (e *Engine) handleHandover(h handover) {
 		}
 	}
 	e.notify(e.restoreLive(h.Live))
+	e.mu.Lock()
+	renamed := e.renamed(e.restoreNames(h.Snapshot), e.now())
+	e.mu.Unlock()
+	e.notify(renamed)
 	bySource := servicesBySource(h.Services)
 	for _, s := range e.sources {
 		services, hold := bySource[s.name], h.Holds[s.name]

@@ -51,8 +51,8 @@ func TestMerge(t *testing.T) {
 	if other := e.Desired(mesh.Name{Source: "alone", Label: "web"}); other.Authoritative {
 		t.Error("absence is authoritative although the source has not synced")
 	}
-	if len(e.merger.parts) != 0 || len(e.services) != 0 || len(e.byName) != 0 {
-		t.Errorf("state of removed services is kept: %v %v %v", e.merger.parts, e.services, e.byName)
+	if len(e.merger.merged) != 0 || len(e.services) != 0 || len(e.byName) != 0 {
+		t.Errorf("state of removed services is kept: %v %v %v", e.merger.merged, e.services, e.byName)
 	}
 	for _, s := range e.sources {
 		if len(s.instances) != 0 {

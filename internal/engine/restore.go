@@ -27,6 +27,9 @@ func (e *Engine) restore(ctx context.Context) error {
 	e.forgetRemovedSources(snapshot)
 	e.restoreAddresses(snapshot.Addresses)
 	e.excludeForeign(snapshot.ForeignAddresses)
+	e.mu.Lock()
+	e.restoreNames(snapshot)
+	e.mu.Unlock()
 	live := e.restoreLive(snapshot.Live)
 	bySource := servicesBySource(snapshot.Services)
 	for _, s := range e.sources {

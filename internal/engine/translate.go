@@ -26,6 +26,7 @@ func (e *Engine) translate(newest catalog.Service, observed time.Time) (changed 
 		next.name = e.names.Of(newest.Key)
 		resources, next.findings = mesh.Translate(newest, next.name, e.options.Mesh)
 	}
+	e.saveName(newest.Key, next.name)
 	evicted := e.excludeInstances(next, known.knownClashes())
 	if exists {
 		evicted = append(evicted, e.assignAddresses(next, resources)...)

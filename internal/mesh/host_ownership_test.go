@@ -21,8 +21,8 @@ func TestHostsAreOwn(t *testing.T) {
 		"web.service.consul":        {"web-service-consul--", ".service.consul"},
 		"web.default.svc":           {"web-default-svc--", ".service.consul"},
 		"*":                         {"unnamed--", ".service.consul"},
-		"*.web":                     {"web--", ".service.consul"}, // the service web has the name
-		"WEB":                       {"web--", ".service.consul"},
+		"*.web":                     {"web--", ".service.consul"},                            // the service web has the name
+		"WEB":                       {"web.service.consul", "web.service.dc1.consul", "web"}, // the same service
 		"web\x00":                   {"web--", ".service.consul"},
 		"web.":                      {"web--", ".service.consul"},
 		"kubernetes":                {"kubernetes.service.consul", "kubernetes.service.dc1.consul"},
@@ -33,7 +33,8 @@ func TestHostsAreOwn(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			hosts := hostsOf(t, world{
-				services:   []catalog.Key{key("web"), key("Web"), key("a_service_dc2"), key("web-service.consul"), key("web_default-svc"), key("web service dc1"), key(name)},
+				services:   []catalog.Key{key("web"), key("a_service_dc2"), key("web-service.consul"), key("web_default-svc"), key("web service dc1"), key(name)},
+				newcomers:  1,
 				templates:  []string{"{{ .Name }}", "{{ .Name }}-x"},
 				registries: []mesh.Registry{{Source: "consul", Domain: "consul", Datacenter: "dc1"}, {Source: "east", Domain: "consul", Datacenter: "dc2"}},
 			})[key(name)]
@@ -53,7 +54,9 @@ var typical = meshtest.Cases()[0]
 
 // world is a mesh, reduced to the properties that determine hosts.
 type world struct {
-	services      []catalog.Key
+	services []catalog.Key
+	// newcomers is the number of the last services that are added after Freeze.
+	newcomers     int
 	templates     []string
 	registries    []mesh.Registry
 	clusterDomain string
@@ -70,14 +73,21 @@ func hostsOf(t *testing.T, w world) map[catalog.Key][]string {
 		}
 	}
 	var names mesh.Names
-	for _, k := range w.services {
+	for i, k := range w.services {
+		if i == len(w.services)-w.newcomers {
+			names.Freeze(k.Source)
+		}
 		names.Add(k)
 	}
+	folds := map[catalog.Key]catalog.Key{}
 	all, objects, owners := map[catalog.Key][]string{}, map[string]catalog.Key{}, map[string]catalog.Key{}
 	for _, k := range w.services {
-		if all[k] != nil {
+		folded := catalog.Key{Source: k.Source, Name: strings.ToLower(k.Name)}
+		if same, ok := folds[folded]; ok {
+			all[k] = all[same]
 			continue
 		}
+		folds[folded] = k
 		at := slices.IndexFunc(w.registries, func(r mesh.Registry) bool { return r.Source == k.Source })
 		service := typical.Service
 		service.Key, service.Datacenter = k, w.registries[at].Datacenter
@@ -133,6 +143,8 @@ func FuzzOwn(f *testing.F) {
 		for _, name := range strings.Split(names, "\n") {
 			w.services = append(w.services, key(name), catalog.Key{Source: "east", Name: name})
 		}
+		hostsOf(t, w)
+		w.newcomers = len(w.services) / 2
 		hostsOf(t, w)
 	})
 }

@@ -12,9 +12,7 @@ import (
 // hosts returns the hosts of a service: first those of Consul's DNS, then those of the templates. No host belongs to
 // another service, whether that service exists or not.
 func hosts(service catalog.Service, name Name, protocol Protocol, options Options, report *report) []string {
-	if name.Label != service.Name {
-		report.service(Renamed, fmt.Sprintf("the name is not available in the mesh; the service is named %q", name.Label))
-	}
+	reportRenamed(service, name, report)
 	var all []string
 	patterns := options.hostPatterns(name.Source, service.Datacenter)
 	for i, c := range patterns {
@@ -42,6 +40,18 @@ func hosts(service catalog.Service, name Name, protocol Protocol, options Option
 		}
 	}
 	return all
+}
+
+// reportRenamed adds a finding if the service's name in the mesh differs from the registered name in more than case.
+func reportRenamed(service catalog.Service, name Name, report *report) {
+	preferred, usable := preferredName(service.Key)
+	switch {
+	case name.Label == strings.ToLower(service.Name):
+	case usable && name.Label != preferred.Label:
+		report.service(Renamed, fmt.Sprintf("another service already has the name %q in the mesh; this service is named %q", preferred.Label, name.Label))
+	default:
+		report.service(Renamed, fmt.Sprintf("the name is not a DNS label; in the mesh the service is named %q", name.Label))
+	}
 }
 
 // hostPattern is a form of hosts that all services of a source have, whether they exist or not. The owner of a host follows

@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"regexp"
-	"slices"
 	"strings"
 
 	"github.com/isthmus-mesh/isthmus/internal/catalog"
@@ -79,75 +78,17 @@ func ParseObjectName(kind Kind, object string) (Name, bool) {
 	return Name{Source: source, Label: label}, true
 }
 
-// Names assigns a unique name to each service of the catalog:
-//
-//	registered name                          name in the mesh
-//	a DNS label                              the same
-//	converts to a label, and is the only one the label
-//	converts to a label of another service   the label with a hash of the registered name
-//	too long, empty, or looks hashed         the same
-//
-// The result depends on the set of services only, not on the order in which they were added.
-type Names struct {
-	// services holds the registered names that convert to each label, sorted.
-	services map[Name][]string
-}
-
-// Add adds a service. It returns the services whose names may have changed, including the added one.
-func (n *Names) Add(key catalog.Key) []catalog.Key {
-	preferred, plain := preferredName(key)
-	if !plain {
-		return []catalog.Key{key}
-	}
-	at, found := slices.BinarySearch(n.services[preferred], key.Name)
-	if found {
-		return []catalog.Key{key}
-	}
-	if n.services == nil {
-		n.services = map[Name][]string{}
-	}
-	n.services[preferred] = slices.Insert(n.services[preferred], at, key.Name)
-	return n.keysOf(preferred)
-}
-
-// Remove removes a service. It returns the other services whose names may have changed.
-func (n *Names) Remove(key catalog.Key) []catalog.Key {
-	preferred, _ := preferredName(key)
-	at, found := slices.BinarySearch(n.services[preferred], key.Name)
-	if !found {
-		return nil
-	}
-	n.services[preferred] = slices.Delete(n.services[preferred], at, at+1)
-	if len(n.services[preferred]) == 0 {
-		delete(n.services, preferred)
-	}
-	return n.keysOf(preferred)
-}
-
-// Of returns the name of a service that was added.
-func (n *Names) Of(key catalog.Key) Name {
-	preferred, plain := preferredName(key)
-	if plain && (preferred.Label == key.Name || len(n.services[preferred]) == 1) {
-		return preferred
-	}
-	return Name{Source: key.Source, Label: withHash(preferred.Label, key.Name)}
-}
-
-// keysOf returns the services that convert to a label.
-func (n *Names) keysOf(preferred Name) []catalog.Key {
-	keys := make([]catalog.Key, 0, len(n.services[preferred]))
-	for _, name := range n.services[preferred] {
-		keys = append(keys, catalog.Key{Source: preferred.Source, Name: name})
-	}
-	return keys
-}
-
 // preferredName returns the name of a service without a hash. It reports false if the service needs a hash even if no other
 // service converts to the same label: the label is empty, too long, or looks like a hashed name.
-func preferredName(key catalog.Key) (preferred Name, plain bool) {
-	label := dnsLabel(key.Name)
-	plain = label != "" && len(label) <= maxLabel && !hashed.MatchString(label)
-	return Name{Source: key.Source, Label: label}, plain
+func preferredName(key catalog.Key) (preferred Name, usable bool) {
+	label := dnsLabel(strings.ToLower(key.Name))
+	usable = label != "" && len(label) <= maxLabel && !hashed.MatchString(label)
+	return Name{Source: key.Source, Label: label}, usable
+}
+
+// hashedName returns the name of a service with a hash. It does not depend on the case of the registered name.
+func hashedName(key catalog.Key) Name {
+	return Name{Source: key.Source, Label: withHash(dnsLabel(strings.ToLower(key.Name)), strings.ToLower(key.Name))}
 }
 
 // dnsLabel converts a name to a DNS label (RFC 1123) of any length: it converts to lower case, replaces invalid characters

@@ -36,7 +36,7 @@ func TestNames(t *testing.T) {
 	for rule, want := range map[string]map[string]string{
 		"a DNS label is kept":           {"web": "web", "a-1": "a-1", "9": "9", "a--b": "a--b"},
 		"invalid characters are dashes": {"Foo_Bar": "foo-bar", "a.b": "a-b", "x/y": "x-y", "A": "a", "_dmarc_": "dmarc"},
-		"a collision gives each a hash": {"Foo_Bar": "foo-bar" + hash, "foo.bar": "foo-bar" + hash},
+		"the first of a collision":      {"Foo_Bar": "foo-bar" + hash, "foo.bar": "foo-bar"},
 		"an exact label keeps its name": {"foo-bar": "foo-bar", "Foo_Bar": "foo-bar" + hash, "foo.bar": "foo-bar" + hash},
 		"a hashed name is reserved":     {"web--0123456789abcdef0123": "web--0123456789abcdef0123" + hash},
 		"no valid character":            {"": "unnamed" + hash, "中文": "unnamed" + hash, "-": "unnamed" + hash},
@@ -58,10 +58,84 @@ func TestNames(t *testing.T) {
 // TestNamesAreConstant verifies that names never change: a change would rename objects and hosts in each mesh.
 func TestNamesAreConstant(t *testing.T) {
 	want := map[string]string{
-		"foo-bar": "foo-bar", "Foo_Bar": "foo-bar--5eed706af4b41e921651", "foo.bar": "foo-bar--4a360f31f8a27049d10d", "中文": "unnamed--fa602abb1007c1fafe3f",
+		"foo-bar": "foo-bar", "Foo_Bar": "foo-bar--82dfcf6d835a84e2fc60", "foo.bar": "foo-bar--4a360f31f8a27049d10d", "中文": "unnamed--fa602abb1007c1fafe3f",
 	}
 	if diff := cmp.Diff(want, labelsOf(slices.Collect(maps.Keys(want))...)); diff != "" {
 		t.Error(diff)
+	}
+}
+
+// TestNamesStay verifies that a service keeps its name while others come and go, across restarts too.
+func TestNamesStay(t *testing.T) {
+	running, newcomer := key("payment_service"), key("payment-service")
+	var names mesh.Names
+	expect := func(want map[catalog.Key]string) {
+		t.Helper()
+		for k, label := range want {
+			if got := names.Of(k).Label; !regexp.MustCompile("^" + label + "$").MatchString(got) {
+				t.Errorf("%q is %q, want %q", k.Name, got, label)
+			}
+		}
+	}
+	const hash = "payment-service--[0-9a-f]{20}"
+	names.Add(running)
+	names.Freeze("consul")
+	names.Add(newcomer)
+	expect(map[catalog.Key]string{running: "payment-service", newcomer: hash})
+	// The newcomer has callers by now: it keeps its name after the other one has left, and when that returns.
+	names.Remove(running)
+	expect(map[catalog.Key]string{newcomer: hash})
+	names.Add(running)
+	expect(map[catalog.Key]string{running: "payment-service", newcomer: hash})
+	before := map[catalog.Key]mesh.Name{running: names.Of(running), newcomer: names.Of(newcomer)}
+
+	for _, order := range [][]catalog.Key{{running, newcomer}, {newcomer, running}} { // a restart
+		names = mesh.Names{}
+		for k, name := range before {
+			names.Restore(k, name)
+		}
+		for _, k := range order {
+			names.Add(k)
+		}
+		names.Freeze("consul")
+		expect(map[catalog.Key]string{running: "payment-service", newcomer: hash})
+	}
+
+	names = mesh.Names{} // the service left while isthmus was away
+	names.Restore(running, before[running])
+	names.Add(newcomer)
+	expect(map[catalog.Key]string{newcomer: hash})
+	if changed := names.Freeze("consul"); !cmp.Equal(changed, []catalog.Key{newcomer}) {
+		t.Errorf("Freeze returned %v", changed)
+	}
+	expect(map[catalog.Key]string{newcomer: "payment-service"})
+
+	// A standby that decided otherwise follows the leader.
+	if changed := names.Restore(newcomer, before[newcomer]); !cmp.Equal(changed, []catalog.Key{newcomer}) {
+		t.Errorf("Restore returned %v", changed)
+	}
+	names.Restore(running, before[running])
+	names.Add(running)
+	expect(map[catalog.Key]string{running: "payment-service", newcomer: hash})
+
+	names.Restore(key("other"), before[running]) // forged: not a name of this service
+	expect(map[catalog.Key]string{running: "payment-service", key("other"): "other--.*"})
+}
+
+// TestNamesIgnoreCase verifies that names which differ in case only are one service.
+func TestNamesIgnoreCase(t *testing.T) {
+	var names mesh.Names
+	names.Add(key("PAYMENT-SERVICE"))
+	names.Freeze("consul")
+	names.Add(key("payment_service"))
+	names.Add(key("Payment-Service"))
+	for name, want := range map[string]string{"PAYMENT-SERVICE": "payment-service", "payment-service": "payment-service", "payment_service": "payment-service--"} {
+		if got := names.Of(key(name)).Label; !strings.HasPrefix(got, want) || len(got) > len(want) && !strings.HasSuffix(want, "--") {
+			t.Errorf("%q is %q, want %q", name, got, want)
+		}
+	}
+	if a, b := names.Of(key("PAYMENT_SERVICE")), names.Of(key("payment_service")); a != b {
+		t.Errorf("got %v and %v", a, b)
 	}
 }
 
@@ -97,8 +171,8 @@ func TestNamesAddedOrRemovedTwice(t *testing.T) {
 // only, that they are unique, and that the returned keys include each change.
 func TestNamesDependOnTheSetOnly(t *testing.T) {
 	pool := slices.Sorted(maps.Keys(labelsOf(
-		"foo-bar", "Foo_Bar", "foo.bar", "FOO-BAR", "foo-bar--0123456789abcdef0123", "foo-bar--0123456789ABCDEF0123", "a", "A", "a.", "b",
-		"", "-", "中文", "unnamed", "Unnamed", strings.Repeat("y", 64), strings.Repeat("y", 63)+"-", strings.Repeat("y", 63),
+		"foo-bar", "Foo_Bar", "foo.bar", "foo-bar--0123456789abcdef0123", "foo-bar-0123456789abcdef0123", "a", "A.", "a:", "b",
+		"", "-", "中文", "unnamed", "Unnamed.", strings.Repeat("y", 64), strings.Repeat("y", 63)+"-", strings.Repeat("y", 63),
 	)))
 	for name, label := range labelsOf(pool...) { // names that a service could register to get the name of another
 		if name != label {

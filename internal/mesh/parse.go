@@ -59,6 +59,13 @@ func Parse(name Name, objects []Object) []catalog.Service {
 	return services
 }
 
+// RegisteredName returns the registered name of the service that the objects were translated from; empty if they do not
+// contain it.
+func RegisteredName(objects []Object) string {
+	entry, _ := serviceEntryOf(objects)
+	return entry.Annotations[ServiceAnnotation]
+}
+
 // serviceEntryOf returns the ServiceEntry among the objects of a service.
 func serviceEntryOf(objects []Object) (Object, *networking.ServiceEntry) {
 	for _, object := range objects {

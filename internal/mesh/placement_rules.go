@@ -31,7 +31,9 @@ type Rule struct {
 }
 
 // fits reports whether the rule applies to a service.
-func (r Rule) fits(service catalog.Service) bool { return catalog.MatchAny(r.Services, service.Name) }
+func (r Rule) fits(service catalog.Service) bool {
+	return catalog.MatchService(r.Services, service.Name)
+}
 
 // place returns the namespace of a service. Rules have precedence over meta because operators write the rules, while any
 // team can write meta.

@@ -68,7 +68,7 @@ func (s ServerName) of(name Name, host string) string {
 // origination returns the rule that applies to a service with a protocol; nil if callers originate TLS themselves.
 func (o Options) origination(service catalog.Service, protocol Protocol) *TLSOrigination {
 	for i, rule := range o.TLSOrigination {
-		if catalog.MatchAny(rule.Services, service.Name) {
+		if catalog.MatchService(rule.Services, service.Name) {
 			if rule.Force || protocol == HTTPS || protocol == TLS {
 				return &o.TLSOrigination[i]
 			}

@@ -19,6 +19,8 @@ type content struct {
 	holds    map[string]guard.Hold
 	// addresses are the virtual addresses of services.
 	addresses map[mesh.Name][]netip.Addr
+	// names are the names of services that do not follow from their registered names.
+	names map[catalog.Key]mesh.Name
 	// changed is the time of the newest record.
 	changed time.Time
 }
@@ -40,9 +42,17 @@ func (c *content) apply(r record) {
 		c.synced[r.Synced] = true
 	case r.Gone != "":
 		maps.DeleteFunc(c.services, func(key catalog.Key, _ catalog.Service) bool { return key.Source == r.Gone })
+		maps.DeleteFunc(c.names, func(key catalog.Key, _ mesh.Name) bool { return key.Source == r.Gone })
 		delete(c.synced, r.Gone)
 	case r.Holds != nil:
 		c.holds = *r.Holds
+	case r.Named != nil && (r.Name == nil || *r.Name == mesh.Name{}):
+		delete(c.names, *r.Named)
+	case r.Named != nil:
+		if c.names == nil {
+			c.names = map[catalog.Key]mesh.Name{}
+		}
+		c.names[*r.Named] = *r.Name
 	case r.Addressed != nil && len(r.Addresses) == 0:
 		delete(c.addresses, *r.Addressed)
 	case r.Addressed != nil:
@@ -63,6 +73,7 @@ func (c *content) snapshot() contract.Snapshot {
 		CompleteSources: slices.Sorted(maps.Keys(c.synced)),
 		Holds:           maps.Clone(c.holds),
 		Addresses:       maps.Clone(c.addresses),
+		Names:           maps.Clone(c.names),
 		Changed:         c.changed,
 	}
 }
@@ -76,6 +87,10 @@ func (c *content) records() []record {
 	}
 	for _, source := range snapshot.CompleteSources {
 		records = append(records, record{Synced: source, At: c.changed})
+	}
+	for _, key := range slices.SortedFunc(maps.Keys(c.names), catalog.Key.Compare) {
+		name := c.names[key]
+		records = append(records, record{Named: &key, Name: &name, At: c.changed})
 	}
 	for _, name := range slices.SortedFunc(maps.Keys(c.addresses), mesh.Name.Compare) {
 		records = append(records, record{Addressed: &name, Addresses: c.addresses[name], At: c.changed})

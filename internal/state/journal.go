@@ -40,6 +40,10 @@ type record struct {
 	Addressed *mesh.Name `json:"addressed,omitempty"`
 	// Addresses are virtual addresses.
 	Addresses []netip.Addr `json:"addresses,omitempty"`
+	// Named is a service, with its name in lower case, that has the Name in the mesh.
+	Named *catalog.Key `json:"named,omitempty"`
+	// Name is a name in the mesh. The zero name removes the record.
+	Name *mesh.Name `json:"name,omitempty"`
 	// At is the time of the change.
 	At time.Time `json:"at"`
 }
@@ -58,6 +62,9 @@ func recordsOf(change contract.Change, now time.Time) []record {
 	}
 	if change.Holds != nil {
 		records = append(records, record{Holds: &change.Holds, At: now})
+	}
+	for key, name := range change.Names {
+		records = append(records, record{Named: &key, Name: &name, At: now})
 	}
 	for name, addresses := range change.Addresses {
 		records = append(records, record{Addressed: &name, Addresses: addresses, At: now})
