@@ -65,7 +65,7 @@ func TestCollision(t *testing.T) {
 	source, out := newFakeSource("consul"), newFakeOutput()
 	e := start(t, out, source)
 	source.report(reported("consul", "A_b", "1"))
-	source.complete()
+	source.sync()
 	eventually(t, true, e.Complete)
 	eventually(t, []string{"a-b"}, out.labels)
 	owner := func(label string) string {
