@@ -3,6 +3,7 @@ package xds
 import (
 	"crypto/x509"
 	"log/slog"
+	"net"
 	"slices"
 
 	"google.golang.org/grpc"
@@ -19,20 +20,31 @@ const AnyClient = "*"
 type authorizer struct {
 	// clients are the identities that may read. Empty allows every client, because the server does not request certificates.
 	clients []string
-	log     *slog.Logger
-	metrics *Metrics
+	// establish marks the connection of an authorized client as established.
+	establish func(client net.Addr)
+	log       *slog.Logger
+	metrics   *Metrics
 }
 
 // stream implements grpc.StreamServerInterceptor.
 func (a authorizer) stream(
 	service any, stream grpc.ServerStream, _ *grpc.StreamServerInfo, handler grpc.StreamHandler,
 ) error {
-	if len(a.clients) == 0 {
-		return handler(service, stream)
-	}
-	from, _ := peer.FromContext(stream.Context())
-	if from == nil {
+	from, ok := peer.FromContext(stream.Context())
+	if !ok {
 		return status.Error(codes.Unauthenticated, "the address of the client is unknown")
+	}
+	if err := a.authorize(from); err != nil {
+		return err
+	}
+	a.establish(from.Addr)
+	return handler(service, stream)
+}
+
+// authorize returns an error if a client may not read.
+func (a authorizer) authorize(from *peer.Peer) error {
+	if len(a.clients) == 0 {
+		return nil
 	}
 	info, ok := from.AuthInfo.(credentials.TLSInfo)
 	if !ok || len(info.State.PeerCertificates) == 0 {
@@ -42,7 +54,7 @@ func (a authorizer) stream(
 	if slices.ContainsFunc(a.clients, func(client string) bool {
 		return client == AnyClient || slices.Contains(identities, client)
 	}) {
-		return handler(service, stream)
+		return nil
 	}
 	a.metrics.unauthorized.Inc()
 	a.log.Warn("xDS client not authorized, stream rejected", "client", from.Addr, "identities", identities,

@@ -11,9 +11,12 @@ import (
 	discovery "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 	"golang.org/x/net/http2"
+	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/connectivity"
 	"google.golang.org/grpc/status"
+
+	"github.com/isthmus-mesh/isthmus/internal/connlimit"
 )
 
 // TestLimits verifies each limit of a client, and that clients within the limits are not affected.
@@ -23,7 +26,7 @@ func TestLimits(t *testing.T) {
 		tls  bool
 		test func(*testing.T, *serving)
 	}{
-		"connections": {func(l *limits) { l.connections = 2 }, false, testConnections},
+		"connections": {func(l *limits) { l.connections = connlimit.Limits{Total: 4, PerClient: 2} }, false, testConnections},
 		"streams":     {func(l *limits) { l.streams = 2 }, false, testStreams},
 		"request":     {func(l *limits) { l.request = 10_000 }, false, testRequest},
 		"idle":        {func(l *limits) { l.idle = 200 * time.Millisecond }, false, testIdle},
@@ -52,8 +55,8 @@ func TestLimits(t *testing.T) {
 	}
 }
 
-// testConnections verifies that a connection above the limit waits, that this is logged, and that it is accepted when
-// another one closes.
+// testConnections verifies that a connection above the limit of its client is closed, that this is logged, and that a
+// connection is accepted when another one closes.
 func testConnections(t *testing.T, s *serving) {
 	connect(t, s.Address(), nil, entryType).await(entryType)
 	if strings.Contains(s.log.String(), "level=WARN") {
@@ -68,24 +71,20 @@ func testConnections(t *testing.T, s *serving) {
 	second.receive()
 	second.request(entryType)
 	second.await(entryType)
+	third := &client{t: t}
+	third.stream, _ = discovery.NewAggregatedDiscoveryServiceClient(connection(t, s.Address(), nil)).
+		StreamAggregatedResources(t.Context(), grpc.WaitForReady(false))
+	if third.stream != nil {
+		third.receive()
+		eventually(t, func() bool { return status.Code(third.failed()) == codes.Unavailable }, "a third connection was accepted")
+	}
 	eventually(t, func() bool { return strings.Contains(s.log.String(), "limit=2") }, "the limit is not logged")
-	if open := testutil.ToFloat64(s.metrics.connections); open != 2 {
+	if open := testutil.ToFloat64(s.metrics.connections.Open); open != 2 {
 		t.Errorf("%v connections are counted, want 2", open)
 	}
-	third := make(chan *client, 1)
-	go func() {
-		c := &client{t: t, stream: dial(t, s.Address(), nil)}
-		c.receive()
-		c.request(entryType)
-		third <- c
-	}()
-	select {
-	case <-third:
-		t.Error("a third connection was accepted")
-	case <-time.After(200 * time.Millisecond): // the third connection stays pending
-	}
 	_ = secondConn.Close()
-	(<-third).await(entryType)
+	eventually(t, func() bool { return testutil.ToFloat64(s.metrics.connections.Open) == 1 }, "the closed connection is counted")
+	connect(t, s.Address(), nil, entryType).await(entryType)
 }
 
 // testStreams verifies that a stream above the limit waits until another one ends.
@@ -137,7 +136,7 @@ func testIdle(t *testing.T, s *serving) {
 		idle.WaitForStateChange(t.Context(), state)
 	}
 	idle.WaitForStateChange(t.Context(), connectivity.Ready)
-	eventually(t, func() bool { return testutil.ToFloat64(s.metrics.connections) == 1 }, "the connection without a stream stays open")
+	eventually(t, func() bool { return testutil.ToFloat64(s.metrics.connections.Open) == 1 }, "the connection without a stream stays open")
 	if err := withStream.failed(); err != nil {
 		t.Errorf("an idle stream ended: %v", err)
 	}
@@ -211,5 +210,5 @@ func testPings(t *testing.T, s *serving) {
 func testHandshake(t *testing.T, s *serving) {
 	_, framer := dialRaw(t, s)
 	untilClosed(t, framer)
-	eventually(t, func() bool { return testutil.ToFloat64(s.metrics.connections) == 0 }, "the closed connection is still counted")
+	eventually(t, func() bool { return testutil.ToFloat64(s.metrics.connections.Open) == 0 }, "the closed connection is still counted")
 }

@@ -3,13 +3,14 @@ package xds
 import (
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/isthmus-mesh/isthmus/internal/connlimit"
 	"github.com/isthmus-mesh/isthmus/internal/mesh"
 )
 
 // Metrics are the metrics of the xDS output.
 type Metrics struct {
 	clients      prometheus.Gauge
-	connections  prometheus.Gauge
+	connections  *connlimit.Metrics
 	resources    *prometheus.GaugeVec
 	bytes        *prometheus.GaugeVec
 	pushes       *prometheus.CounterVec
@@ -24,9 +25,7 @@ func NewMetrics(registerer prometheus.Registerer) *Metrics {
 		clients: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "isthmus_xds_clients", Help: "Number of open xDS streams of istiod.",
 		}),
-		connections: prometheus.NewGauge(prometheus.GaugeOpts{
-			Name: "isthmus_xds_connections", Help: "Number of open connections to the xDS server.",
-		}),
+		connections: connlimit.NewMetrics(registerer, "xds"),
 		resources: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "isthmus_xds_resources", Help: "Number of resources served, by kind.",
 		}, []string{"kind"}),
@@ -53,7 +52,7 @@ func NewMetrics(registerer prometheus.Registerer) *Metrics {
 		}),
 	}
 	registerer.MustRegister(
-		m.clients, m.connections, m.resources, m.bytes, m.pushes, m.rejections, m.unauthorized, m.propagation,
+		m.clients, m.resources, m.bytes, m.pushes, m.rejections, m.unauthorized, m.propagation,
 	)
 	return m
 }

@@ -12,6 +12,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
 
+	"github.com/isthmus-mesh/isthmus/internal/connlimit"
 	"github.com/isthmus-mesh/isthmus/internal/filewatch"
 )
 
@@ -48,11 +49,10 @@ func listen(options Options, store *store) (*server, error) {
 	if options.limits != nil {
 		limits = *options.limits
 	}
-	s.listener = newCountingListener(listener, limits.connections,
-		func(open int) { metrics.connections.Set(float64(open)) },
-		func() {
-			log.Warn("xDS connection limit reached, new connections wait until others close", "limit", limits.connections)
-		})
+	limited := connlimit.New(listener, connlimit.Options{
+		Limits: limits.connections, Name: "xds", Log: log, Metrics: metrics.connections,
+	})
+	s.listener, authz.establish = limited, limited.Establish
 	ctx, cancel := context.WithCancel(context.Background())
 	s.endStreams = cancel
 	certificates := options.TLS != nil && options.TLS.ClientCAFile != ""

@@ -1,0 +1,317 @@
+// Package connlimit limits the connections of a server, per client and in total, so that one client cannot exhaust the
+// connections or file descriptors that other clients need.
+//
+// A client is an IPv4 address or an IPv6 network of 64 bits. A connection is pending until the server marks it as
+// established. A new connection at a limit is accepted at the expense of another one, and refused if there is none:
+//
+//	limit reached   connection that is closed
+//	─────────────   ─────────────────────────────────────────────────────────────────────────────────
+//	per client      the oldest pending connection of the client, else the new one
+//	total           of the clients with more connections than the client of the new one: the oldest pending
+//	                connection of the client with the most pending connections,
+//	                else the newest established connection of the client with the most connections
+//	                if that client has at least two more than the client of the new connection,
+//	                else the new one
+//
+// Therefore a client with few connections is served, however many connections others hold, and a client with many
+// connections never closes one of a client with few.
+package connlimit
+
+import (
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"net/netip"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// Limits bound the connections of a server.
+type Limits struct {
+	// Total is the number of open connections. New reduces it to a share of the file descriptors of the process.
+	Total int
+	// PerClient is the number of open connections of one client. It is at most half of Total.
+	PerClient int
+	// WriteTimeout is how long one write may take. 0 means no limit.
+	WriteTimeout time.Duration
+	// MaxAge closes a connection on the first read after this time. 0 means no limit.
+	MaxAge time.Duration
+}
+
+// Options configure a Listener.
+type Options struct {
+	Limits
+	// Name is the name of the server in the log.
+	Name    string
+	Log     *slog.Logger
+	Metrics *Metrics
+}
+
+const (
+	// logInterval is the shortest time between two log lines about the limits of one server.
+	logInterval = time.Minute
+	// acceptRetry is how long Accept waits when the process has no file descriptor left.
+	acceptRetry = 50 * time.Millisecond
+)
+
+// Listener is a net.Listener with limits. Use New to create one.
+type Listener struct {
+	net.Listener
+	options Options
+	closed  chan struct{}
+	close   func()
+
+	// mu guards the fields below. It is a leaf: no other lock is acquired, and no connection is closed, while it is held.
+	mu sync.Mutex
+	// clients holds the open connections of each client, oldest first.
+	clients map[netip.Prefix][]*conn
+	// total is the number of open connections.
+	total int
+	// loggedAt is the time of the latest log line about the limits.
+	loggedAt time.Time
+}
+
+// New returns a listener that accepts connections from another one within limits.
+func New(listener net.Listener, options Options) *Listener {
+	options.Limits = options.Limits.withinDescriptors(maxDescriptors())
+	l := &Listener{
+		Listener: listener, options: options, clients: map[netip.Prefix][]*conn{}, closed: make(chan struct{}),
+	}
+	l.close = sync.OnceFunc(func() { close(l.closed) })
+	return l
+}
+
+// withinDescriptors limits the connections of one server to an eighth of the file descriptors, because several servers, the connections to Consul and the outputs share the descriptors.
+func (l Limits) withinDescriptors(descriptors int) Limits {
+	l.Total = min(l.Total, max(descriptors/8, 8))
+	l.PerClient = min(l.PerClient, max(l.Total/2, 1))
+	return l
+}
+
+// Accept implements net.Listener. It waits for a connection that the limits admit.
+func (l *Listener) Accept() (net.Conn, error) {
+	for {
+		accepted, err := l.Listener.Accept()
+		switch {
+		case err == nil:
+			c := &conn{Conn: accepted, listener: l, client: clientOf(accepted.RemoteAddr()), since: time.Now()}
+			c.remove = sync.OnceFunc(func() { l.remove(c) })
+			victim, reason := l.admit(c)
+			if victim != nil {
+				l.report(victim, reason)
+				victim.abort()
+			}
+			if victim != c {
+				return c, nil
+			}
+		case !isTemporary(err):
+			return nil, err
+		default:
+			select {
+			case <-l.closed:
+				return nil, net.ErrClosed
+			case <-time.After(acceptRetry):
+			}
+		}
+	}
+}
+
+// Close implements net.Listener. It does not close accepted connections.
+func (l *Listener) Close() error {
+	l.close()
+	return l.Listener.Close()
+}
+
+// Establish marks the connection from a remote address as established.
+func (l *Listener) Establish(remote net.Addr) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, c := range l.clients[clientOf(remote)] {
+		if c.RemoteAddr().String() == remote.String() {
+			c.established = true
+		}
+	}
+}
+
+// admit adds a connection. If a limit is reached, it returns the connection to close, which may be the new one, and the
+// limit.
+func (l *Listener) admit(c *conn) (victim *conn, reason string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	own := l.clients[c.client]
+	switch {
+	case len(own) >= l.options.PerClient:
+		victim, reason = oldestPending(own), clientLimit
+	case l.total >= l.options.Total:
+		victim, reason = l.victimOfTotal(len(own)), totalLimit
+	default:
+		l.addLocked(c)
+		return nil, ""
+	}
+	if victim == nil {
+		return c, reason
+	}
+	l.removeLocked(victim)
+	l.addLocked(c)
+	return victim, reason
+}
+
+// victimOfTotal returns the connection to close if the total is reached; nil if there is none. own is the number of
+// connections of the client that opens a new one. The caller holds mu.
+func (l *Listener) victimOfTotal(own int) (victim *conn) {
+	mostPending, most := 0, own+1
+	var established *conn
+	for _, conns := range l.clients {
+		if len(conns) <= own {
+			continue
+		}
+		pending := 0
+		for _, c := range conns {
+			if !c.established {
+				pending++
+			}
+		}
+		if pending > mostPending {
+			mostPending, victim = pending, oldestPending(conns)
+		}
+		if len(conns) > most {
+			most, established = len(conns), conns[len(conns)-1]
+		}
+	}
+	if victim == nil {
+		victim = established
+	}
+	return victim
+}
+
+func oldestPending(conns []*conn) *conn {
+	for _, c := range conns {
+		if !c.established {
+			return c
+		}
+	}
+	return nil
+}
+
+func (l *Listener) addLocked(c *conn) {
+	l.clients[c.client] = append(l.clients[c.client], c)
+	l.total++
+	l.options.Metrics.Open.Set(float64(l.total))
+}
+
+func (l *Listener) remove(c *conn) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.removeLocked(c)
+}
+
+// removeLocked removes a connection, if it has not been removed before.
+func (l *Listener) removeLocked(c *conn) {
+	conns := l.clients[c.client]
+	for i := range conns {
+		if conns[i] != c {
+			continue
+		}
+		if len(conns) == 1 {
+			delete(l.clients, c.client)
+		} else {
+			l.clients[c.client] = append(conns[:i:i], conns[i+1:]...)
+		}
+		l.total--
+		l.options.Metrics.Open.Set(float64(l.total))
+		return
+	}
+}
+
+// report counts and logs a connection that is closed because of a limit.
+func (l *Listener) report(victim *conn, reason string) {
+	l.options.Metrics.Closed.WithLabelValues(reason).Inc()
+	l.mu.Lock()
+	now := time.Now()
+	due := now.Sub(l.loggedAt) >= logInterval
+	if due {
+		l.loggedAt = now
+	}
+	l.mu.Unlock()
+	if !due {
+		return
+	}
+	limit := l.options.Total
+	if reason == clientLimit {
+		limit = l.options.PerClient
+	}
+	l.options.Log.Warn("connection limit reached, closing a connection for each new one",
+		"name", l.options.Name, "reason", reason, "limit", limit, "client", victim.RemoteAddr())
+}
+
+// clientOf returns the client of an address.
+func clientOf(address net.Addr) netip.Prefix {
+	tcp, ok := address.(*net.TCPAddr)
+	if !ok {
+		return netip.Prefix{}
+	}
+	ip := tcp.AddrPort().Addr().Unmap().WithZone("")
+	bits := 64
+	if ip.Is4() {
+		bits = 32
+	}
+	client, _ := ip.Prefix(bits) // the number of bits fits the address
+	return client
+}
+
+// isTemporary reports whether Accept can succeed later, for example when a file descriptor is free again.
+func isTemporary(err error) bool {
+	for _, temporary := range []error{
+		syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM, syscall.ECONNABORTED, syscall.EINTR,
+	} {
+		if errors.Is(err, temporary) {
+			return true
+		}
+	}
+	return false
+}
+
+// conn is a connection of a Listener.
+type conn struct {
+	net.Conn
+	listener *Listener
+	client   netip.Prefix
+	since    time.Time
+	remove   func()
+	// established is guarded by the mutex of the listener.
+	established bool
+}
+
+// Read implements net.Conn.
+func (c *conn) Read(b []byte) (int, error) {
+	if age := c.listener.options.MaxAge; age > 0 && time.Since(c.since) > age {
+		return 0, io.EOF
+	}
+	return c.Conn.Read(b)
+}
+
+// Write implements net.Conn.
+func (c *conn) Write(b []byte) (int, error) {
+	if timeout := c.listener.options.WriteTimeout; timeout > 0 {
+		if err := c.SetWriteDeadline(time.Now().Add(timeout)); err != nil {
+			return 0, err
+		}
+	}
+	return c.Conn.Write(b)
+}
+
+// Close implements net.Conn.
+func (c *conn) Close() error {
+	defer c.remove()
+	return c.Conn.Close()
+}
+
+// abort closes the connection and discards the data that was not sent, so that the kernel keeps nothing of it.
+func (c *conn) abort() {
+	if tcp, ok := c.Conn.(*net.TCPConn); ok {
+		_ = tcp.SetLinger(0) // the connection is closed in any case
+	}
+	_ = c.Close() // the client may have closed it before
+}
