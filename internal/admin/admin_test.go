@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"log/slog"
 	"net/http"
 	"strings"
 	"sync/atomic"
@@ -18,7 +19,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // serve runs a server until the test ends and returns its URL.
 func serve(t *testing.T, options Options) string {
 	t.Helper()
-	options.Address = "127.0.0.1:0"
+	options.Address, options.Log = "127.0.0.1:0", slog.New(slog.DiscardHandler)
 	server, err := Listen(options)
 	if err != nil {
 		t.Fatal(err)

@@ -2,19 +2,20 @@
 // connections or file descriptors that other clients need.
 //
 // A client is an IPv4 address or an IPv6 network of 64 bits. A connection is pending until the server marks it as
-// established. A new connection at a limit is accepted at the expense of another one, and refused if there is none:
+// established. At a limit, a new connection replaces another one, or is closed if there is none that it may replace:
 //
 //	limit reached   connection that is closed
-//	─────────────   ─────────────────────────────────────────────────────────────────────────────────
-//	per client      the oldest pending connection of the client, else the new one
-//	total           of the clients with more connections than the client of the new one: the oldest pending
-//	                connection of the client with the most pending connections,
-//	                else the newest established connection of the client with the most connections
-//	                if that client has at least two more than the client of the new connection,
+//	─────────────   ──────────────────────────────────────────────────────────────────────────────────────────
+//	per client      the oldest pending connection of the client, if it is older than a second,
+//	                else the new one
+//	total           a pending connection of the client with the most pending connections: the oldest one,
+//	                else the newest established connection of the client with the most connections,
 //	                else the new one
 //
-// Therefore a client with few connections is served, however many connections others hold, and a client with many
-// connections never closes one of a client with few.
+// At the total limit, only a client with at least two connections more than the client of the new one loses a connection,
+// or one with one more whose pending connection is older than a second. Therefore a client with few connections is served
+// however many connections others hold, a new connection has a second to be served, and clients with equally many
+// connections do not displace each other all the time.
 package connlimit
 
 import (
@@ -52,6 +53,8 @@ type Options struct {
 const (
 	// logInterval is the shortest time between two log lines about the limits of one server.
 	logInterval = time.Minute
+	// serviceTime is the time that a connection has to be served before connections of the same client replace it.
+	serviceTime = time.Second
 	// acceptRetry is how long Accept waits when the process has no file descriptor left.
 	acceptRetry = 50 * time.Millisecond
 )
@@ -143,7 +146,10 @@ func (l *Listener) admit(c *conn) (victim *conn, reason string) {
 	own := l.clients[c.client]
 	switch {
 	case len(own) >= l.options.PerClient:
-		victim, reason = oldestPending(own), clientLimit
+		reason = clientLimit
+		if oldest := oldestPending(own); oldest.isOld() {
+			victim = oldest
+		}
 	case l.total >= l.options.Total:
 		victim, reason = l.victimOfTotal(len(own)), totalLimit
 	default:
@@ -164,17 +170,17 @@ func (l *Listener) victimOfTotal(own int) (victim *conn) {
 	mostPending, most := 0, own+1
 	var established *conn
 	for _, conns := range l.clients {
-		if len(conns) <= own {
+		pending, oldest := 0, oldestPending(conns)
+		if len(conns) < own+2 && (len(conns) <= own || !oldest.isOld()) {
 			continue
 		}
-		pending := 0
 		for _, c := range conns {
 			if !c.established {
 				pending++
 			}
 		}
 		if pending > mostPending {
-			mostPending, victim = pending, oldestPending(conns)
+			mostPending, victim = pending, oldest
 		}
 		if len(conns) > most {
 			most, established = len(conns), conns[len(conns)-1]
@@ -186,6 +192,7 @@ func (l *Listener) victimOfTotal(own int) (victim *conn) {
 	return victim
 }
 
+// oldestPending returns the oldest pending connection; nil if there is none.
 func oldestPending(conns []*conn) *conn {
 	for _, c := range conns {
 		if !c.established {
@@ -283,6 +290,9 @@ type conn struct {
 	// established is guarded by the mutex of the listener.
 	established bool
 }
+
+// isOld reports whether a connection exists and has had its time to be served.
+func (c *conn) isOld() bool { return c != nil && time.Since(c.since) > serviceTime }
 
 // Read implements net.Conn.
 func (c *conn) Read(b []byte) (int, error) {

@@ -86,31 +86,38 @@ func TestLimits(t *testing.T) {
 	const a, b, c, d = "127.0.0.1", "127.0.0.2", "127.0.0.3", "127.0.0.4"
 	for name, test := range map[string]struct {
 		limits Limits
-		// conns are the clients of the connections in order; a "+" marks an established one. The last connection is at the
-		// limit.
+		// conns are the clients of the connections in order; a "+" marks an established one, a "!" one that is older than
+		// serviceTime. The last connection is at the limit.
 		conns []string
 		// closed is the index of the connection that is closed.
 		closed int
 		reason string
 	}{
-		"oldest pending of the client":          {Limits{Total: 9, PerClient: 2}, []string{b, a, a, a}, 1, clientLimit},
-		"established stays":                     {Limits{Total: 9, PerClient: 2}, []string{a + "+", a, a}, 1, clientLimit},
-		"all of the client are established":     {Limits{Total: 9, PerClient: 2}, []string{b, a + "+", a + "+", a}, 3, clientLimit},
-		"pending of the heaviest client":        {Limits{Total: 4, PerClient: 2}, []string{b, a, a, d, c}, 1, totalLimit},
-		"pending before established":            {Limits{Total: 4, PerClient: 2}, []string{a + "+", a + "+", b, d + "+", c}, 2, totalLimit},
-		"pending of a client with fewer stays":  {Limits{Total: 4, PerClient: 2}, []string{a + "+", a + "+", b, c + "+", c}, 4, totalLimit},
-		"newest established of the heaviest":    {Limits{Total: 4, PerClient: 2}, []string{b + "+", a + "+", a + "+", d + "+", c}, 2, totalLimit},
-		"no client has two more than the new":   {Limits{Total: 4, PerClient: 2}, []string{b + "+", a + "+", a + "+", c + "+", c}, 4, totalLimit},
-		"an equal client does not displace one": {Limits{Total: 2, PerClient: 1}, []string{a + "+", b + "+", c}, 2, totalLimit},
+		"oldest pending of the client":         {Limits{Total: 9, PerClient: 2}, []string{b, a + "!", a + "!", a}, 1, clientLimit},
+		"established stays":                    {Limits{Total: 9, PerClient: 2}, []string{a + "+!", a + "!", a}, 1, clientLimit},
+		"all of the client are young":          {Limits{Total: 9, PerClient: 2}, []string{b, a, a, a}, 3, clientLimit},
+		"all of the client are established":    {Limits{Total: 9, PerClient: 2}, []string{b, a + "+", a + "+", a}, 3, clientLimit},
+		"pending of the heaviest client":       {Limits{Total: 4, PerClient: 2}, []string{b, a, a, d, c}, 1, totalLimit},
+		"pending before established":           {Limits{Total: 4, PerClient: 2}, []string{a + "+", a + "+", b + "!", d + "+", c}, 2, totalLimit},
+		"pending of a client with fewer stays": {Limits{Total: 4, PerClient: 2}, []string{a + "+", a + "+", b, c + "+", c}, 4, totalLimit},
+		"newest established of the heaviest":   {Limits{Total: 4, PerClient: 2}, []string{b + "+", a + "+", a + "+", d + "+", c}, 2, totalLimit},
+		"no client has two more than the new":  {Limits{Total: 4, PerClient: 2}, []string{b + "+", a + "+", a + "+", c + "+", c}, 4, totalLimit},
+		"one more established stays":           {Limits{Total: 2, PerClient: 1}, []string{a + "+!", b + "+!", c}, 2, totalLimit},
+		"one more pending and young stays":     {Limits{Total: 2, PerClient: 1}, []string{a, b + "+", c}, 2, totalLimit},
+		"one more pending and old is closed":   {Limits{Total: 2, PerClient: 1}, []string{a + "!", b + "+", c}, 0, totalLimit},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := listen(t, test.limits)
 			var clients []net.Conn
-			for _, conn := range test.conns {
-				local, established := strings.CutSuffix(conn, "+")
+			for _, spec := range test.conns {
+				rest, old := strings.CutSuffix(spec, "!")
+				local, established := strings.CutSuffix(rest, "+")
 				client, accepted := s.open(t, local)
-				if established && accepted != nil {
+				if established {
 					s.Establish(accepted.RemoteAddr())
+				}
+				if old {
+					accepted.(*conn).since = time.Now().Add(-2 * serviceTime)
 				}
 				clients = append(clients, client)
 			}

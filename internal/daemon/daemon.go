@@ -93,7 +93,7 @@ func New(options Options) (*Daemon, error) {
 		Rules: rules, Groups: c.Groups(), Addresses: ranges, Store: options.Store, Log: log, Metrics: engine.NewMetrics(registry),
 	}, inputs, outputs)
 	server, err := admin.Listen(admin.Options{
-		Address: c.Admin.Address, Metrics: registry, Ready: e.Ready, Profiles: c.Admin.Profiles,
+		Address: c.Admin.Address, Metrics: registry, Ready: e.Ready, Profiles: c.Admin.Profiles, Log: log,
 		Status: func() any { return newStatus(e, options.Conflicts) },
 	})
 	if err != nil {
