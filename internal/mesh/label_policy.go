@@ -45,15 +45,18 @@ func CheckLabelGlob(glob string) error {
 	return nil
 }
 
-// refuse returns the reason for which a label is rejected; empty if it is accepted.
+// denies reports whether the configuration rejects a label. That is the operator's decision and no finding.
+func (l Labels) denies(key string) bool {
+	return !own(key) && !catalog.MatchAny(l.Allow, key) && catalog.MatchAny(l.Deny, key)
+}
+
+// refuse returns the reason for which a label is rejected other than by the operator; empty if it is accepted.
 func (l Labels) refuse(key string) string {
 	switch {
 	case own(key):
 		return "is a label that isthmus sets; it is skipped"
 	case catalog.MatchAny(l.Allow, key):
 		return ""
-	case catalog.MatchAny(l.Deny, key):
-		return "is denied by mesh.labels.deny; it is skipped (mesh.labels.allow has precedence)"
 	case reserved(key):
 		return fmt.Sprintf("is reserved; it is skipped (to accept it, set mesh.labels.allow: [%q])", key)
 	default:

@@ -34,11 +34,15 @@ const (
 //  1. labels of Istio and isthmus
 //  2. meta entries, first those with a valid key, in alphabetical order
 //  3. tags of the form key=value or key|value, in the order of their registration
+//  4. bare tags: the label tag.NAME with the value true
 func instanceLabels(instance catalog.Instance, name Name, rules Labels, report *report) map[string]string {
 	labels := map[string]string{}
 	for c := range labelCandidates(instance, report) {
 		clean, ok := label(c.key, c.value)
 		_, taken := labels[clean.key]
+		if ok && rules.denies(clean.key) {
+			continue
+		}
 		if !ok {
 			report.instance(BadLabel, instance, fmt.Sprintf("%s %q cannot be converted to a label; it is skipped", c.kind, clip(c.key)))
 		} else if refusal := rules.refuse(clean.key); refusal != "" {
@@ -66,11 +70,12 @@ func instanceLabels(instance catalog.Instance, name Name, rules Labels, report *
 type candidate struct{ kind, key, value string }
 
 // labelCandidates yields the entries that may become labels: meta entries with a value, then tags of the form key=value or
-// key|value.
+// key|value, then the first bare tags. It omits values that are empty or placeholders of a build, and the configuration of
+// routers.
 func labelCandidates(instance catalog.Instance, report *report) iter.Seq[candidate] {
 	return func(yield func(candidate) bool) {
 		for _, key := range metaKeys(instance, report) {
-			if value := instance.Meta[key]; value != "" && !yield(candidate{"meta", key, value}) {
+			if value := instance.Meta[key]; value != "" && !isPlaceholder(value) && !yield(candidate{"meta", key, value}) {
 				return
 			}
 		}
@@ -79,7 +84,16 @@ func labelCandidates(instance catalog.Instance, report *report) iter.Seq[candida
 				report.instance(TooManyLabels, instance, fmt.Sprintf("the instance has %d tags, the limit is %d; the following ones are skipped", len(instance.Tags), maxInspected))
 				return
 			}
-			if at := strings.IndexAny(tag, "=|"); at > 0 && !yield(candidate{"tag", tag[:at], tag[at+1:]}) {
+			at := strings.IndexAny(tag, "=|")
+			if at <= 0 || at == len(tag)-1 || isPlaceholder(tag[at+1:]) || isRouterTag(tag) {
+				continue
+			}
+			if !yield(candidate{"tag", tag[:at], tag[at+1:]}) {
+				return
+			}
+		}
+		for _, tag := range bareTags(instance) {
+			if !yield(candidate{"tag", bareTagPrefix + tag, "true"}) {
 				return
 			}
 		}

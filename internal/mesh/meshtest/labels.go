@@ -11,6 +11,10 @@ func labels() []Case {
 	long := strings.Repeat("x", 64)
 	return []Case{
 		of("labels-from-tags", service("web", instance("web", tags("team=blue", "stage|prod", "version=v3", "plain", "=none")))),
+		of("labels-from-bare-tags", service("web", instance("web", tags("master", "primary:1", "two words", "master", long, "tag.x", "Blue"), meta("tag.Blue", "kept")))),
+		of("labels-of-routers", service("web", instance("web", tags(
+			"Traefik", "traefik.enable=true", "Traefik.http.routers.x.rule=Host(`x`)", "urlprefix-/x strip=/x", "a=${NAME}", "b={{ x }}", "version=@project.version@", "c=", "mail=@x",
+		), meta("git", "${COMMIT}")))),
 		of("labels-first-tag-wins", service("web", instance("web", tags("team=blue", "team=red", "team|green")))),
 		of("labels-meta-before-tags", service("web", instance(
 			"web",
