@@ -7,8 +7,8 @@ import (
 	"github.com/hashicorp/consul/api"
 )
 
-// The least time that Consul lets a token live is a minute. Other tests run meanwhile: this one starts first, by the
-// name of its file.
+// TestExpiredTokenRemovesNothing verifies that the expiry of the token removes no service. Consul's minimum lifetime of
+// a token is one minute. The name of this file makes this test start first, so it waits while the other tests run.
 func TestExpiredTokenRemovesNothing(t *testing.T) {
 	s := startServer(t, acls)
 	s.register("n1", "web-1", "web")
@@ -27,7 +27,7 @@ func TestExpiredTokenRemovesNothing(t *testing.T) {
 	p.logged("expires="+token.ExpirationTime.UTC().Format(time.RFC3339), 1)
 	t.Parallel()
 	if !within(2*time.Minute, func() bool { return metric(t, p.registry, troubleGauge, "reason=denied") == 2 }) {
-		t.Fatal("the token doesn't expire")
+		t.Fatal("the token has no expiration time")
 	}
 	s.deregister("n1", "web-1")
 	p.trouble(t, "denied", before)

@@ -9,8 +9,8 @@ import (
 	"github.com/hashicorp/consul/api"
 )
 
-// TestTooLargeAnswer holds that a service of which Consul says more than isthmus reads stays as it was, that this is
-// said, and that it delays no other.
+// TestTooLargeAnswer verifies three properties of a service whose response exceeds the size limit: it keeps its last
+// known state, the log reports the reason, and it delays no other service.
 func TestTooLargeAnswer(t *testing.T) {
 	t.Parallel()
 	s := startServer(t, "")
@@ -35,10 +35,10 @@ func TestTooLargeAnswer(t *testing.T) {
 	p.expect(t, "well", "n1/well-1", "n1/well-1 n2/well-2")
 	p.expect(t, "poison", "n1/poison-1")
 	if log := p.log.String(); !strings.Contains(log, "the response is larger than 16384 bytes") || strings.Contains(log, "xxx") {
-		t.Errorf("log:\n%s", log)
+		t.Errorf("unexpected log:\n%s", log)
 	}
 
-	// A start that can't read it is complete all the same: others leave, and it stays.
+	// A start that can't read the service still completes: other services can leave, and this one stays.
 	s.deregister("n1", "well-1")
 	s.deregister("n2", "well-2")
 	b := believe(t, opts, "poison: n1/poison-1", "well: n1/well-1")

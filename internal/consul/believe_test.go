@@ -15,7 +15,7 @@ import (
 	"github.com/isthmus-mesh/isthmus/internal/guard"
 )
 
-// A believer is a sink behind a guard, as the bridge is: it holds what is believed.
+// believer is a sink behind a guard, like the engine. It records the accepted state.
 type believer struct {
 	mu     sync.Mutex
 	guard  *guard.Guard
@@ -23,7 +23,7 @@ type believer struct {
 	synced []bool
 }
 
-// believe starts a source whose content of before is remembered, as "service: node/id node/id" each.
+// believe starts a source with a remembered snapshot, in which each service is written as "service: node/id node/id".
 func believe(t *testing.T, opts Options, remembered ...string) *believer {
 	t.Helper()
 	b := &believer{held: map[string]string{}, guard: guard.New(guard.Options{
@@ -51,7 +51,7 @@ func believe(t *testing.T, opts Options, remembered ...string) *believer {
 	t.Cleanup(func() { cancel(); group.Wait() })
 	t.Cleanup(func() {
 		if t.Failed() {
-			t.Logf("held:\n%s\nlog:\n%s", b.said(), p.log)
+			t.Logf("accepted state:\n%s\nlog:\n%s", b.said(), p.log)
 		}
 	})
 	eventually(t, "the content is told", func() bool { b.mu.Lock(); defer b.mu.Unlock(); return len(b.synced) > 0 })
@@ -83,7 +83,7 @@ func (b *believer) take(services []catalog.Service) {
 	}
 }
 
-// said returns what is believed, a line each service.
+// said returns the accepted state, one line for each service.
 func (b *believer) said() string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -94,8 +94,8 @@ func (b *believer) said() string {
 	return strings.Join(lines, "\n")
 }
 
-// testNarrowedMeanwhile holds that what a token shows no more after a restart stays, and leaves once it is shown to be
-// gone.
+// testNarrowedMeanwhile verifies that a service that the token can't read after a restart stays, and that it leaves when
+// its removal is proven.
 func (s *server) testNarrowedMeanwhile(t *testing.T) {
 	s.register("n2", "kept-1", "kept")
 	s.register("n2", "api-9", "api")
@@ -103,10 +103,10 @@ func (s *server) testNarrowedMeanwhile(t *testing.T) {
 	_, secret, policy := s.token(t, "meanwhile", `node "n1" { policy = "read" } service_prefix "" { policy = "read" }`)
 	opts := Options{Config: &api.Config{Address: s.Address, Token: secret}, Wait: time.Second}
 	b := believe(t, opts, "api: n1/api-0 n2/api-8 n2/api-9", "gone: n2/gone-1", "kept: n2/kept-1", "web: n1/web-1")
-	// What was on a node that is shown, beside another instance, is known to be gone.
+	// The other instance on the same visible node proves that this instance is gone.
 	want := "api: n1/api-1 n2/api-8 n2/api-9\ngone: n2/gone-1\nkept: n2/kept-1\nweb: n1/web-1"
 	if got := b.said(); got != want {
-		t.Errorf("with a part of the rights this is held:\n%s", got)
+		t.Errorf("accepted state with partial rights:\n%s", got)
 	}
 	s.register("n1", "kept-2", "kept")
 	want = strings.Replace(want, "kept: ", "kept: n1/kept-2 ", 1)
@@ -122,6 +122,6 @@ func (s *server) testNarrowedMeanwhile(t *testing.T) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if !slices.Equal(b.synced, []bool{false, true}) {
-		t.Errorf("whole: %v", b.synced)
+		t.Errorf("Synced was called with whole = %v", b.synced)
 	}
 }

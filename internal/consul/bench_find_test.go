@@ -12,8 +12,8 @@ import (
 	"github.com/isthmus-mesh/isthmus/internal/consul/detect"
 )
 
-// find measures the ways to find out which of all services changed: to ask each for its index, as a sweep does, or to
-// read everything at once.
+// find measures two ways to find the changed services: an index query for each service, as in a sweep, or one read of
+// all services.
 func (b *bench) find(t *testing.T) {
 	client := &http.Client{Transport: &http.Transport{MaxConnsPerHost: benchQueries, MaxIdleConnsPerHost: benchQueries}}
 	defer client.CloseIdleConnections()
@@ -49,7 +49,7 @@ func (b *bench) find(t *testing.T) {
 		for range rounds {
 			once()
 		}
-		t.Logf("finding a change by %s: %.3f s, Consul CPU %.3f s", name,
+		t.Logf("finding a change with %s: %.3f s, Consul CPU %.3f s", name,
 			time.Since(began).Seconds()/rounds, (b.cpu()-cpu).Seconds()/rounds)
 	}
 }

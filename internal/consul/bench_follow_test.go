@@ -15,7 +15,7 @@ import (
 	"github.com/isthmus-mesh/isthmus/internal/catalog"
 )
 
-// A follower follows the catalog in one way.
+// follower follows the catalog in one of the benchmarked ways.
 type follower struct {
 	*play
 	sink     *benchSink
@@ -47,7 +47,7 @@ func (b *bench) follow(t *testing.T, ctx context.Context, way benchWay) *followe
 	return f
 }
 
-// naive returns a loop that waits for the list to change and then reads every service.
+// naive returns a loop that waits for a change of the list and then reads every service.
 func (f *follower) naive(t *testing.T, ctx context.Context, config *api.Config) func() {
 	transport := f.wire.count(cleanhttp.DefaultPooledTransport())
 	config.HttpClient = &http.Client{Transport: transport}
@@ -83,7 +83,7 @@ func (f *follower) naive(t *testing.T, ctx context.Context, config *api.Config) 
 	}
 }
 
-// settle waits until no request was answered, and none more was held, for two seconds.
+// settle waits until no request was answered, and no further request was held, for two seconds.
 func (f *follower) settle() {
 	state := func() [2]int { return [2]int{int(f.requests()), f.held()} }
 	last, since := state(), time.Now()
@@ -95,7 +95,7 @@ func (f *follower) settle() {
 	})
 }
 
-// held returns how many queries wait for a change.
+// held returns the number of queries that wait for a change.
 func (f *follower) held() int {
 	if f.source == nil {
 		return 1
@@ -111,7 +111,7 @@ func (f *follower) lateness() float64 {
 	return metric(f.t, f.registry, latenessGauge)
 }
 
-// A spent is what something took.
+// spent is the resource usage of one measurement.
 type spent struct {
 	took, cpu       time.Duration
 	requests, bytes float64
@@ -122,7 +122,7 @@ func (s spent) String() string {
 		s.took.Seconds(), s.requests, s.requests/s.took.Seconds(), s.bytes/1000, s.cpu.Seconds())
 }
 
-// meter returns a function that says what was used since.
+// meter returns a function that returns the usage since the call of meter.
 func (b *bench) meter(f *follower) func() spent {
 	began, cpu, requests, bytes := time.Now(), b.cpu(), f.requests(), f.wire.bytes.Load()
 	return func() spent {

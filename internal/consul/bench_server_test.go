@@ -20,7 +20,7 @@ import (
 	"github.com/hashicorp/consul/api"
 )
 
-// A bench is a Consul server with many services, over HTTPS too.
+// bench is a Consul server with many services. It also serves HTTPS.
 type bench struct {
 	*server
 	services, instances, nodes int
@@ -46,7 +46,7 @@ func newBench(t *testing.T, services, instances int) *bench {
 			t.Fatal(err)
 		}
 	}
-	// Only "a connection each" needs the limit raised; the others say how many they held.
+	// Only the way "a connection each" needs a higher limit. The other ways report the number of connections they held.
 	b.server = startServer(t, fmt.Sprintf(`
 		ports { https = %s }
 		limits { http_max_conns_per_client = 12000 }
@@ -91,7 +91,7 @@ func (b *bench) load(t *testing.T) {
 		}
 	}
 	flush(1)
-	t.Logf("%d services of %d instances were registered in %s", b.services, b.instances, time.Since(began).Round(time.Second))
+	t.Logf("registered %d services with %d instances each in %s", b.services, b.instances, time.Since(began).Round(time.Second))
 }
 
 func node(i int) string { return fmt.Sprintf("node-%05d", i) }
@@ -104,7 +104,7 @@ func (b *bench) instance(i, k int) (service *api.AgentService, on string) {
 	}, node((i + k*31) % b.nodes)
 }
 
-// change gives the first instance of a service another meta, and returns the change's number.
+// change gives the first instance of a service a new meta value and returns the number of the change.
 func (b *bench) change(t *testing.T, sink *benchSink, i int) int {
 	b.changes++
 	service, on := b.instance(i, 0)
@@ -117,11 +117,11 @@ func (b *bench) change(t *testing.T, sink *benchSink, i int) int {
 	return b.changes
 }
 
-// cpu returns the CPU time that Consul has used.
+// cpu returns the CPU time used by Consul.
 func (b *bench) cpu() time.Duration {
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", b.PID()))
 	if err != nil {
-		return 0 // not on Linux
+		return 0 // not Linux
 	}
 	fields := strings.Fields(string(stat[strings.LastIndexByte(string(stat), ')')+1:]))
 	user, _ := strconv.Atoi(fields[11])

@@ -12,11 +12,11 @@ import (
 	"github.com/isthmus-mesh/isthmus/internal/catalog"
 )
 
-// A benchSink notes how late changes are seen.
+// benchSink records the delay until each change is seen.
 type benchSink struct {
 	mu     sync.Mutex
 	synced bool
-	// made are the changes that were not seen yet, of each service; newest the newest that was seen.
+	// made holds the unseen changes of each service. newest holds the newest seen change.
 	made   map[string]map[int]time.Time
 	newest map[int]bool
 	delays []time.Duration
@@ -35,7 +35,7 @@ func (b *benchSink) expect(change int, service string) {
 	b.made[service][change] = time.Now()
 }
 
-// Update implements catalog.Sink. A newer change of a service covers the older ones.
+// Update implements catalog.Sink. A newer change of a service includes the older ones.
 func (b *benchSink) Update(service catalog.Service, _ time.Time) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -66,7 +66,7 @@ func (b *benchSink) saw(change int) bool { b.mu.Lock(); defer b.mu.Unlock(); ret
 
 func (b *benchSink) sawAll() bool { b.mu.Lock(); defer b.mu.Unlock(); return len(b.made) == 0 }
 
-// late returns the delays since it was asked last.
+// late returns the delays since the previous call.
 func (b *benchSink) late() []time.Duration {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -75,7 +75,7 @@ func (b *benchSink) late() []time.Duration {
 	return d
 }
 
-// A wire counts connections and what they receive.
+// wire counts connections and the bytes they receive.
 type wire struct{ now, most, bytes atomic.Int64 }
 
 func (w *wire) count(t *http.Transport) *http.Transport {

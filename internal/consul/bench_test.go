@@ -17,25 +17,25 @@ import (
 const (
 	benchIdle    = 10 * time.Second
 	benchSingles = 3
-	// benchQueries is the number of index queries in flight, as in a scan.
+	// benchQueries is the number of concurrent index queries, as in a scan.
 	benchQueries = 8
-	benchRate    = 50 // changes a second
+	benchRate    = 50 // changes per second
 	benchChurn   = 20 * time.Second
-	// benchLimit is how long a way of reading may take for a part before it is given up.
+	// benchLimit is the time limit of one part of a measurement.
 	benchLimit = 90 * time.Second
 )
 
-// A benchWay is a way to follow the catalog.
+// benchWay is a way to follow the catalog.
 type benchWay struct {
 	name         string
 	https, naive bool
 	connections  int
 }
 
-// TestBench prints what the ways to follow a catalog cost; "make bench" runs it. BENCH_SIZE is "SERVICESxINSTANCES".
+// TestBench prints the cost of each way to follow a catalog. "make bench" runs it. BENCH_SIZE is "SERVICESxINSTANCES".
 func TestBench(t *testing.T) {
 	if os.Getenv("BENCH") == "" {
-		t.Skip(`it measures and asserts little: run "make bench"`)
+		t.Skip(`it measures and asserts little; run it with "make bench"`)
 	}
 	for _, size := range strings.Fields(cmp.Or(os.Getenv("BENCH_SIZE"), "1000x3 10000x10")) {
 		var services, instances int
@@ -73,7 +73,7 @@ func (b *bench) measure(t *testing.T, way benchWay) {
 	}
 	start := b.meter(f)
 	if !within(benchLimit, f.sink.isSynced) {
-		t.Logf("start: not over after %s", benchLimit)
+		t.Logf("start: not complete after %s", benchLimit)
 		return
 	}
 	started := start()
@@ -94,12 +94,12 @@ func (b *bench) measure(t *testing.T, way benchWay) {
 	b.churn(t, f, report)
 }
 
-// reporter puts a figure of a way into the report.
+// reporter adds a figure of a way to the report.
 type reporter func(figure string, value float64, unit string)
 
-// singles measures single changes, one after the other, until everything that they cause is over.
+// singles measures single changes, one after the other. Each measurement ends when all effects of the change are over.
 func (b *bench) singles(t *testing.T, f *follower, kind string, pick func(i int) int, report reporter) {
-	if kind == "hot" { // the first one makes it hot
+	if kind == "hot" { // the first change makes the service hot
 		b.seen(t, f, b.change(t, f.sink, pick(0)))
 		f.settle()
 		f.sink.late()
@@ -129,7 +129,7 @@ func (b *bench) seen(t *testing.T, f *follower, change int) bool {
 	return true
 }
 
-// churn changes services at random and measures how late that is seen.
+// churn changes services at random and measures the delay until each change is seen.
 func (b *bench) churn(t *testing.T, f *follower, report reporter) {
 	f.sink.late()
 	m := b.meter(f)
@@ -143,7 +143,7 @@ func (b *bench) churn(t *testing.T, f *follower, report reporter) {
 	all := within(benchLimit, f.sink.sawAll)
 	late := f.sink.late()
 	used := m()
-	t.Logf("%d changes at %d/s: %s; %d seen after %s; stated at most %.1f s; all seen: %v",
+	t.Logf("%d changes at %d/s: %s; %d seen after %s; reported lateness at most %.1f s; all seen: %v",
 		last-first, benchRate, used, len(late), spread(late), stated, all)
 	if len(late) > 0 {
 		report("50 a second: p50", results.Percentile(results.Milliseconds(late), 50), "ms")
@@ -151,7 +151,7 @@ func (b *bench) churn(t *testing.T, f *follower, report reporter) {
 		report("Consul's CPU for 1,000", used.cpu.Seconds()*1000/float64(last-first), "s")
 	}
 	if f.source != nil && len(late) > 0 && slices.Max(late).Seconds() > max(stated, 1) {
-		t.Errorf("a change was seen after %s, stated were %.1f s", slices.Max(late), stated)
+		t.Errorf("a change was seen after %s, but the reported lateness was at most %.1f s", slices.Max(late), stated)
 	}
 }
 

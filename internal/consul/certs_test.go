@@ -6,11 +6,11 @@ import (
 	"github.com/isthmus-mesh/isthmus/test/testbed"
 )
 
-// An authority issues certificates.
+// authority is a certificate authority.
 type authority struct {
 	t *testing.T
 	*testbed.Authority
-	// pem is its certificate.
+	// pem is the certificate of the authority.
 	pem string
 }
 
@@ -23,7 +23,7 @@ func newAuthority(t *testing.T, name string) *authority {
 	return &authority{t: t, Authority: a, pem: string(a.PEM)}
 }
 
-// leaf returns a certificate and its key for the loopback address, for servers and clients.
+// leaf returns a certificate and its key for the loopback address. Servers and clients use it.
 func (a *authority) leaf() (cert, key string) {
 	a.t.Helper()
 	certificate, private, err := a.Issue()

@@ -10,12 +10,12 @@ import (
 	"github.com/hashicorp/consul/api"
 )
 
-// TestColdServicesACL takes their rights from sources whose services are mostly cold.
+// TestColdServicesACL removes rights from sources whose services are mostly cold.
 func TestColdServicesACL(t *testing.T) {
 	t.Parallel()
 	s := startServer(t, acls)
 	s.fill(coldServices)
-	for _, connections := range []int{8, 24} { // with 24, each node is watched
+	for _, connections := range []int{8, 24} { // with 24 connections, each node is watched
 		s.connections = connections
 		t.Run(fmt.Sprint("documented policy, ", connections, " connections"), s.testColdPolicy)
 		t.Run(fmt.Sprint("deleted token, ", connections, " connections"), s.testColdDeleted)
@@ -23,7 +23,7 @@ func TestColdServicesACL(t *testing.T) {
 	}
 }
 
-// watchCold runs a source, with a token of its own in a file, none of whose services has a poll.
+// watchCold runs a source whose services have no poll. The source has its own token in a file.
 func (s *server) watchCold(t *testing.T, rules string) (p *play, accessor, file string, policy *api.ACLPolicy) {
 	t.Helper()
 	accessor, secret, policy := s.token(t, strings.NewReplacer("/", "-", ",", "", " ", "-").Replace(t.Name()), rules)
@@ -73,12 +73,13 @@ func (s *server) testColdDeleted(t *testing.T) {
 	_, secret, _ := s.token(t, fmt.Sprint("again-", s.connections), readAll)
 	write(t, file, secret)
 	if !within(10*time.Second, func() bool { return len(refused()) == 0 }) {
-		t.Errorf("with another token there is trouble still: %q", refused())
+		t.Errorf("queries still fail with another token: %q", refused())
 	}
 	eventually(t, "what left meanwhile", func() bool { return len(p.latest("fill-010").Instances) == 0 })
 }
 
-// What can't be read any more stays; what can be read is followed.
+// testColdNarrowed verifies that a service that can't be read any more stays, and that the source follows the services
+// that it can still read.
 func (s *server) testColdNarrowed(t *testing.T) {
 	p, _, _, policy := s.watchCold(t, readAll)
 	before := p.sink.all()
@@ -92,6 +93,6 @@ func (s *server) testColdNarrowed(t *testing.T) {
 	s.deregister("fill-4", "fill-011-2")
 	eventually(t, "what is gone", func() bool { return len(p.latest("fill-011").Instances) == 1 })
 	if after := p.sink.all(); len(after) != len(before)+2 {
-		t.Errorf("told %q", after[len(before):])
+		t.Errorf("got the unexpected updates %q", after[len(before):])
 	}
 }

@@ -15,7 +15,7 @@ import (
 
 const coldServices = 60
 
-// TestColdServices changes cold services, each in another way, and looks when it is seen.
+// TestColdServices makes a different change to each cold service and measures the delay until the change is seen.
 func TestColdServices(t *testing.T) {
 	for name, config := range map[string]string{"streaming": ``, "not streaming": `use_streaming_backend = false`} {
 		t.Run(name, func(t *testing.T) {
@@ -47,24 +47,24 @@ func (s *server) testCold(t *testing.T, connections int) {
 	for i, change := range coldChanges {
 		node, id, service := name(i)
 		if p.isWatched(service) {
-			t.Fatalf("%s is hot", service)
+			t.Fatalf("%s is hot, expected cold", service)
 		}
 		late := time.Duration(metric(t, p.registry, latenessGauge) * float64(time.Second))
 		began := time.Now()
 		change.make(s, node, id, service)
 		eventually(t, change.name, func() bool { return change.seen(p.latest(service)) })
 		if took := time.Since(began); took > late || late > 15*time.Second {
-			t.Errorf("%s was seen after %s, expected at most %s", change.name, took, late)
+			t.Errorf("change %q was seen after %s, expected at most %s", change.name, took, late)
 		}
 	}
 	if most, _ := relay.state(); most > connections {
-		t.Errorf("there were %d connections", most)
+		t.Errorf("got %d connections", most)
 	}
 	p.logged("level=WARN", 0)
 }
 
-// TestColdPassingCheck adds a passing check by itself, which wakes nobody but who watches the service: it is found once each
-// wait.
+// TestColdPassingCheck adds a passing check without any other change. Such a change wakes only the queries that watch the
+// service. The source finds it once per wait.
 func TestColdPassingCheck(t *testing.T) {
 	s := startServer(t, "")
 	s.fill(coldServices)
@@ -79,17 +79,17 @@ func TestColdPassingCheck(t *testing.T) {
 		return slices.Equal(p.latest("cold").Instances[0].Checks, []catalog.Check{{Type: "http"}})
 	})
 	if took := time.Since(began); took > 2*wait {
-		t.Errorf("it was seen after %s", took)
+		t.Errorf("the check was seen after %s", took)
 	}
 }
 
-// settled reports whether everything was read and scanned.
+// settled reports whether all services were read and scanned.
 func (p *play) settled(services int) bool {
 	s := p.status()
 	return !s.ScanEndedAt.IsZero() && !s.ScanDemanded && len(p.sink.all()) > services
 }
 
-// status returns the state of the detector, zero before the source has one.
+// status returns the state of the detector. It is zero until the source has a detector.
 func (p *play) status() detect.Status {
 	select {
 	case <-p.source.opened:
@@ -105,7 +105,7 @@ func (p *play) isWatched(name string) bool {
 	return p.source.services[name].detected.Watched()
 }
 
-// TestHotServiceCostsOneRead changes a service that has a poll: that costs one answer, and nobody is probed for it.
+// TestHotServiceCostsOneRead verifies that a change of a service with a poll costs one response and no probe.
 func TestHotServiceCostsOneRead(t *testing.T) {
 	s := startServer(t, "")
 	s.fill(coldServices)
@@ -129,18 +129,18 @@ func TestHotServiceCostsOneRead(t *testing.T) {
 			return metric(t, p.registry, requests, "endpoint=services", "result=ok") > lists && p.listRests()
 		})
 		if r, q := read()-reads, metric(t, p.registry, requests, "endpoint=probe")-probes; r != 1 || q != 0 {
-			t.Errorf("the change cost %v reads and %v probes", r, q)
+			t.Errorf("the change cost %v reads and %v probes, expected one read and no probe", r, q)
 		}
 	}
 }
 
-// scanned reports whether a scan is over that the last change of the list has caused.
+// scanned reports whether the scan after the last change of the list is complete.
 func (p *play) scanned() bool {
 	s := p.status()
 	return !s.ScanDemanded && s.ScanEndedAt.After(s.ListChangedAt)
 }
 
-// listRests reports whether the list has not changed for longer than a change waits for its attribution.
+// listRests reports whether the list has been unchanged for longer than the time in which a change is attributed.
 func (p *play) listRests() bool {
 	s := p.status()
 	return s.PendingIndexes == 0 && time.Since(s.ListChangedAt) > 2*detect.MaxAttributionTimeout

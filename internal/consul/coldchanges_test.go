@@ -6,7 +6,7 @@ import (
 	"github.com/isthmus-mesh/isthmus/internal/catalog"
 )
 
-// A coldChange changes the service's instance "node/id", which is plain, and says when that is seen.
+// coldChange changes the plain instance "node/id" of a service and reports when the change is seen.
 type coldChange struct {
 	name string
 	make func(s *server, node, id, service string)

@@ -9,14 +9,14 @@ import (
 	"github.com/hashicorp/consul/api"
 )
 
-// acls is the configuration of a server that lets nobody in without a token.
+// acls is the configuration of a server that rejects every request without a token.
 const acls = `acl {
 	enabled = true
 	default_policy = "deny"
 	tokens { initial_management = "` + management + `" }
 }`
 
-// TestConsulACL runs with the streaming backend and without it, because they differ in what they answer when rights change.
+// TestConsulACL runs with and without the streaming backend, because their responses to changed rights differ.
 func TestConsulACL(t *testing.T) {
 	for name, config := range map[string]string{"streaming": ``, "not streaming": "use_streaming_backend = false\n"} {
 		t.Run(name, func(t *testing.T) {
@@ -33,16 +33,16 @@ func TestConsulACL(t *testing.T) {
 			t.Run("documented policy", s.testDocumentedPolicy)
 			t.Run("half a policy", s.testHalfPolicies)
 			t.Run("half a policy is left", s.testHalvedToken)
-			t.Run("nobody may read any more", s.testAnonymousLosesItsRights)
+			t.Run("anonymous token loses its rights", s.testAnonymousLosesItsRights)
 			t.Run("rotated token", s.testRotatedToken)
 			t.Run("rotation to an unknown token", s.testRotationToAnUnknownToken)
 			t.Run("broken token file", s.testBrokenTokenFile)
-			t.Run("narrowed while isthmus was away", s.testNarrowedMeanwhile)
+			t.Run("narrowed while isthmus was down", s.testNarrowedMeanwhile)
 		})
 	}
 }
 
-// token makes a token with a policy of its own and returns the token's accessor, its secret and the policy.
+// token creates a token with its own policy. It returns the token's accessor, its secret and the policy.
 func (s *server) token(t *testing.T, name, rules string) (accessor, secret string, policy *api.ACLPolicy) {
 	t.Helper()
 	policy, _, err := s.api.ACL().PolicyCreate(&api.ACLPolicy{Name: name, Rules: rules}, nil)
@@ -58,16 +58,16 @@ func (s *server) token(t *testing.T, name, rules string) (accessor, secret strin
 
 const readAll = `node_prefix "" { policy = "read" } service_prefix "" { policy = "read" }`
 
-// trouble waits for a trouble and checks that nothing more was told since.
+// trouble waits for a query failure with the reason and checks that the sink got no update since.
 func (p *play) trouble(t *testing.T, reason string, before []string) {
 	t.Helper()
 	eventually(t, "the trouble "+reason, func() bool { return metric(t, p.registry, troubleGauge, "reason="+reason) > 0 })
 	if after := p.sink.all(); !reflect.DeepEqual(before, after) {
-		t.Errorf("told %q after %q", after[len(before):], before)
+		t.Errorf("got the unexpected updates %q after %q", after[len(before):], before)
 	}
 	eventually(t, "the log line", func() bool { return strings.Contains(p.log.String(), "reason="+reason) })
 	if strings.Contains(p.log.String(), management) {
-		t.Error("the log holds a token")
+		t.Error("the log contains a token")
 	}
 }
 
@@ -87,7 +87,7 @@ func (s *server) testDeletedToken(t *testing.T) {
 	p := s.watch(t, secret, time.Second)
 	before := p.sink.all()
 	if len(before) != 3 {
-		t.Errorf("told %q", before)
+		t.Errorf("got the updates %q", before)
 	}
 	if _, err := s.api.ACL().TokenDelete(accessor, nil); err != nil {
 		t.Fatal(err)
@@ -96,14 +96,14 @@ func (s *server) testDeletedToken(t *testing.T) {
 		return metric(t, p.registry, troubleGauge, "reason=denied") == 3
 	})
 	p.trouble(t, "denied", before)
-	// What leaves while nothing may be read stays.
+	// A service that is deregistered while nothing can be read stays.
 	s.register("n1", "web-2", "web")
 	s.deregister("n1", "web-1")
 	p.trouble(t, "denied", before)
 	s.register("n1", "web-1", "web")
 	s.deregister("n1", "web-2")
 	if strings.Contains(p.log.String(), secret) {
-		t.Error("the log holds the token")
+		t.Error("the log contains the token")
 	}
 }
 
@@ -116,7 +116,7 @@ func (s *server) testNarrowedToken(t *testing.T) {
 		t.Fatal(err)
 	}
 	p.trouble(t, "filtered", before)
-	// What may be read is still followed.
+	// The source still follows the services that it can read.
 	s.register("n1", "api-2", "api")
 	p.expect(t, "api", "n1/api-1", "n1/api-1 n1/api-2")
 	p.expect(t, "web", "n1/web-1")
