@@ -10,7 +10,7 @@ import (
 	"github.com/hashicorp/consul/api"
 )
 
-// documentedPolicy returns the rules of the policy that the installation page gives, one each.
+// documentedPolicy returns the rules of the policy in the installation page, one rule per element.
 func documentedPolicy(t *testing.T) []string {
 	t.Helper()
 	page, err := os.ReadFile("../../docs/install.md")
@@ -27,7 +27,7 @@ func documentedPolicy(t *testing.T) []string {
 func (s *server) testDocumentedPolicy(t *testing.T) {
 	rules := documentedPolicy(t)
 	if len(rules) != 2 {
-		t.Fatalf("the policy is %q, expected two rules", rules)
+		t.Fatalf("got the policy %q, expected two rules", rules)
 	}
 	accessor, secret, _ := s.token(t, "documented", strings.Join(rules, "\n"))
 	p := s.watch(t, secret, time.Second)
@@ -43,7 +43,7 @@ func (s *server) testDocumentedPolicy(t *testing.T) {
 	p.logged(secret, 0)
 }
 
-// Either half alone shows nothing, and the log says which one is missing.
+// testHalfPolicies verifies that one half of the policy shows no service, and that the log names the missing half.
 func (s *server) testHalfPolicies(t *testing.T) {
 	rules := documentedPolicy(t)
 	for i, half := range []string{"nodes alone", "services alone"} {
@@ -59,7 +59,7 @@ func (s *server) testHalfPolicies(t *testing.T) {
 	}
 }
 
-// What is read with a token stays when the same token is worth less, whichever half goes.
+// testHalvedToken verifies that services stay when their token loses one half of the policy, for each half.
 func (s *server) testHalvedToken(t *testing.T) {
 	rules := documentedPolicy(t)
 	for i, half := range []string{"to nodes", "to services"} {
@@ -72,7 +72,7 @@ func (s *server) testHalvedToken(t *testing.T) {
 				t.Fatal(err)
 			}
 			eventually(t, "it is seen", func() bool { return metric(t, p.registry, troubleGauge) > 1 })
-			s.register("n2", "other", "other") // wakes the list
+			s.register("n2", "other", "other") // wakes the query of the list
 			defer s.deregister("n2", "other")
 			p.trouble(t, "filtered", before)
 			p.trapped(t, "index_unchanged", "index_backwards")
@@ -84,7 +84,7 @@ func (s *server) testHalvedToken(t *testing.T) {
 	}
 }
 
-// Without a token, what the anonymous token may read can change as well.
+// testAnonymousLosesItsRights verifies that services stay when the anonymous token loses its rights.
 func (s *server) testAnonymousLosesItsRights(t *testing.T) {
 	policy, _, err := s.api.ACL().PolicyCreate(&api.ACLPolicy{Name: "anonymous", Rules: readAll}, nil)
 	if err != nil {
@@ -98,5 +98,5 @@ func (s *server) testAnonymousLosesItsRights(t *testing.T) {
 	p.logged("reason=anonymous", 1)
 	p.trapped(t, "index_unchanged", "index_backwards")
 	p.trapped(t, "anonymous")
-	p.logged("a client without rights", 1) // said by the list or by a service, whoever is first
+	p.logged("a client without rights", 1) // logged for the list or for a service, whichever fails first
 }

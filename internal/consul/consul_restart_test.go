@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// A restarted server answers 200, an empty body and index 1 to a short blocking query until its view is
-// loaded, and errors before that.
+// testRestart restarts Consul. Until its view is loaded, a restarted server answers a short blocking query with status
+// 200, an empty body and index 1. Before that, it answers with errors.
 func (s *server) testRestart(t *testing.T) {
 	for _, id := range []string{"1", "2", "3"} {
 		s.register("n"+id, "lasting-"+id, "lasting")
@@ -23,17 +23,18 @@ func (s *server) testRestart(t *testing.T) {
 	}
 	eventually(t, "the trouble is over", func() bool { return metric(t, p.registry, troubleGauge) == 0 })
 	if lines := strings.Count(p.log.String(), "query="); lines == 0 || lines > 2 {
-		t.Errorf("%d lines of trouble:\n%s", lines, p.log)
+		t.Errorf("got %d log lines about failing queries:\n%s", lines, p.log)
 	}
 	s.register("n4", "lasting-4", "lasting")
 	all := "n1/lasting-1 n2/lasting-2 n3/lasting-3"
 	p.expect(t, "lasting", all, all+" n4/lasting-4")
 	if after := p.sink.all(); len(after) != len(before)+1 {
-		t.Errorf("told while Consul restarted: %q", after[len(before):])
+		t.Errorf("got updates while Consul restarted: %q", after[len(before):])
 	}
 }
 
-// A restored snapshot is the truth, also where Consul doesn't wake those who wait for the newer state.
+// testRestore verifies that the source follows a restored snapshot, even where Consul doesn't wake the queries that wait
+// for the newer state.
 func (s *server) testRestore(t *testing.T) {
 	s.register("n1", "old-1", "restored")
 	snapshot, _, err := s.api.Snapshot().Save(nil)
@@ -52,8 +53,8 @@ func (s *server) testRestore(t *testing.T) {
 	s.register("n1", "late-1", "late")
 	p.expect(t, "restored", "n1/old-1", "", "n1/new-1")
 	p.expect(t, "late", "n1/late-1")
-	// A query that arrives just after the restore waits for an index above the newest; one that is held
-	// during it is ended. The second restore finds one held.
+	// A query that arrives just after the restore waits for an index above the newest one. The restore ends a query that is
+	// held at the time. The second restore finds a held query.
 	eventually(t, "the old state is told", func() bool {
 		if err := s.api.Snapshot().Restore(nil, bytes.NewReader(saved)); err != nil {
 			t.Fatal(err)
@@ -64,6 +65,6 @@ func (s *server) testRestore(t *testing.T) {
 	p.expect(t, "late", "n1/late-1", "")
 	p.logged(messageResync, 1)
 	if metric(t, p.registry, "isthmus_consul_resyncs_total") == 0 {
-		t.Error("the restore isn't counted")
+		t.Error("the restore is missing in the count of discarded answers")
 	}
 }

@@ -8,7 +8,8 @@ import (
 	"github.com/hashicorp/consul/api"
 )
 
-// TestConsulSelection runs on a real Consul, streaming and not, because both wake and answer a filtered query.
+// TestConsulSelection runs on a real Consul server, with and without streaming, because both modes wake and answer a
+// filtered query.
 func TestConsulSelection(t *testing.T) {
 	for name, config := range map[string]string{
 		"streaming":     ``,
@@ -25,7 +26,7 @@ func TestConsulSelection(t *testing.T) {
 	}
 }
 
-// selecting runs a source and waits for its whole content.
+// selecting runs a source and waits for its first complete state.
 func (s *server) selecting(t *testing.T, opts Options) *play {
 	t.Helper()
 	if opts.Config == nil {
@@ -59,7 +60,7 @@ func (s *server) testSelectNames(t *testing.T) {
 	p.expect(t, "shop-api", "n1/shop-api-1")
 	for _, name := range []string{"shop-db", "other"} {
 		if p.expect(t, name); p.watches(name) {
-			t.Errorf("%s is asked for", name)
+			t.Errorf("the source queries %s, which is not selected", name)
 		}
 	}
 }
@@ -89,7 +90,7 @@ func (s *server) testFilter(t *testing.T) {
 	p.expect(t, "fit", "n1/fit-1", "n1/fit-1 n2/fit-2")
 	s.register("n1", "fit-1", "fit", having("team", "red"))
 	p.expect(t, "fit", "n1/fit-1", "n1/fit-1 n2/fit-2", "n2/fit-2")
-	s.register("n1", "fit-1", "fit", having("team", "green")) // it wakes the query, and changes nothing
+	s.register("n1", "fit-1", "fit", having("team", "green")) // wakes the query without changing the result
 	s.register("n2", "fit-2", "fit", having("team", "red"))
 	p.expect(t, "fit", "n1/fit-1", "n1/fit-1 n2/fit-2", "n2/fit-2", "")
 	s.register("n2", "fit-2", "fit", having("team", "blue"))
@@ -110,7 +111,7 @@ func (s *server) testReselect(t *testing.T) {
 	p.expect(t, "later", "n1/later-1")
 	eventually(t, "what is left out is not asked for", func() bool { return !p.watches("now") })
 	if names := p.source.detector.ServicesOn("n2", "now-2"); len(names) != 0 {
-		t.Errorf("%q still have an instance", names)
+		t.Errorf("services %q still have an instance", names)
 	}
 	p.source.Select(Selection{})
 	p.expect(t, "now", "n1/now-1 n2/now-2", "n2/now-2", "", "n1/now-1 n2/now-2")
@@ -135,8 +136,8 @@ func (s *server) testWrongFilter(t *testing.T) {
 	}
 }
 
-// TestConsulFilterAndACL holds that an instance which stops to fit leaves, and one that may no longer be read stays, for
-// a token that may never read everything.
+// TestConsulFilterAndACL verifies, for a token with partial rights only, that an instance leaves when the filter stops
+// matching it, and that an instance stays when the token can't read it any more.
 func TestConsulFilterAndACL(t *testing.T) {
 	s := startServer(t, `acl {
 		enabled = true
@@ -158,15 +159,15 @@ func TestConsulFilterAndACL(t *testing.T) {
 	if _, _, err := s.api.ACL().PolicyUpdate(policy, nil); err != nil {
 		t.Fatal(err)
 	}
-	// Consul drops what the token may no longer see: it stays, whatever the filter.
+	// Consul omits the instances that the token can't read any more. They stay, with any filter.
 	eventually(t, "a refused answer", func() bool { return metric(t, p.registry, discardedTotal, "reason=filtered") > 0 })
 	p.expect(t, "web", "n1/web-1 partly", "partly", "n1/web-1 partly", "n1/web-1 n2/web-2 partly")
 	p.trouble(t, "filtered", p.sink.all())
-	t.Run("nobody's token", s.testFilterWithoutToken)
+	t.Run("anonymous token", s.testFilterWithoutToken)
 }
 
-// testFilterWithoutToken has a service of which the filter hides everything. To nobody's token that looks like a lack of
-// rights, but for what the opposite filter shows.
+// testFilterWithoutToken uses a filter that excludes all instances of a service. For the anonymous token, this looks like
+// missing rights. The result of the inverted filter shows the difference.
 func (s *server) testFilterWithoutToken(t *testing.T) {
 	_, _, policy := s.token(t, "everybody", readAll)
 	anonymous, _, err := s.api.ACL().TokenRead("00000000-0000-0000-0000-000000000002", nil)

@@ -10,8 +10,8 @@ import (
 	"github.com/isthmus-mesh/isthmus/internal/catalog"
 )
 
-// TestConsul runs on a real Consul, with the streaming backend and without it, because they differ in what
-// wakes a query and in what they answer in trouble.
+// TestConsul runs on a real Consul server, with and without the streaming backend. The two modes wake a query, and answer
+// it during failures, in different ways.
 func TestConsul(t *testing.T) {
 	for name, test := range map[string]struct {
 		config                string
@@ -26,10 +26,10 @@ func TestConsul(t *testing.T) {
 			s := startServer(t, test.config)
 			s.connections = test.connections
 			s.fill(test.services)
-			t.Run("whole content first", s.testWholeContent)
+			t.Run("complete state first", s.testWholeContent)
 			t.Run("each change is one update", s.testChanges)
 			t.Run("maintenance", s.testMaintenance)
-			t.Run("comes and goes", s.testComesAndGoes)
+			t.Run("added and removed", s.testComesAndGoes)
 			t.Run("rename under the same ID", s.testRename)
 			t.Run("an ID on two nodes", s.testTwoNodes)
 			t.Run("names", s.testNames)
@@ -48,14 +48,14 @@ func (s *server) testWholeContent(t *testing.T) {
 	p := s.watch(t, "", 0)
 	told := p.sink.all()
 	if told[len(told)-1] != "synced test" || len(told) < 5 {
-		t.Errorf("told %q", told)
+		t.Errorf("got the updates %q", told)
 	}
 	p.expect(t, "whole", "n1/whole-1 n2/whole-2 n3/whole-3")
 	if own := p.of("consul"); own != nil {
-		t.Errorf("Consul's own service was told: %q", own)
+		t.Errorf("got updates of Consul's own service: %q", own)
 	}
 	if dc := p.latest("whole").Datacenter; dc != "dc1" {
-		t.Errorf("the datacenter is %q", dc)
+		t.Errorf("got the datacenter %q", dc)
 	}
 }
 
@@ -75,7 +75,7 @@ func (s *server) testChanges(t *testing.T) {
 	p := s.watch(t, "", 0)
 	first := p.latest("change").Instances[0]
 	if first.Health != catalog.Passing || !slices.Equal(first.Checks, []catalog.Check{{Type: "http"}}) {
-		t.Errorf("at first %+v", first)
+		t.Errorf("got the first state %+v", first)
 	}
 	changes := []struct {
 		name string
@@ -103,7 +103,7 @@ func (s *server) testChanges(t *testing.T) {
 			eventually(t, change.name, func() bool { return change.is(p.latest("change").Instances[0]) })
 		}
 	}
-	// One update for each change and the first; none for the output.
+	// Each change is one update, and so is the first state. A change of a check's output is none.
 	if got := len(p.of("change")); got != len(changes) {
 		t.Errorf("%d updates, expected %d", got, len(changes))
 	}

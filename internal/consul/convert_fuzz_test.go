@@ -10,8 +10,8 @@ import (
 	"github.com/isthmus-mesh/isthmus/internal/mesh/meshtest"
 )
 
-// FuzzAnswer holds that no answer of Consul's, whatever it says, makes what reads, converts and translates it panic, and
-// that each instance is carried over or named.
+// FuzzAnswer verifies that no response of Consul makes the code that reads, converts or translates it panic, and that
+// each instance is either carried over or named in a finding.
 func FuzzAnswer(f *testing.F) {
 	f.Add([]byte(instances("web", "n1/web-1", "n1/web-2", "N1/WEB-1")), true)
 	for _, entry := range []string{
@@ -37,10 +37,10 @@ func FuzzAnswer(f *testing.F) {
 		c.Service = convert(webKey, "dc1", entries)
 		resources, findings := mesh.Translate(c.Service, mesh.Name{Source: webKey.Source, Label: webKey.Name}, c.Options)
 		if resources.Broken {
-			t.Fatalf("%+v", findings)
+			t.Fatalf("unexpected findings %+v", findings)
 		}
 		if len(c.Service.Instances) > 0 && len(resources.Objects) == 0 && len(findings) == 0 {
-			t.Errorf("%d instances are gone, and nothing says so", len(c.Service.Instances))
+			t.Errorf("%d instances are missing, and no finding names them", len(c.Service.Instances))
 		}
 	})
 }

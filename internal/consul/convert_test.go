@@ -13,7 +13,7 @@ import (
 
 var webKey = catalog.Key{Source: "test", Name: "web"}
 
-// decode reads a body as Consul sends it.
+// decode reads a body in Consul's format.
 func decode(t *testing.T, body string) []*api.ServiceEntry {
 	t.Helper()
 	var entries []*api.ServiceEntry
@@ -151,19 +151,19 @@ func FuzzConvert(f *testing.F) {
 		seen := map[catalog.InstanceID]bool{}
 		for i, instance := range service.Instances {
 			if i > 0 && service.Instances[i-1].ID.Compare(instance.ID) >= 0 {
-				t.Errorf("not sorted: %v before %v", service.Instances[i-1].ID, instance.ID)
+				t.Errorf("instances are not sorted: %v before %v", service.Instances[i-1].ID, instance.ID)
 			}
 			if id := instance.ID.Fold(); seen[id] {
-				t.Errorf("twice: %v", id)
+				t.Errorf("duplicate instance: %v", id)
 			} else {
 				seen[id] = true
 			}
 			if !slices.IsSortedFunc(instance.Checks, catalog.Check.Compare) {
-				t.Errorf("checks %v are not sorted", instance.Checks)
+				t.Errorf("the checks %v are not sorted", instance.Checks)
 			}
 		}
 		if loses(service, service) {
-			t.Error("a service loses instances to itself")
+			t.Error("loses reports a difference between a service and itself")
 		}
 	})
 }

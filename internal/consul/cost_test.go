@@ -10,8 +10,8 @@ import (
 	"github.com/hashicorp/consul/api"
 )
 
-// TestChangeCostsOneReadOverHTTPS changes one service after the other, each for the first time: whatever the number of
-// services, each costs one answer about the service and one of the list.
+// TestChangeCostsOneReadOverHTTPS changes services one after the other, each for the first time. It verifies that each
+// change costs one response for the service and one for the list, independent of the number of services.
 func TestChangeCostsOneReadOverHTTPS(t *testing.T) {
 	s, config := startTLS(t, "")
 	const requests = "isthmus_consul_requests_total"
@@ -28,7 +28,7 @@ func TestChangeCostsOneReadOverHTTPS(t *testing.T) {
 			eventually(t, "the change", func() bool { return p.latest(name).Instances[0].Port == port })
 			eventually(t, "the list", func() bool { return metric(t, p.registry, requests, "endpoint=services") > lists })
 			if got := metric(t, p.registry, requests, "endpoint=service") - read; got != 1 {
-				t.Errorf("%d services: the change cost %v reads", services, got)
+				t.Errorf("%d services: the change cost %v reads, expected one", services, got)
 			}
 		}
 		p.metric(requests, 0, "endpoint=probe")
@@ -36,7 +36,7 @@ func TestChangeCostsOneReadOverHTTPS(t *testing.T) {
 	}
 }
 
-// TestAnswersAreCompressed reads a large service through a relay that counts the bytes.
+// TestAnswersAreCompressed verifies compression: it reads a large service through a relay that counts the bytes.
 func TestAnswersAreCompressed(t *testing.T) {
 	s, secure := startTLS(t, "")
 	const instances = 200
@@ -50,15 +50,15 @@ func TestAnswersAreCompressed(t *testing.T) {
 		p := runReal(t, Options{Config: config})
 		p.synced(t)
 		if got := len(p.latest("large").Instances); got != instances {
-			t.Errorf("%s: %d instances were told", name, got)
+			t.Errorf("%s: got %d instances", name, got)
 		}
 		if _, received := relay.state(); received > int64(plain)/4 {
-			t.Errorf("%s: %d bytes came, the service alone has %d", name, received, plain)
+			t.Errorf("%s: received %d bytes, but the service alone has %d uncompressed", name, received, plain)
 		}
 	}
 }
 
-// uncompressed returns how long an answer is without compression.
+// uncompressed returns the length of a response without compression.
 func (s *server) uncompressed(t *testing.T, path string) int {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+s.Address+path, nil)

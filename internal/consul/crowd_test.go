@@ -10,14 +10,15 @@ import (
 
 const latenessGauge = "isthmus_consul_max_staleness_seconds"
 
-// Fourteen slots for polls: eight services have one each, until twelve more come and three sentinels with them.
+// TestMoreServicesThanConnections has fourteen slots for polls. First, eight services have one slot each. Then twelve more
+// services and three sentinel queries need slots too.
 func TestMoreServicesThanConnections(t *testing.T) {
 	s := newScript(t)
 	var all []string
 	for i := range 20 {
 		name := fmt.Sprintf("s%02d", i)
 		all = append(all, name)
-		// The eight that come first stay hot, and so do three of those that come later.
+		// The first eight services stay hot, and so do three of the later services.
 		s.service(name, sent(0).later(time.Duration(i)*time.Millisecond).says(11, instances(name, "n1/"+name)))
 	}
 	s.service("s19", sent(0).says(12, instances("s19", "n1/s19", "n2/s19")))
@@ -31,17 +32,17 @@ func TestMoreServicesThanConnections(t *testing.T) {
 	p.logged(detect.MessageOversubscribed, 1)
 	p.logged("level=WARN", 0)
 	if told := p.of("s19"); len(told) != 2 || told[1] != "n1/s19 n2/s19" {
-		t.Errorf("s19 was told as %q", told)
+		t.Errorf("got the updates %q for s19", told)
 	}
 	if late := metric(t, p.registry, latenessGauge); late <= 0 || late > 5 {
-		t.Errorf("lateness is %v", late)
+		t.Errorf("got the lateness %v, expected more than 0 and at most 5", late)
 	}
 	p.metric(troubleGauge, 0)
 	s.checkTurns(all)
 }
 
-// checkTurns checks that a service has a poll or is probed: when it became cold, and soon and later after the list told
-// a change.
+// checkTurns checks that each service has a poll or is probed. A probe runs when the service becomes cold, and soon and
+// later after the list reports a change.
 func (s *script) checkTurns(all []string) {
 	asked := map[string]int{}
 	for _, r := range s.requests {
@@ -60,19 +61,20 @@ func (s *script) checkTurns(all []string) {
 			s.t.Errorf("%s had %d polls and %d probes", name, polls, probes)
 		}
 	}
-	// Nine have no poll, one lost its own to s19, and three may have been probed before they were read.
+	// Nine services have no poll, and one service lost its poll to s19. Three services may have been probed before their read.
 	if cold < 9 || cold > 13 {
-		s.t.Errorf("%d services were cold", cold)
+		s.t.Errorf("got %d cold services", cold)
 	}
 	if early > 1 {
-		s.t.Errorf("%d of those that came first lost their poll", early)
+		s.t.Errorf("%d of the first eight services lost their poll", early)
 	}
 	if s.most > 16 {
-		s.t.Errorf("%d requests at once", s.most)
+		s.t.Errorf("got %d concurrent requests", s.most)
 	}
 }
 
-// A server that has lost its leader would answer "nothing new" for ever.
+// TestServerWithoutALeaderIsNotBelieved verifies that the source discards answers of a server without a leader. Such a
+// server would never report a change.
 func TestServerWithoutALeaderIsNotBelieved(t *testing.T) {
 	s := webScript(t)
 	s.service("web", sent(11).later(time.Second).says(12, instances("web", "n1/old")).with("X-Consul-Lastcontact", "10001"),
@@ -82,8 +84,9 @@ func TestServerWithoutALeaderIsNotBelieved(t *testing.T) {
 	p.metric(discardedTotal, 1, "reason=stale_server")
 }
 
-// A restored snapshot may end the query of a service and leave the list's waiting for an index that is far ahead.
-func TestServiceThatGoesBackHasTheListRead(t *testing.T) {
+// TestServiceWithOlderIndexCausesReadOfTheList restores a snapshot. The restore can end the query of a service while the
+// query of the list waits for an index that is far ahead.
+func TestServiceWithOlderIndexCausesReadOfTheList(t *testing.T) {
 	s := newScript(t)
 	s.list(sent(0).says(20, names("web", "late")), sent(0).says(5, names("web")))
 	s.service("web", sent(0).says(11, instances("web", "n1/web-1")),

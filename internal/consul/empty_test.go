@@ -5,13 +5,14 @@ import (
 	"time"
 )
 
-// A start at an empty Consul has no reads to wait for: what is registered next is followed at once.
+// TestEmptyStart starts at an empty Consul, where no reads are pending. It verifies that the source follows the first
+// registration at once.
 func TestEmptyStart(t *testing.T) {
 	s := newScript(t)
 	s.list(sent(0).says(10, names()), sent(10).later(time.Second).says(20, names("web")))
 	s.service("web", sent(0).says(20, instances("web", "n1/1")), sent(20).later(time.Second).says(21, instances("web", "n1/1", "n1/2")))
 	p := s.run(5*time.Second, Options{})
 	if told := p.of("web"); len(told) != 2 || told[1] != "n1/1 n1/2" {
-		t.Errorf("told as %q", told)
+		t.Errorf("got the updates %q", told)
 	}
 }

@@ -7,15 +7,16 @@ import (
 	"github.com/hashicorp/consul/api"
 )
 
-// Of several Consuls, the environment is about one; what a source's configuration doesn't name isn't taken from there.
-func TestEnvironmentIsNotTaken(t *testing.T) {
+// TestEnvironmentIsIgnored verifies that options missing in a source's configuration are not taken from the environment.
+// The environment describes one Consul, and isthmus can follow several.
+func TestEnvironmentIsIgnored(t *testing.T) {
 	t.Setenv("CONSUL_HTTP_TOKEN", "not-for-you")
 	t.Setenv("CONSUL_HTTP_SSL_VERIFY", "false")
 	t.Run("token", func(t *testing.T) {
 		h := newHolder(t, 3)
 		h.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if token := r.Header.Get("X-Consul-Token"); token != "" {
-				t.Errorf("%s: the token %q was shown", r.URL, token)
+				t.Errorf("%s: the request contains the token %q", r.URL, token)
 			}
 			h.ServeHTTP(w, r)
 		})

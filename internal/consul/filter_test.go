@@ -12,8 +12,8 @@ import (
 	"github.com/hashicorp/consul/api"
 )
 
-// TestFilterIsCheckedFirst holds that a Consul in trouble at the start is waited for, and not taken for one that refuses
-// the filter.
+// TestFilterIsCheckedFirst verifies that the source waits for a Consul that fails at the start, and doesn't treat the
+// failure as a refusal of the filter.
 func TestFilterIsCheckedFirst(t *testing.T) {
 	s := newScript(t)
 	s.service("consul", sent(0).fails(500, "No cluster leader"), sent(0).fails(403, "Permission denied"), sent(0).says(10, "[]"))
@@ -24,8 +24,8 @@ func TestFilterIsCheckedFirst(t *testing.T) {
 	p.metric(troubleGauge, 0)
 }
 
-// TestFilterThatIsRefused holds when a refusal of the filter ends the source: at the start, and where it is no passing mood.
-func TestFilterThatIsRefused(t *testing.T) {
+// TestRefusedFilter verifies when a refusal of the filter ends the source: only at the start, and only if it is permanent.
+func TestRefusedFilter(t *testing.T) {
 	const said = filterErrorPrefix + "Selector is not valid"
 	for name, test := range map[string]struct {
 		answers []step
@@ -55,16 +55,17 @@ func TestFilterThatIsRefused(t *testing.T) {
 				}
 			})
 			if got := len(p.sink.all()); got != test.told {
-				t.Errorf("told %q", p.sink.all())
+				t.Errorf("got the updates %q", p.sink.all())
 			}
 			if name == "long after it" {
-				p.logged("reason=timeout", 2) // and its end; the refusal that follows is seen in the metrics
+				p.logged("reason=timeout", 2) // the failure and its end; the metrics show the later refusal
 			}
 		})
 	}
 }
 
-// TestFilesAreReadWhileTheFilterIsChecked holds that a token which can't read is replaced also before the first answer.
+// TestFilesAreReadWhileTheFilterIsChecked verifies that a token without read rights is replaced even before the first
+// answer.
 func TestFilesAreReadWhileTheFilterIsChecked(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "token")
 	write(t, file, "one")
@@ -76,7 +77,7 @@ func TestFilesAreReadWhileTheFilterIsChecked(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p.open(Options{Filter: "x", Config: &api.Config{TokenFile: file}, pollFiles: time.Second})
 		p.source.client.NewTransport = func(int) http.RoundTripper { return s }
-		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second) // a refusal is else asked again after half a minute
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second) // without a new token, the next try is after half a minute
 		defer cancel()
 		time.AfterFunc(3*time.Second, func() { write(t, file, "two") })
 		if err := p.source.Run(ctx, p.sink); err != nil {
@@ -86,7 +87,8 @@ func TestFilesAreReadWhileTheFilterIsChecked(t *testing.T) {
 	p.told("web: n1/a", "synced test")
 }
 
-// TestNamesLeftOutCostNothing holds that a name which is not selected is not asked for: the script has no answer for it.
+// TestNamesLeftOutCostNothing verifies that the source doesn't query a name that is not selected. The script has no answer
+// for such a name.
 func TestNamesLeftOutCostNothing(t *testing.T) {
 	s := newScript(t)
 	s.list(sent(0).says(10, names("web", "x/db", "db")), sent(10).later(time.Minute).says(20, names("web", "x/api", "db")))
@@ -95,8 +97,8 @@ func TestNamesLeftOutCostNothing(t *testing.T) {
 	p.told("web: n1/a", "synced test")
 }
 
-// TestTroubleEndsWithTheSelection holds that a service which may no longer be read, and so stays as it is, leaves
-// and is not asked for any more once it is left out.
+// TestTroubleEndsWithTheSelection verifies that a service which can't be read, and so keeps its state, leaves when it is
+// deselected, and that the source then stops querying it.
 func TestTroubleEndsWithTheSelection(t *testing.T) {
 	s := startServer(t, `acl {
 		enabled = true

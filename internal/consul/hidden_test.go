@@ -8,8 +8,8 @@ import (
 	"github.com/hashicorp/consul/api"
 )
 
-// TestHiddenChanges changes a cold service together with a hot one, whose answer has the list's new index and so seems
-// to explain it.
+// TestHiddenChanges changes a cold service together with a hot one. The answer of the hot service has the new index of
+// the list, and so seems to explain the change of the list.
 func TestHiddenChanges(t *testing.T) {
 	s := startServer(t, "")
 	s.fill(coldServices)
@@ -47,7 +47,7 @@ func TestHiddenChanges(t *testing.T) {
 		eventually(t, "it is hot", func() bool { return p.latest("hot").Instances[0].Port == 98 && p.isWatched("hot") && p.listRests() })
 		cold := "cold of " + name
 		if p.isWatched(cold) {
-			t.Fatalf("%s is hot", cold)
+			t.Fatalf("%s is hot, expected cold", cold)
 		}
 		change(cold)
 		for _, service := range []string{"hot", cold} {
