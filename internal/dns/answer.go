@@ -77,8 +77,8 @@ func (s *Server) answer(query *dns.Msg, overUDP bool) *dns.Msg {
 	case !r.inZone:
 		return errorReply(query, dns.RcodeRefused)
 	}
-	if servers := s.forwarder.servers(r.name, r.zone); len(servers) > 0 {
-		return s.forwarder.forward(servers, query, overUDP)
+	if domain, ok := s.forwarder.zoneOf(r.name, r.zone); ok {
+		return s.forwarder.forward(domain, query, overUDP)
 	}
 	reply.Rcode, reply.Ns = dns.RcodeNameError, []dns.RR{r.soa()}
 	return reply

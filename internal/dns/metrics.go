@@ -5,19 +5,23 @@ import (
 
 	"github.com/miekg/dns"
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/isthmus-mesh/isthmus/internal/connlimit"
 )
 
 // Metrics are the metrics of the DNS server.
 type Metrics struct {
-	queries   *prometheus.CounterVec
-	seconds   prometheus.Histogram
-	forwarded *prometheus.CounterVec
-	hosts     prometheus.Gauge
+	connections *connlimit.Metrics
+	queries     *prometheus.CounterVec
+	seconds     prometheus.Histogram
+	forwarded   *prometheus.CounterVec
+	hosts       prometheus.Gauge
 }
 
 // NewMetrics creates the metrics and registers them.
 func NewMetrics(registerer prometheus.Registerer) *Metrics {
 	m := &Metrics{
+		connections: connlimit.NewMetrics(registerer, "dns"),
 		queries: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "isthmus_dns_queries_total",
 			Help: "Number of answered DNS queries, by type of the query and response code.",

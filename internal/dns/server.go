@@ -12,16 +12,16 @@ import (
 	"time"
 
 	"github.com/miekg/dns"
-	"golang.org/x/net/netutil"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/isthmus-mesh/isthmus/internal/connlimit"
 	"github.com/isthmus-mesh/isthmus/internal/contract"
 	"github.com/isthmus-mesh/isthmus/internal/mesh"
 	"github.com/isthmus-mesh/isthmus/internal/vip"
 )
 
-// maxConnections limits the open TCP connections. A resolver needs one for each answer that is too long for UDP.
-const maxConnections = 512
+// limits bound the TCP connections. A resolver needs one for each answer that is too long for UDP.
+var limits = connlimit.Limits{Total: 512, PerClient: 64, WriteTimeout: 2 * time.Second, MaxAge: time.Minute}
 
 // Options configure a Server.
 type Options struct {
@@ -91,9 +91,10 @@ func Listen(options Options) (*Server, error) {
 }
 
 func newServer(options Options) *Server {
+	table := newTable()
 	return &Server{
-		WorkSet: contract.NewWorkSet(), options: options, zones: zonesOf(options), table: newTable(),
-		forwarder: newForwarder(options), unstable: map[mesh.Name]bool{},
+		WorkSet: contract.NewWorkSet(), options: options, zones: zonesOf(options), table: table,
+		forwarder: newForwarder(options, func(name string) bool { return table.find(name) != nil }), unstable: map[mesh.Name]bool{},
 	}
 }
 
@@ -120,8 +121,11 @@ func (s *Server) Run(ctx context.Context, state contract.State) error {
 	group, ctx := errgroup.WithContext(ctx)
 	for _, server := range []*dns.Server{
 		{PacketConn: s.udp, Handler: s},
-		// A resolver keeps its connection open. The server closes it after 8 s without a query.
-		{Listener: netutil.LimitListener(s.tcp, maxConnections), Handler: s, MaxTCPQueries: -1},
+		// A resolver keeps its connection open. The server closes it after 2 s without a first query, and after 8 s without
+		// another one.
+		{Listener: connlimit.New(s.tcp, connlimit.Options{
+			Limits: limits, Name: "dns", Log: s.options.Log, Metrics: s.options.Metrics.connections,
+		}), Handler: s, MaxTCPQueries: -1},
 	} {
 		started, stopped := make(chan struct{}), make(chan struct{})
 		server.NotifyStartedFunc = func() { close(started) }
