@@ -28,7 +28,7 @@ func TestTooLargeAnswer(t *testing.T) {
 	p.expect(t, "well", "n1/well-1")
 
 	s.register("n2", "poison-2", "poison", huge)
-	eventually(t, "the trouble shows", func() bool {
+	eventually(t, "the failure is reported", func() bool {
 		return metric(t, p.registry, "isthmus_consul_failing_queries", "reason=too_large") == 1
 	})
 	s.register("n2", "well-2", "well")
@@ -42,8 +42,8 @@ func TestTooLargeAnswer(t *testing.T) {
 	s.deregister("n1", "well-1")
 	s.deregister("n2", "well-2")
 	b := believe(t, opts, "poison: n1/poison-1", "well: n1/well-1")
-	eventually(t, "what is gone has left", func() bool { return b.said() == "poison: n1/poison-1" })
+	eventually(t, "the removed service leaves", func() bool { return b.said() == "poison: n1/poison-1" })
 	s.deregister("n2", "poison-2")
 	s.deregister("n1", "poison-1")
-	eventually(t, "it can be read again, and has left", func() bool { return b.said() == "" })
+	eventually(t, "the service is readable again and leaves", func() bool { return b.said() == "" })
 }

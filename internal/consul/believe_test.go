@@ -54,7 +54,7 @@ func believe(t *testing.T, opts Options, remembered ...string) *believer {
 			t.Logf("accepted state:\n%s\nlog:\n%s", b.said(), p.log)
 		}
 	})
-	eventually(t, "the content is told", func() bool { b.mu.Lock(); defer b.mu.Unlock(); return len(b.synced) > 0 })
+	eventually(t, "the complete state", func() bool { b.mu.Lock(); defer b.mu.Unlock(); return len(b.synced) > 0 })
 	return b
 }
 
@@ -110,7 +110,7 @@ func (s *server) testNarrowedMeanwhile(t *testing.T) {
 	}
 	s.register("n1", "kept-2", "kept")
 	want = strings.Replace(want, "kept: ", "kept: n1/kept-2 ", 1)
-	eventually(t, "what comes is seen", func() bool { return b.said() == want })
+	eventually(t, "the new instance", func() bool { return b.said() == want })
 	s.deregister("n1", "kept-2")
 	s.deregister("n2", "api-9")
 
@@ -118,7 +118,7 @@ func (s *server) testNarrowedMeanwhile(t *testing.T) {
 	if _, _, err := s.api.ACL().PolicyUpdate(policy, nil); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "what is gone leaves", func() bool { return b.said() == "api: n1/api-1\nkept: n2/kept-1\nweb: n1/web-1" })
+	eventually(t, "the removed instance leaves", func() bool { return b.said() == "api: n1/api-1\nkept: n2/kept-1\nweb: n1/web-1" })
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if !slices.Equal(b.synced, []bool{false, true}) {

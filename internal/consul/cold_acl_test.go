@@ -75,7 +75,7 @@ func (s *server) testColdDeleted(t *testing.T) {
 	if !within(10*time.Second, func() bool { return len(refused()) == 0 }) {
 		t.Errorf("queries still fail with another token: %q", refused())
 	}
-	eventually(t, "what left meanwhile", func() bool { return len(p.latest("fill-010").Instances) == 0 })
+	eventually(t, "the service that left meanwhile", func() bool { return len(p.latest("fill-010").Instances) == 0 })
 }
 
 // testColdNarrowed verifies that a service that can't be read any more stays, and that the source follows the services
@@ -87,11 +87,11 @@ func (s *server) testColdNarrowed(t *testing.T) {
 	if _, _, err := s.api.ACL().PolicyUpdate(policy, nil); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "it is seen", func() bool { return metric(t, p.registry, troubleGauge, "reason=filtered") > 0 })
+	eventually(t, "the failure is reported", func() bool { return metric(t, p.registry, troubleGauge, "reason=filtered") > 0 })
 	s.register("fill-4", "fill-011-2", "fill-011")
-	eventually(t, "what can be read", func() bool { return len(p.latest("fill-011").Instances) == 2 })
+	eventually(t, "the readable service", func() bool { return len(p.latest("fill-011").Instances) == 2 })
 	s.deregister("fill-4", "fill-011-2")
-	eventually(t, "what is gone", func() bool { return len(p.latest("fill-011").Instances) == 1 })
+	eventually(t, "the removed service", func() bool { return len(p.latest("fill-011").Instances) == 1 })
 	if after := p.sink.all(); len(after) != len(before)+2 {
 		t.Errorf("got the unexpected updates %q", after[len(before):])
 	}

@@ -114,18 +114,18 @@ func TestHotServiceCostsOneRead(t *testing.T) {
 	eventually(t, "the first sweep is over", func() bool { return p.settled(coldServices) })
 	p.source.detector.DemoteAll()
 	s.register("n1", "hot-1", "hot", func(r *api.CatalogRegistration) { r.Service.Port = 1 })
-	eventually(t, "it is hot", func() bool {
+	eventually(t, "the service is hot", func() bool {
 		return p.latest("hot").Instances[0].Port == 1 && p.isWatched("hot") && p.scanned()
 	})
 	const requests = "isthmus_consul_requests_total"
 	read := func() float64 { return metric(t, p.registry, requests, "endpoint=service", "result=ok") }
 	for port := 2; port <= 5; port++ {
-		eventually(t, "all rests", p.rests)
+		eventually(t, "all queries are idle", p.rests)
 		lists := metric(t, p.registry, requests, "endpoint=services", "result=ok")
 		reads, probes := read(), metric(t, p.registry, requests, "endpoint=probe")
 		s.register("n1", "hot-1", "hot", func(r *api.CatalogRegistration) { r.Service.Port = port })
 		eventually(t, "the change", func() bool { return p.latest("hot").Instances[0].Port == port })
-		eventually(t, "the list has told", func() bool {
+		eventually(t, "the list has answered", func() bool {
 			return metric(t, p.registry, requests, "endpoint=services", "result=ok") > lists && p.listRests()
 		})
 		if r, q := read()-reads, metric(t, p.registry, requests, "endpoint=probe")-probes; r != 1 || q != 0 {

@@ -61,7 +61,7 @@ const readAll = `node_prefix "" { policy = "read" } service_prefix "" { policy =
 // trouble waits for a query failure with the reason and checks that the sink got no update since.
 func (p *play) trouble(t *testing.T, reason string, before []string) {
 	t.Helper()
-	eventually(t, "the trouble "+reason, func() bool { return metric(t, p.registry, troubleGauge, "reason="+reason) > 0 })
+	eventually(t, "the failure "+reason, func() bool { return metric(t, p.registry, troubleGauge, "reason="+reason) > 0 })
 	if after := p.sink.all(); !reflect.DeepEqual(before, after) {
 		t.Errorf("got the unexpected updates %q after %q", after[len(before):], before)
 	}
@@ -92,7 +92,7 @@ func (s *server) testDeletedToken(t *testing.T) {
 	if _, err := s.api.ACL().TokenDelete(accessor, nil); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "everybody is refused", func() bool {
+	eventually(t, "all queries are refused", func() bool {
 		return metric(t, p.registry, troubleGauge, "reason=denied") == 3
 	})
 	p.trouble(t, "denied", before)

@@ -71,7 +71,7 @@ func (s *server) testHalvedToken(t *testing.T) {
 			if _, _, err := s.api.ACL().PolicyUpdate(policy, nil); err != nil {
 				t.Fatal(err)
 			}
-			eventually(t, "it is seen", func() bool { return metric(t, p.registry, troubleGauge) > 1 })
+			eventually(t, "the failure is reported", func() bool { return metric(t, p.registry, troubleGauge) > 1 })
 			s.register("n2", "other", "other") // wakes the query of the list
 			defer s.deregister("n2", "other")
 			p.trouble(t, "filtered", before)

@@ -17,11 +17,11 @@ func (s *server) testRestart(t *testing.T) {
 	p := s.watch(t, "", 300*time.Millisecond)
 	before := p.sink.all()
 	s.Kill()
-	eventually(t, "the trouble is seen", func() bool { return metric(t, p.registry, troubleGauge) > 1 })
+	eventually(t, "the failure is reported", func() bool { return metric(t, p.registry, troubleGauge) > 1 })
 	if err := s.Restart(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "the trouble is over", func() bool { return metric(t, p.registry, troubleGauge) == 0 })
+	eventually(t, "the failure is over", func() bool { return metric(t, p.registry, troubleGauge) == 0 })
 	if lines := strings.Count(p.log.String(), "query="); lines == 0 || lines > 2 {
 		t.Errorf("got %d log lines about failing queries:\n%s", lines, p.log)
 	}
@@ -55,7 +55,7 @@ func (s *server) testRestore(t *testing.T) {
 	p.expect(t, "late", "n1/late-1")
 	// A query that arrives just after the restore waits for an index above the newest one. The restore ends a query that is
 	// held at the time. The second restore finds a held query.
-	eventually(t, "the old state is told", func() bool {
+	eventually(t, "an update with the old state", func() bool {
 		if err := s.api.Snapshot().Restore(nil, bytes.NewReader(saved)); err != nil {
 			t.Fatal(err)
 		}

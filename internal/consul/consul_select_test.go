@@ -33,7 +33,7 @@ func (s *server) selecting(t *testing.T, opts Options) *play {
 		opts.Config = &api.Config{Address: s.Address}
 	}
 	p := runReal(t, opts)
-	eventually(t, "the whole content is told", func() bool { return strings.Contains(strings.Join(p.sink.all(), "\n"), "synced test") })
+	eventually(t, "the complete state", func() bool { return strings.Contains(strings.Join(p.sink.all(), "\n"), "synced test") })
 	return p
 }
 
@@ -109,7 +109,7 @@ func (s *server) testReselect(t *testing.T) {
 	p.source.Select(Selection{Include: []string{"later"}})
 	p.expect(t, "now", "n1/now-1 n2/now-2", "n2/now-2", "")
 	p.expect(t, "later", "n1/later-1")
-	eventually(t, "what is left out is not asked for", func() bool { return !p.watches("now") })
+	eventually(t, "deselected services are not queried", func() bool { return !p.watches("now") })
 	if names := p.source.detector.ServicesOn("n2", "now-2"); len(names) != 0 {
 		t.Errorf("services %q still have an instance", names)
 	}

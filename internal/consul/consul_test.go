@@ -108,7 +108,7 @@ func (s *server) testChanges(t *testing.T) {
 		t.Errorf("%d updates, expected %d", got, len(changes))
 	}
 	s.deregister("n1", "change-1")
-	eventually(t, "it is gone", func() bool { return len(p.latest("change").Instances) == 0 })
+	eventually(t, "the service is gone", func() bool { return len(p.latest("change").Instances) == 0 })
 }
 
 func (s *server) testMaintenance(t *testing.T) {
@@ -143,7 +143,7 @@ func (s *server) testMaintenance(t *testing.T) {
 	if err := agent.ServiceDeregister("kept-1"); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "it is gone", func() bool { return len(p.latest("kept").Instances) == 0 })
+	eventually(t, "the service is gone", func() bool { return len(p.latest("kept").Instances) == 0 })
 }
 
 func (s *server) testComesAndGoes(t *testing.T) {

@@ -44,7 +44,7 @@ func TestHiddenChanges(t *testing.T) {
 	p.source.detector.DemoteAll()
 	for name, change := range together {
 		s.register("hot", "hot-1", "hot", port(98))
-		eventually(t, "it is hot", func() bool { return p.latest("hot").Instances[0].Port == 98 && p.isWatched("hot") && p.listRests() })
+		eventually(t, "the service is hot", func() bool { return p.latest("hot").Instances[0].Port == 98 && p.isWatched("hot") && p.listRests() })
 		cold := "cold of " + name
 		if p.isWatched(cold) {
 			t.Fatalf("%s is hot, expected cold", cold)

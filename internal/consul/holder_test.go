@@ -13,14 +13,14 @@ import (
 	"testing"
 )
 
-// A holder is an HTTP server with many services that holds every blocking query. It counts connections.
+// holder is an HTTP server with many services that holds every blocking query. It counts connections.
 type holder struct {
 	*httptest.Server
 	services int
 
 	mu    sync.Mutex
 	conns map[net.Conn]bool
-	// made counts the connections ever made, held the queries that are held now, in the protocol last seen.
+	// made is the total number of connections. held is the number of held queries. proto is the protocol of the last request.
 	made, held int
 	proto      string
 	drop       context.CancelFunc
@@ -91,14 +91,14 @@ func (h *holder) hold(r *http.Request) {
 	}
 }
 
-// grow has it list more services from now on.
+// grow increases the number of listed services.
 func (h *holder) grow(services int) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.services = services
 }
 
-// cut closes all connections, as a server that restarts does.
+// cut closes all connections, like a server restart.
 func (h *holder) cut() {
 	h.mu.Lock()
 	h.drop()

@@ -11,7 +11,7 @@ import (
 	"github.com/isthmus-mesh/isthmus/test/testbed"
 )
 
-// startTLS starts Consul with HTTPS too, and returns the configuration of a client that uses it.
+// startTLS starts Consul with HTTPS and returns the configuration of an HTTPS client.
 func startTLS(t *testing.T, hcl string) (*server, *api.Config) {
 	t.Helper()
 	testbed.Require(t, testbed.ConsulBinary)
@@ -31,7 +31,7 @@ func startTLS(t *testing.T, hcl string) (*server, *api.Config) {
 	}
 }
 
-// A connection that goes dead is noticed, and what changed meanwhile is told over another one.
+// TestDeadConnections verifies that the source notices a dead connection and reads the missed changes over a new one.
 func TestDeadConnections(t *testing.T) {
 	t.Parallel()
 	s, secure := startTLS(t, "")
@@ -47,7 +47,7 @@ func TestDeadConnections(t *testing.T) {
 		config.Address = l.Addr().String()
 		p := runReal(t, Options{Config: config, Wait: time.Second})
 		for _, endpoint := range []string{"services", "service"} {
-			eventually(t, "it is polled", func() bool {
+			eventually(t, "the service is polled", func() bool {
 				return metric(t, p.registry, "isthmus_consul_requests_total", "endpoint="+endpoint, "result=unchanged") > 0
 			})
 		}
@@ -60,31 +60,32 @@ func TestDeadConnections(t *testing.T) {
 	for name, half := range halves {
 		t.Log(name)
 		half.expect(t, "lasting", lasting, lasting+" n4/lasting-4")
-		eventually(t, "all is well", func() bool { return metric(t, half.registry, troubleGauge) == 0 })
+		eventually(t, "all queries work again", func() bool { return metric(t, half.registry, troubleGauge) == 0 })
 		half.logged("level=WARN", 1)
 		half.logged("query=", 1)
 		half.logged("hint=", 1)
 	}
 }
 
-// Consul answers a connection too many with 429 in HTTP/1.1, whatever the client speaks, and closes it. By chance the
-// answer is lost and only the end is seen; a later try shows what it was.
+// TestTooManyConnections exceeds the connection limit. Consul answers each further connection with status 429 in HTTP/1.1,
+// for clients of every protocol, and closes it. Sometimes the client sees only the end of the connection and not the
+// answer. A later try shows the reason.
 func TestTooManyConnections(t *testing.T) {
 	t.Parallel()
 	s, secure := startTLS(t, "limits { http_max_conns_per_client = 2 }")
 	s.registerLasting()
-	// The list and one service have two connections; these are for whom there is none.
+	// The list and one service use the two connections. No connection is left for these services.
 	s.register("n8", "more-1", "more-a")
 	s.register("n8", "more-2", "more-b")
 	for name, config := range map[string]*api.Config{"HTTP/1.1": {Address: s.Address}, "HTTP/2": secure} {
 		t.Run(name, func(t *testing.T) {
 			p := runReal(t, Options{Config: config, Wait: time.Second})
 			p.synced(t)
-			eventually(t, "it is seen", func() bool { return metric(t, p.registry, troubleGauge, "reason=limited") > 0 })
+			eventually(t, "the limit is reported", func() bool { return metric(t, p.registry, troubleGauge, "reason=limited") > 0 })
 			limited := strings.Count(p.log.String(), "reason=limited query=")
 			unreachable := strings.Count(p.log.String(), "reason=unreachable query=")
 			if limited+unreachable == 0 || limited > 1 || unreachable > 1 {
-				t.Errorf("%d lines say that it is limited, %d that it can't be reached:\n%s", limited, unreachable, p.log)
+				t.Errorf("got %d lines with reason=limited and %d with reason=unreachable:\n%s", limited, unreachable, p.log)
 			}
 			p.logged("http_max_conns_per_client", limited)
 			p.logged("level=WARN", limited+unreachable)

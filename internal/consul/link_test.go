@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// A link forwards TCP connections until it goes dead: then the bytes of those that stand vanish, and neither side
-// learns that the other one has closed, as behind a firewall that has forgotten them.
+// link forwards TCP connections until it goes dead. Then the bytes of existing connections vanish, and neither side learns
+// that the other side closed. A firewall that loses its connection table behaves like this.
 type link struct {
 	net.Listener
 	target string
@@ -64,7 +64,7 @@ func pump(from, to net.Conn, dead *atomic.Bool) {
 	for {
 		n, err := from.Read(buffer)
 		if !dead.Load() {
-			_, _ = to.Write(buffer[:n]) // a write that fails is seen as a read that does
+			_, _ = to.Write(buffer[:n]) // a failed write also shows as a failed read
 		}
 		if err != nil {
 			break
@@ -75,7 +75,7 @@ func pump(from, to net.Conn, dead *atomic.Bool) {
 	}
 }
 
-// die lets the connections that stand go dead. New ones are forwarded.
+// die makes the existing connections dead. The link still forwards new connections.
 func (l *link) die() {
 	l.mu.Lock()
 	defer l.mu.Unlock()

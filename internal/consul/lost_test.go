@@ -12,7 +12,7 @@ import (
 	"github.com/isthmus-mesh/isthmus/test/testbed"
 )
 
-// start starts one more agent.
+// start starts a further agent.
 func start(t *testing.T, run *testbed.Run, options testbed.ConsulOptions) *testbed.Consul {
 	t.Helper()
 	options.HCL = quick + options.HCL
@@ -23,19 +23,20 @@ func start(t *testing.T, run *testbed.Run, options testbed.ConsulOptions) *testb
 	return agent
 }
 
-// weathers breaks something, mends it, and checks that it was seen, that nothing was told meanwhile, and that changes
-// are told again afterwards. The service "lasting" has the instances n1/lasting-1 to n3/lasting-3.
+// weathers causes a failure and repairs it. It checks that the source reports the failure, that the sink gets no update
+// during it, and that the sink gets changes again afterwards. The service "lasting" has the instances n1/lasting-1 to
+// n3/lasting-3.
 func (p *play) weathers(t *testing.T, s *server, breaks, mends func(), reasons ...string) {
 	t.Helper()
 	before := p.sink.all()
 	breaks()
-	eventually(t, "it is seen", func() bool {
+	eventually(t, "the failure is reported", func() bool {
 		return slices.ContainsFunc(reasons, func(r string) bool { return metric(t, p.registry, troubleGauge, "reason="+r) > 0 })
 	})
 	mends()
-	eventually(t, "all is well", func() bool { return metric(t, p.registry, troubleGauge) == 0 })
+	eventually(t, "all queries work again", func() bool { return metric(t, p.registry, troubleGauge) == 0 })
 	if after := p.sink.all(); !slices.Equal(before, after) {
-		t.Errorf("told %q after %q", after, before)
+		t.Errorf("got the updates %q after %q", after, before)
 	}
 	s.register("n4", "lasting-4", "lasting")
 	p.expect(t, "lasting", lasting, lasting+" n4/lasting-4")
@@ -44,7 +45,7 @@ func (p *play) weathers(t *testing.T, s *server, breaks, mends func(), reasons .
 		told += strings.Count(p.log.String(), "reason="+reason+" query=")
 	}
 	if told == 0 || told > 2 {
-		t.Errorf("%d lines of %q", told, reasons)
+		t.Errorf("got %d log lines with the reasons %q", told, reasons)
 	}
 	p.logged("level=WARN", told)
 }
@@ -67,7 +68,8 @@ func restart(t *testing.T, agent *testbed.Consul) func() {
 	}
 }
 
-// A client agent that has lost its servers answers 200, an empty body and index 1 to the streaming backend's queries.
+// TestClientAgentLosesItsServers cuts a client agent off its servers. Such an agent answers the queries of the streaming
+// backend with status 200, an empty body and index 1.
 func TestClientAgentLosesItsServers(t *testing.T) {
 	t.Parallel()
 	testbed.Require(t, testbed.ConsulBinary)
@@ -80,27 +82,27 @@ func TestClientAgentLosesItsServers(t *testing.T) {
 	p.weathers(t, s, s.Kill, restart(t, s.Consul), "server_error", "index_uninitialized")
 }
 
-// A server without the other half of its cluster has no leader.
+// TestServerWithoutALeader stops the other half of a cluster. The remaining server has no leader.
 func TestServerWithoutALeader(t *testing.T) {
 	t.Parallel()
 	testbed.Require(t, testbed.ConsulBinary)
 	run := testbed.ForTest(t)
 	s := startServerIn(t, run, `autopilot { server_stabilization_time = "100ms" }`)
 	other := start(t, run, testbed.ConsulOptions{Name: "other", Persistent: true, Join: s.Consul})
-	eventually(t, "the other one votes", func() bool {
+	eventually(t, "the other server votes", func() bool {
 		raft, err := s.api.Operator().RaftGetConfiguration(nil)
 		return err == nil && len(raft.Servers) == 2 && raft.Servers[0].Voter && raft.Servers[1].Voter
 	})
 	s.registerLasting()
 	p := s.watch(t, "", 300*time.Millisecond)
-	// A query that the server holds tells that it has lost the leader, a read is refused.
+	// The held query shows the loss of the leader. A new read is refused.
 	p.weathers(t, s, other.Kill, restart(t, other), "server_error", "stale_server")
 	if !strings.Contains(p.log.String(), "have a leader") {
-		t.Errorf("the log doesn't say what to look at:\n%s", p.log)
+		t.Errorf("the log has no hint about the leader:\n%s", p.log)
 	}
 }
 
-// A process that is stopped keeps its connections, and answers nothing.
+// TestServerFreezes stops the process. It keeps its connections and answers no request.
 func TestServerFreezes(t *testing.T) {
 	t.Parallel()
 	s := startServer(t, "")
@@ -117,7 +119,7 @@ func TestServerFreezes(t *testing.T) {
 	p.weathers(t, s, signal(syscall.SIGSTOP), signal(syscall.SIGCONT), "timeout")
 }
 
-// The agent of one datacenter is asked about another one, which dies.
+// TestRemoteDatacenterDies queries the agent of one datacenter about another datacenter, which then dies.
 func TestRemoteDatacenterDies(t *testing.T) {
 	t.Parallel()
 	testbed.Require(t, testbed.ConsulBinary)
@@ -131,7 +133,7 @@ func TestRemoteDatacenterDies(t *testing.T) {
 	})
 	p.synced(t)
 	if dc := p.latest("lasting").Datacenter; dc != "dc2" {
-		t.Errorf("the datacenter is %q", dc)
+		t.Errorf("got the datacenter %q", dc)
 	}
 	p.weathers(t, s, far.Kill, restart(t, far), "server_error", "index_uninitialized")
 }

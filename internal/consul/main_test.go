@@ -11,7 +11,7 @@ import (
 func TestMain(m *testing.M) {
 	pingAfter, pingTimeout = 5*time.Second, 5*time.Second
 	flag.Parse()
-	// Tests on real servers mostly wait, so there may be more of them than processors.
+	// Tests on real servers mostly wait, so more of them than processors can run at the same time.
 	if err := flag.Set("test.parallel", "4"); err != nil {
 		panic(err)
 	}

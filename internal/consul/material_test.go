@@ -11,7 +11,7 @@ import (
 	"github.com/hashicorp/consul/api"
 )
 
-// A mounted is a folder as Kubernetes mounts a secret: a link for each file, to a link that is swapped.
+// mounted is a directory like a mounted Kubernetes secret: each file is a link into a link that is swapped.
 type mounted struct {
 	t    *testing.T
 	dir  string
@@ -31,7 +31,7 @@ func newMounted(t *testing.T, files map[string]string) *mounted {
 
 func (m *mounted) path(name string) string { return filepath.Join(m.dir, name) }
 
-// swap puts other contents into place, all at once.
+// swap replaces all contents at once.
 func (m *mounted) swap(files map[string]string) {
 	m.t.Helper()
 	m.next++
@@ -70,7 +70,7 @@ func TestTokenFileIsReadAgain(t *testing.T) {
 		changed, err, _ := creds.Poll()
 		after := creds.Version()
 		if err != nil || creds.Token() != want || (len(changed) != 0) != wantChange || (after != before) != wantChange {
-			t.Errorf("the token is %q after %q, editions %d and %d, changed %q: %v", creds.Token(), want, before, after, changed, err)
+			t.Errorf("got the token %q, expected %q; editions %d and %d, changed %q: %v", creds.Token(), want, before, after, changed, err)
 		}
 	}
 	look("one", false)
@@ -79,10 +79,10 @@ func TestTokenFileIsReadAgain(t *testing.T) {
 	look("two", false)
 	m.swap(map[string]string{"token": " two\n"}) // the same token
 	look("two", false)
-	write(t, m.path("token"), "six") // of the same length, perhaps at the same time
+	write(t, m.path("token"), "six") // the same length, and perhaps the same modification time
 	look("six", true)
 	if hidden := strings.Join(creds.Secrets(), " "); hidden != "one two six" {
-		t.Errorf("hidden are %q", hidden)
+		t.Errorf("got the hidden tokens %q", hidden)
 	}
 }
 
@@ -98,7 +98,7 @@ func TestTokenFilesThatCannotBe(t *testing.T) {
 			t.Errorf("%q: %v, expected %q", content, err, want)
 		}
 		if err != nil && strings.Contains(err.Error(), "secr") {
-			t.Errorf("%q: the error holds the token: %v", content, err)
+			t.Errorf("%q: the error contains the token: %v", content, err)
 		}
 	}
 }

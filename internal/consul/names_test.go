@@ -20,14 +20,15 @@ func TestSyncedWaitsForEveryServiceThatMayAnswer(t *testing.T) {
 	told := p.sink.all()
 	slices.Sort(told[:len(told)-1])
 	if want := []string{"a/../b: partly", "bad\x01: partly", "refused: partly", "web: n1/web-1", "synced test"}; !slices.Equal(told, want) {
-		t.Errorf("told %q", told)
+		t.Errorf("got the updates %q", told)
 	}
 	p.metric(troubleGauge, 3, "reason=invalid_name")
 	p.logged(messageInvalidName, 3)
 	p.logged("reason=invalid_name", 0)
 }
 
-// To leave a service out is to remove it from the mesh, so one bad answer is not enough for it.
+// TestServiceIsNotLeftOutForOneBadRequest verifies that one bad answer doesn't leave a service out. Leaving a service out
+// removes it from the mesh.
 func TestServiceIsNotLeftOutForOneBadRequest(t *testing.T) {
 	s := newScript(t)
 	s.list(sent(0).says(10, names("web")))

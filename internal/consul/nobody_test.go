@@ -11,7 +11,7 @@ import (
 	"github.com/isthmus-mesh/isthmus/test/testbed"
 )
 
-// grant lets nobody's token read as much as the policies say.
+// grant gives the anonymous token the rights of the policies.
 func (s *server) grant(t *testing.T, policies ...*api.ACLTokenPolicyLink) {
 	t.Helper()
 	token := &api.ACLToken{AccessorID: "00000000-0000-0000-0000-000000000002", Policies: policies}
@@ -20,8 +20,8 @@ func (s *server) grant(t *testing.T, policies ...*api.ACLTokenPolicyLink) {
 	}
 }
 
-// isNobody waits for the list to be refused, has the services read, and checks that these are refused too and that nothing
-// more was told.
+// isNobody waits for the refusal of the list and starts reads of the services. It checks that these are refused too and
+// that the sink got no further update.
 func (p *play) isNobody(t *testing.T, before []string) {
 	t.Helper()
 	refused := func(queries float64) func() bool {
@@ -35,13 +35,13 @@ func (p *play) isNobody(t *testing.T, before []string) {
 	p.source.mu.Unlock()
 	eventually(t, "the service is refused", refused(2))
 	if after := p.sink.all(); !slices.Equal(before, after) {
-		t.Errorf("told %q after %q", after[len(before):], before)
+		t.Errorf("got the unexpected updates %q after %q", after[len(before):], before)
 	}
 }
 
-// TestNobodyBehindAClientAgent takes the rights of nobody's token away behind an agent that knows of no ACLs itself, so
-// that its answers don't say that the policy is to deny.
-func TestNobodyBehindAClientAgent(t *testing.T) {
+// TestAnonymousTokenBehindAClientAgent removes the rights of the anonymous token behind an agent without ACL configuration.
+// The answers of such an agent don't report the default policy "deny".
+func TestAnonymousTokenBehindAClientAgent(t *testing.T) {
 	t.Parallel()
 	testbed.Require(t, testbed.ConsulBinary)
 	run := testbed.ForTest(t)
@@ -51,7 +51,7 @@ func TestNobodyBehindAClientAgent(t *testing.T) {
 	s.grant(t, &api.ACLTokenPolicyLink{ID: policy.ID})
 	agent := start(t, run, testbed.ConsulOptions{Name: "client", Client: true, Join: s.Consul})
 	if _, meta, err := agent.Client().Catalog().Services(nil); err != nil || meta.DefaultACLPolicy == "deny" {
-		t.Fatalf("the agent knows the policy %q (%v)", meta.DefaultACLPolicy, err)
+		t.Fatalf("the agent reports the default policy %q (%v), expected none", meta.DefaultACLPolicy, err)
 	}
 	p := runReal(t, Options{Config: &api.Config{Address: agent.Address}, Wait: time.Second})
 	p.synced(t)
@@ -61,11 +61,11 @@ func TestNobodyBehindAClientAgent(t *testing.T) {
 	s.grant(t, &api.ACLTokenPolicyLink{ID: policy.ID})
 	s.deregister("n1", "web-1")
 	p.source.list.Refresh()
-	eventually(t, "what is gone leaves", func() bool { return len(p.latest("web").Instances) == 0 })
+	eventually(t, "the removed service leaves", func() bool { return len(p.latest("web").Instances) == 0 })
 }
 
-// TestTokenOfAnotherDatacenter rotates to a token that is local to the agent's datacenter, so that the agent drops it on
-// the way to the one that is read.
+// TestTokenOfAnotherDatacenter rotates to a token that is local to the agent's datacenter. The agent drops such a token
+// when it forwards a request to the datacenter that the source reads.
 func TestTokenOfAnotherDatacenter(t *testing.T) {
 	t.Parallel()
 	testbed.Require(t, testbed.ConsulBinary)
@@ -101,5 +101,5 @@ func TestTokenOfAnotherDatacenter(t *testing.T) {
 	write(t, file, local.SecretID)
 	p.isNobody(t, before)
 	write(t, file, global)
-	eventually(t, "all is well", func() bool { return metric(t, p.registry, troubleGauge) == 0 })
+	eventually(t, "all queries work again", func() bool { return metric(t, p.registry, troubleGauge) == 0 })
 }

@@ -12,7 +12,8 @@ import (
 	"github.com/hashicorp/consul/api"
 )
 
-// A request that a rotation has overtaken is sent again at once, with the new token.
+// TestRefusalOfAnOlderTokenIsNoTrouble verifies that a request that was sent with the token of before a rotation is sent
+// again at once with the new token.
 func TestRefusalOfAnOlderTokenIsNoTrouble(t *testing.T) {
 	const path = "/v1/health/service/"
 	for name, overtaken := range map[string]func(r *http.Request) bool{
@@ -46,17 +47,17 @@ func TestRefusalOfAnOlderTokenIsNoTrouble(t *testing.T) {
 				Config: &api.Config{Address: server.URL, TokenFile: m.path("token")},
 			})
 			p.synced(t)
-			eventually(t, "the new token is shown", func() bool { return answered.Load() >= 20 })
+			eventually(t, "requests carry the new token", func() bool { return answered.Load() >= 20 })
 			if refused.Load() == 0 {
-				t.Error("nothing was refused")
+				t.Error("no request was refused, so the test proves nothing")
 			}
 			p.logged("level=WARN", 0)
 		})
 	}
 }
 
-// What is asked beside the queries, of services without one, shows the newest token too.
-func TestProbesShowTheNewestToken(t *testing.T) {
+// TestProbesUseTheNewestToken verifies that the probes of services without a query also carry the newest token.
+func TestProbesUseTheNewestToken(t *testing.T) {
 	m := newMounted(t, map[string]string{"token": "older"})
 	h := newHolder(t, 40)
 	var shown atomic.Value

@@ -18,12 +18,12 @@ import (
 	"github.com/isthmus-mesh/isthmus/test/testbed"
 )
 
-// A recorder is a sink that keeps what it was told, as text.
+// recorder is a sink that keeps its updates as text.
 type recorder struct {
 	mu     sync.Mutex
 	told   []string
 	latest map[string]catalog.Service
-	// first and last are when the first and the last update were observed.
+	// first is the time of the first observed update. last is the time of the last one.
 	first, last time.Time
 }
 
@@ -64,7 +64,7 @@ func (r *recorder) all() []string {
 	return slices.Clone(r.told)
 }
 
-// A play is a source and what it told, logged and counted.
+// play is a source with a recording sink, its own log and its own metrics.
 type play struct {
 	t        *testing.T
 	source   *Source
@@ -73,7 +73,7 @@ type play struct {
 	registry *prometheus.Registry
 }
 
-// run plays the script for a time, the fake one of a synctest bubble. All steps must have been used then.
+// run plays the script for a duration in the fake time of a synctest bubble. All steps must be used by then.
 func (s *script) run(d time.Duration, opts Options) *play {
 	s.t.Helper()
 	p := newPlay(s.t)
@@ -91,7 +91,7 @@ func (s *script) run(d time.Duration, opts Options) *play {
 	})
 	for path, steps := range s.steps {
 		if len(steps) != 0 {
-			s.t.Errorf("%s: %d steps were not asked for, the next is %+v", path, len(steps), steps[0])
+			s.t.Errorf("%s: %d steps are unused, the next one is %+v", path, len(steps), steps[0])
 		}
 	}
 	return p
@@ -101,7 +101,7 @@ func newPlay(t *testing.T) *play {
 	return &play{t: t, sink: &recorder{}, log: &testbed.Log{}, registry: prometheus.NewRegistry()}
 }
 
-// open makes the source, with a log and metrics of its own.
+// open creates the source with its own log and metrics.
 func (p *play) open(opts Options) {
 	opts.Name = "test"
 	if opts.Config == nil {
@@ -116,15 +116,15 @@ func (p *play) open(opts Options) {
 	p.source = source
 }
 
-// told checks everything that the sink was told.
+// told checks all updates of the sink.
 func (p *play) told(want ...string) {
 	p.t.Helper()
 	if got := p.sink.all(); !slices.Equal(got, want) {
-		p.t.Errorf("the sink was told\n  %q, expected\n  %q\nlog:\n%s", got, want, p.log)
+		p.t.Errorf("the sink got\n  %q, expected\n  %q\nlog:\n%s", got, want, p.log)
 	}
 }
 
-// logged checks how many lines of the log hold the text.
+// logged checks the number of log lines that contain the text.
 func (p *play) logged(text string, want int) {
 	p.t.Helper()
 	got := 0
@@ -134,11 +134,11 @@ func (p *play) logged(text string, want int) {
 		}
 	}
 	if got != want {
-		p.t.Errorf("%q is in %d lines of the log, expected %d:\n%s", text, got, want, p.log)
+		p.t.Errorf("%q is in %d log lines, expected %d:\n%s", text, got, want, p.log)
 	}
 }
 
-// metric checks a figure; labels are "name=value".
+// metric checks the value of a metric. A label is "name=value".
 func (p *play) metric(name string, want float64, labels ...string) {
 	p.t.Helper()
 	if got := metric(p.t, p.registry, name, labels...); got != want {
@@ -146,7 +146,7 @@ func (p *play) metric(name string, want float64, labels ...string) {
 	}
 }
 
-// metric returns the sum of a figure's series that have the labels.
+// metric returns the sum of the series of a metric that have the labels.
 func metric(t *testing.T, registry *prometheus.Registry, name string, labels ...string) float64 {
 	t.Helper()
 	families, err := registry.Gather()

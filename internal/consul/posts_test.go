@@ -16,8 +16,8 @@ import (
 	"github.com/isthmus-mesh/isthmus/internal/catalog"
 )
 
-// TestFewNodesCostOneRead changes cold services where there are few nodes: each change costs one answer about its node
-// and one about each service that it concerns, and nobody is probed.
+// TestFewNodesCostOneRead changes cold services in a catalog with few nodes. It verifies that each change costs one answer
+// about its node, one answer about each affected service, and no probe.
 func TestFewNodesCostOneRead(t *testing.T) {
 	s := startServer(t, "")
 	s.fill(coldServices)
@@ -43,36 +43,36 @@ func TestFewNodesCostOneRead(t *testing.T) {
 		},
 	} {
 		p.source.detector.DemoteAll()
-		eventually(t, "all rests", p.rests)
+		eventually(t, "all queries are idle", p.rests)
 		reads, probes := metric(t, p.registry, requests, "endpoint=service"), metric(t, p.registry, requests, "endpoint=probe")
 		nodes := metric(t, p.registry, requests, "endpoint=node")
 		change.make()
 		eventually(t, change.name, func() bool { return change.seen(p.latest(change.service)) })
-		eventually(t, "all rests", p.rests)
+		eventually(t, "all queries are idle", p.rests)
 		if got := metric(t, p.registry, requests, "endpoint=service") - reads; got != 1 {
-			t.Errorf("%s: %v reads", change.name, got)
+			t.Errorf("%s: got %v reads", change.name, got)
 		}
 		if got := metric(t, p.registry, requests, "endpoint=node") - nodes; got != 1 {
-			t.Errorf("%s: %v answers about nodes", change.name, got)
+			t.Errorf("%s: got %v answers about nodes", change.name, got)
 		}
 		if got := metric(t, p.registry, requests, "endpoint=probe") - probes; got != 0 {
-			t.Errorf("%s: %v probes", change.name, got)
+			t.Errorf("%s: got %v probes", change.name, got)
 		}
 	}
 	s.register("another", "fill-013-2", "fill-013")
-	eventually(t, "an instance on a node that is new", func() bool { return len(p.latest("fill-013").Instances) == 2 && p.posts() == 9 })
+	eventually(t, "an instance on a new node", func() bool { return len(p.latest("fill-013").Instances) == 2 && p.posts() == 9 })
 	s.deregister("another", "")
-	eventually(t, "a node is gone", func() bool { return len(p.latest("fill-013").Instances) == 1 && p.posts() == 8 })
+	eventually(t, "the removal of a node", func() bool { return len(p.latest("fill-013").Instances) == 1 && p.posts() == 8 })
 	for _, node := range []string{"more-1", "more-2", "more-3"} {
 		s.register(node, "fill-014-"+node, "fill-014")
 	}
-	eventually(t, "too many nodes", func() bool { return len(p.latest("fill-014").Instances) == 4 && p.posts() == 0 })
+	eventually(t, "the end of node watches with too many nodes", func() bool { return len(p.latest("fill-014").Instances) == 4 && p.posts() == 0 })
 	s.register("more-1", "fill-015-2", "fill-015")
-	eventually(t, "a sweep finds it", func() bool { return len(p.latest("fill-015").Instances) == 2 })
+	eventually(t, "a sweep finds the change", func() bool { return len(p.latest("fill-015").Instances) == 2 })
 	p.logged("level=WARN", 0)
 }
 
-// Where nodes can't be asked, sweeps find what changed.
+// TestRefusedNodesAreNoLoss verifies that sweeps find the changes if the queries of nodes are refused.
 func TestRefusedNodesAreNoLoss(t *testing.T) {
 	s := startServer(t, "")
 	s.fill(coldServices)
@@ -98,7 +98,7 @@ func TestRefusedNodesAreNoLoss(t *testing.T) {
 
 func (p *play) posts() int { return p.status().NodeWatches }
 
-// rests says that nothing was asked for a while.
+// rests reports whether no request was sent for a while.
 func (p *play) rests() bool {
 	const requests = "isthmus_consul_requests_total"
 	before := metric(p.t, p.registry, requests)

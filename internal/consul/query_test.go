@@ -14,7 +14,7 @@ const (
 	ended          = failure.MessageRecovered
 )
 
-// webScript is a Consul with one service and one instance.
+// webScript is a script with one service and one instance.
 func webScript(t *testing.T) *script {
 	s := newScript(t)
 	s.list(sent(0).says(10, names("web")))
@@ -22,11 +22,11 @@ func webScript(t *testing.T) *script {
 	return s
 }
 
-func TestWholeContentThenChanges(t *testing.T) {
+func TestCompleteStateThenChanges(t *testing.T) {
 	s := webScript(t)
 	s.service("web",
 		sent(11).later(time.Second).says(12, instances("web", "n1/web-1", "n2/web-2")),
-		// A wake without a difference (the output of a check) is not told.
+		// A wake without a difference (the output of a check) causes no update.
 		sent(12).later(time.Second).says(13, instances("web", "n1/web-1", "n2/web-2")))
 	s.list(sent(10).later(time.Minute).says(20, names("web", "api")))
 	s.service("api", sent(0).says(21, instances("api", "n1/api-1")))
@@ -35,7 +35,7 @@ func TestWholeContentThenChanges(t *testing.T) {
 	p.logged("level=WARN", 0)
 }
 
-func TestTimeoutIsAskedAgainWithTheSameIndex(t *testing.T) {
+func TestTimeoutIsRetriedWithTheSameIndex(t *testing.T) {
 	s := webScript(t)
 	p := s.run(time.Hour, Options{})
 	p.told("web: n1/web-1", "synced test")
@@ -48,11 +48,12 @@ func TestTimeoutIsAskedAgainWithTheSameIndex(t *testing.T) {
 		}
 	}
 	if asked < 10 || asked > 16 {
-		t.Errorf("asked %d times in an hour, expected one in 4 to 6 minutes", asked)
+		t.Errorf("got %d requests in an hour, expected one every 4 to 6 minutes", asked)
 	}
 }
 
-// A proxy that doesn't hold a query must not be asked without a pause, and is a trouble.
+// TestQueryThatIsNotHeld verifies that the source pauses between requests to a proxy that doesn't hold a query, and that it
+// reports this as a failure.
 func TestQueryThatIsNotHeld(t *testing.T) {
 	s := webScript(t)
 	for range 6 {
@@ -63,11 +64,12 @@ func TestQueryThatIsNotHeld(t *testing.T) {
 	p.metric(discardedTotal, 6, "reason=not_blocking")
 	p.logged("reason=not_blocking", 2)
 	if asked := len(s.requests); asked > 20 {
-		t.Errorf("%d requests in 4 minutes", asked)
+		t.Errorf("got %d requests in 4 minutes", asked)
 	}
 }
 
-// A restored snapshot ends the list's query with the old index and the old names.
+// TestQueryThatEndsEarlyIsReadAgain restores a snapshot, which ends the query of the list with the old index and the old
+// names.
 func TestQueryThatEndsEarlyIsReadAgain(t *testing.T) {
 	for name, index := range map[string]int{"to an older state": 5, "to a newer state": 15} {
 		t.Run(name, func(t *testing.T) {
@@ -114,14 +116,14 @@ func TestIndexRules(t *testing.T) {
 			p.logged("reason="+test.reason, 2)
 			p.logged(ended, 1)
 			if held := s.held[servicePath("web")]; held != "12" {
-				t.Errorf("the query goes on from index %q, expected 12", held)
+				t.Errorf("the query continues from index %q, expected 12", held)
 			}
 		})
 	}
 }
 
-// A read without an index isn't believed either when its index can't be.
-func TestFirstReadWithIndexOneIsAskedAgain(t *testing.T) {
+// TestFirstReadWithIndexOneIsRetried verifies that a read without an index is discarded too if its own index is invalid.
+func TestFirstReadWithIndexOneIsRetried(t *testing.T) {
 	s := newScript(t)
 	s.list(sent(0).says(1, names()), sent(0).says(10, names("web")))
 	s.service("web", sent(0).says(1, "[]"), sent(0).says(11, instances("web", "n1/web-1")))

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// A relay passes connections on to a server and counts them, and the bytes that come back.
+// relay forwards connections to a server. It counts the connections and the bytes that come back.
 type relay struct {
 	net.Listener
 	target string
@@ -86,14 +86,14 @@ func (r *relay) cut() {
 	}
 }
 
-// state returns the most connections at once and the bytes that came back.
+// state returns the maximum number of concurrent connections and the number of bytes that came back.
 func (r *relay) state() (most int, bytes int64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.most, r.bytes
 }
 
-// counted counts what is read.
+// counted counts the bytes of its reads.
 type counted struct {
 	io.Reader
 	relay *relay

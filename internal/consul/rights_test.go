@@ -15,9 +15,9 @@ func TestFilteredAnswersRemoveNothing(t *testing.T) {
 		sent(20).later(time.Second).says(30, "{}").filtered(),
 		sent(0).says(31, names("web", "api")))
 	s.service("web", sent(0).says(11, instances("web", "n1/web-1", "n2/web-2")),
-		// The list has lost it, but it may not be read any more: it stays.
+		// The list has lost the service, but the token can't read it any more. It stays.
 		sent(0).says(20, instances("web", "n1/web-1")).filtered(),
-		// The list answers again, so those in trouble are asked at once.
+		// The list answers again, so the failing queries are retried at once.
 		sent(0).says(31, instances("web", "n1/web-1", "n2/web-2")))
 	s.service("api", sent(0).later(time.Millisecond).says(11, instances("api", "n1/api-1")).filtered(),
 		sent(11).later(30*time.Second).says(21, instances("api", "n1/api-1", "n2/api-2")).filtered(),
@@ -32,7 +32,8 @@ func TestFilteredAnswersRemoveNothing(t *testing.T) {
 	p.logged("reason=filtered", 2)
 }
 
-// A token that may read a part is no reason to keep what was deregistered.
+// TestFilteredListLetsReadableServicesLeave verifies that deregistered services leave, even with a token for a part of the
+// catalog.
 func TestFilteredListLetsReadableServicesLeave(t *testing.T) {
 	s := newScript(t)
 	s.list(sent(0).says(10, names("web")).filtered(), sent(10).later(time.Second).says(20, names()).filtered())
@@ -64,7 +65,8 @@ func TestAnonymousUnderDefaultDeny(t *testing.T) {
 	}
 }
 
-// Where nobody's token may read, a lost right and a service that left look the same; the list tells.
+// TestAnonymousReadsUnderDefaultDeny covers an anonymous token with read rights. A lost right and a removed service look
+// the same there. The list shows the difference.
 func TestAnonymousReadsUnderDefaultDeny(t *testing.T) {
 	nobody := &api.Config{}
 	t.Run("the list still holds it", func(t *testing.T) {
@@ -107,7 +109,8 @@ func TestAnonymousReadsUnderDefaultDeny(t *testing.T) {
 	})
 }
 
-// A token without ACLs, or one that nobody can be asked about, is no trouble where the catalog can be read.
+// TestTokenCheckStopsNothing verifies that a token without ACLs, or a token that can't be checked, is no failure if the
+// catalog is readable.
 func TestTokenCheckStopsNothing(t *testing.T) {
 	for name, test := range map[string]struct {
 		answer step

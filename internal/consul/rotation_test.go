@@ -16,10 +16,10 @@ import (
 	"github.com/isthmus-mesh/isthmus/test/testbed"
 )
 
-// soon is how often tests have files looked at.
+// soon is the interval at which tests check files.
 const soon = 10 * time.Millisecond
 
-// watchFile runs a source that has its token from a file, and waits for the whole content.
+// watchFile runs a source that takes its token from a file, and waits for the complete state.
 func (s *server) watchFile(t *testing.T, file string) *play {
 	t.Helper()
 	p := runReal(t, Options{Config: &api.Config{Address: s.Address, TokenFile: file}, Wait: time.Second, pollFiles: soon})
@@ -29,18 +29,18 @@ func (s *server) watchFile(t *testing.T, file string) *play {
 
 func (p *play) synced(t *testing.T) {
 	t.Helper()
-	eventually(t, "the whole content is told", func() bool {
+	eventually(t, "the complete state", func() bool {
 		return slices.ContainsFunc(p.sink.all(), func(told string) bool { return strings.HasPrefix(told, "synced test") })
 	})
 }
 
-// shows waits until the log holds the text.
+// shows waits until the log contains the text.
 func (p *play) shows(t *testing.T, text string) {
 	t.Helper()
 	eventually(t, "the log says "+text, func() bool { return strings.Contains(p.log.String(), text) })
 }
 
-// A token that is replaced and then deleted is no trouble at all.
+// testRotatedToken verifies that a token that is replaced and then deleted causes no failure.
 func (s *server) testRotatedToken(t *testing.T) {
 	first, secret, _ := s.token(t, "first", readAll)
 	second, nextSecret, _ := s.token(t, "second", readAll)
@@ -56,7 +56,7 @@ func (s *server) testRotatedToken(t *testing.T) {
 	s.register("n1", "web-2", "web")
 	p.expect(t, "web", "n1/web-1", "n1/web-1 n1/web-2")
 	if got := len(p.sink.all()); got != len(before)+1 {
-		t.Errorf("told %q", p.sink.all())
+		t.Errorf("got the updates %q", p.sink.all())
 	}
 	p.logged("level=WARN", 0)
 	p.logged("credentials reloaded", 1)
@@ -66,7 +66,8 @@ func (s *server) testRotatedToken(t *testing.T) {
 	}
 }
 
-// The streaming backend answers a token that it doesn't know with an empty body while it finds out.
+// testRotationToAnUnknownToken rotates to an unknown token. The streaming backend answers it with an empty body until it
+// has looked up the token.
 func (s *server) testRotationToAnUnknownToken(t *testing.T) {
 	_, secret, _ := s.token(t, "replaced", readAll)
 	file := filepath.Join(t.TempDir(), "token")
@@ -75,14 +76,14 @@ func (s *server) testRotationToAnUnknownToken(t *testing.T) {
 	before := p.sink.all()
 	write(t, file, "00000000-0000-4000-8000-00000000000c")
 	p.trouble(t, "denied", before)
-	eventually(t, "everybody is refused", func() bool { return metric(t, p.registry, troubleGauge) == 3 })
+	eventually(t, "all queries are refused", func() bool { return metric(t, p.registry, troubleGauge) == 3 })
 	if s.streaming {
 		p.trapped(t, "index_uninitialized")
 	}
 	write(t, file, secret)
-	eventually(t, "all is well", func() bool { return metric(t, p.registry, troubleGauge) == 0 })
+	eventually(t, "all queries work again", func() bool { return metric(t, p.registry, troubleGauge) == 0 })
 	if after := p.sink.all(); !slices.Equal(before, after) {
-		t.Errorf("told %q after %q", after, before)
+		t.Errorf("got the updates %q after %q", after, before)
 	}
 	p.logged(began, 1)
 }
@@ -94,17 +95,18 @@ func (s *server) testBrokenTokenFile(t *testing.T) {
 	before := p.sink.all()
 	m.swap(map[string]string{"token": ""})
 	p.trouble(t, "credentials_unreadable", before)
-	s.register("n1", "web-2", "web") // the old one stands
+	s.register("n1", "web-2", "web") // the old token stays in use
 	p.expect(t, "web", "n1/web-1", "n1/web-1 n1/web-2")
 	s.deregister("n1", "web-2")
 	p.expect(t, "web", "n1/web-1", "n1/web-1 n1/web-2", "n1/web-1")
 	m.swap(map[string]string{"token": secret})
-	eventually(t, "all is well", func() bool { return metric(t, p.registry, troubleGauge) == 0 })
+	eventually(t, "all queries work again", func() bool { return metric(t, p.registry, troubleGauge) == 0 })
 	p.logged(began, 1)
 	p.logged(secret, 0)
 }
 
-// Consul gets another authority's certificate, and wants one of that authority from its clients.
+// TestRotatedTLS gives Consul the certificate of another authority. Consul then requires client certificates of that
+// authority.
 func TestRotatedTLS(t *testing.T) {
 	t.Parallel()
 	testbed.Require(t, testbed.ConsulBinary)
@@ -137,17 +139,18 @@ func TestRotatedTLS(t *testing.T) {
 	ours.swap(files)
 	p.shows(t, `msg="credentials reloaded" source=test file="TLS files"`)
 	theirs.swap(material(newer))
-	s.Kill() // connections that stand would show nothing
+	s.Kill() // existing connections would hide the change
 	if err := s.Restart(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	s.register("n2", "web-2", "web")
 	p.expect(t, "web", "n1/web-1", "n1/web-1 n2/web-2")
-	eventually(t, "all is well", func() bool { return metric(t, p.registry, troubleGauge) == 0 })
+	eventually(t, "all queries work again", func() bool { return metric(t, p.registry, troubleGauge) == 0 })
 	p.logged("reason=credentials_unreadable", 2)
 }
 
-// New material makes new connections, over which the queries go that Consul holds.
+// TestHeldQueriesMoveToNewConnections verifies that new TLS files cause new connections, and that the held queries move
+// to them.
 func TestHeldQueriesMoveToNewConnections(t *testing.T) {
 	a := newAuthority(t, "older")
 	cert, key := a.leaf()
@@ -181,7 +184,7 @@ func TestHeldQueriesMoveToNewConnections(t *testing.T) {
 		_, made, _, _ := h.state()
 		return made >= 2*before-1 && shown.Load() != serial.Load() && all()
 	})
-	eventually(t, "those of before are closed", func() bool {
+	eventually(t, "the old connections are closed", func() bool {
 		conns, _, _, _ := h.state()
 		return conns <= before
 	})

@@ -11,21 +11,21 @@ import (
 	"time"
 )
 
-// A script is a Consul that answers each path's requests one by one as told, and fails the test on a
-// request that isn't in it. A blocking query that no step answers is held for its wait and answered with
-// the content of the last good step.
+// script is a fake Consul that answers the requests of each path one by one with scripted steps. It fails the test on an
+// unexpected request. A blocking query without a step is held for its wait and then answered with the content of the last
+// good step.
 type script struct {
 	t     *testing.T
 	mu    sync.Mutex
 	steps map[string][]step
-	// last are the last good answers; held are the indexes that were sent after them.
+	// last holds the last good answer of each path. held holds the index of the query that followed it.
 	last map[string]step
 	held map[string]string
-	// moved are the indexes that probes are answered with; others are that of the last good answer.
+	// moved holds the indexes in answers to probes. Without one, a probe gets the index of the last good answer.
 	moved map[string]string
-	// requests are all that came, as "path?index".
+	// requests holds all requests as "path?index".
 	requests []string
-	// most is the largest number of requests in flight at once.
+	// most is the maximum number of concurrent requests.
 	inFlight, most int
 }
 
@@ -39,7 +39,7 @@ const (
 	nodesPath    = "/v1/catalog/nodes"
 )
 
-// asides are the answers to requests that only explain, where a script has none.
+// asides holds the default answers to requests for explanations. A script can override them.
 var asides = map[string]step{
 	selfPath:  sent(0).fails(500, "not to be asked"),
 	nodesPath: sent(0).says(10, "[]"),
@@ -47,10 +47,10 @@ var asides = map[string]step{
 
 func servicePath(name string) string { return "/v1/health/service/" + name }
 
-// list scripts the answers on the list of services.
+// list adds answers for the list of services to the script.
 func (s *script) list(steps ...step) { s.steps[servicesPath] = append(s.steps[servicesPath], steps...) }
 
-// service scripts the answers on one service.
+// service adds answers for one service to the script.
 func (s *script) service(name string, steps ...step) {
 	s.steps[servicePath(name)] = append(s.steps[servicePath(name)], steps...)
 }
@@ -99,19 +99,19 @@ func (s *script) next(req *http.Request) step {
 		return s.probe(path, req.URL.Query())
 	}
 	if q := req.URL.Query(); (index != "") != q.Has("wait") || (index == "") != q.Has("consistent") {
-		s.t.Errorf("%s: it needs an index and a wait, or to be consistent: %s", path, req.URL.RawQuery)
+		s.t.Errorf("%s: a query needs an index and a wait, or must be consistent: %s", path, req.URL.RawQuery)
 	}
 	steps, ok := s.steps[path]
 	if !ok {
 		s.t.Errorf("unexpected request: %s", req.URL)
 		return step{hang: true}
 	}
-	// Another step is for later, after somebody has ended the query that is held now.
+	// The next step is for later, after the query that is held now has ended.
 	if len(steps) == 0 || index != "" && steps[0].expect != index {
 		return s.hold(path, index, req.URL.Query().Get("wait"))
 	}
 	if steps[0].expect != index {
-		s.t.Errorf("%s: asked with index %q, expected %q", path, index, steps[0].expect)
+		s.t.Errorf("%s: got index %q, expected %q", path, index, steps[0].expect)
 	}
 	if steps[0].status == http.StatusOK && steps[0].index > "1" {
 		s.last[path] = steps[0]
@@ -120,10 +120,10 @@ func (s *script) next(req *http.Request) step {
 	return steps[0]
 }
 
-// probe answers who asks for a service's index alone.
+// probe answers a request for the index of a service.
 func (s *script) probe(path string, q url.Values) step {
 	if len(q) != 1 {
-		s.t.Errorf("%s: a probe must be answered at once, by the leader: %s", path, q)
+		s.t.Errorf("%s: a probe must not wait, and must ask the leader: %s", path, q)
 	}
 	s.requests[len(s.requests)-1] = path + " probe"
 	return step{status: http.StatusOK, index: cmp.Or(s.moved[path], s.last[path].index), body: "[]"}

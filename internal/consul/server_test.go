@@ -13,36 +13,36 @@ import (
 	"github.com/isthmus-mesh/isthmus/test/testbed"
 )
 
-// A server is a real Consul server whose state is on disk, so that it can be killed and started again.
+// server is a real Consul server with its state on disk. A test can kill it and start it again.
 type server struct {
 	*testbed.Consul
 	t *testing.T
-	// api may do everything.
+	// api is a client with all rights.
 	api *api.Client
-	// streaming says that it serves polls from its streaming backend.
+	// streaming reports whether the server answers polls from its streaming backend.
 	streaming bool
-	// connections are those of the sources that watch it; 0 for the default.
+	// connections is the connection limit of the sources that watch the server. 0 means the default.
 	connections int
 }
 
-// management is the token that may do everything, where ACLs are on.
+// management is the token with all rights on servers with ACLs.
 const management = "4f7d5c0e-0000-4000-8000-000000000001"
 
-// quick has servers elect, and give up the search for a leader, sooner than they would.
+// quick makes servers elect a leader, and give up the search for one, sooner than by default.
 const quick = `performance {
 	raft_multiplier = 1
 	rpc_hold_timeout = "2s"
 }
 `
 
-// startServer starts Consul with further configuration.
+// startServer starts Consul with additional configuration.
 func startServer(t *testing.T, hcl string) *server {
 	t.Helper()
 	testbed.Require(t, testbed.ConsulBinary)
 	return startServerIn(t, testbed.ForTest(t), hcl)
 }
 
-// startServerIn starts Consul in a run that may have other servers.
+// startServerIn starts Consul in a run that can contain other servers.
 func startServerIn(t *testing.T, run *testbed.Run, hcl string) *server {
 	t.Helper()
 	consul, err := run.StartConsul(t.Context(), testbed.ConsulOptions{
@@ -54,7 +54,7 @@ func startServerIn(t *testing.T, run *testbed.Run, hcl string) *server {
 	return &server{Consul: consul, t: t, api: consul.Client()}
 }
 
-// register puts a service into the catalog as an external program does; edit changes it first.
+// register adds a service to the catalog like an external program. edit changes the registration first.
 func (s *server) register(node, id, name string, edit ...func(*api.CatalogRegistration)) {
 	s.t.Helper()
 	r := &api.CatalogRegistration{
@@ -76,7 +76,7 @@ func (s *server) deregister(node, id string) {
 	}
 }
 
-// watch runs a source on the server and waits for the whole content.
+// watch runs a source on the server and waits for the complete state.
 func (s *server) watch(t *testing.T, token string, wait time.Duration) *play {
 	t.Helper()
 	p := runReal(t, Options{Config: &api.Config{Address: s.Address, Token: token}, Wait: wait, Connections: s.connections})
@@ -84,7 +84,7 @@ func (s *server) watch(t *testing.T, token string, wait time.Duration) *play {
 	return p
 }
 
-// of returns what was told of one service, in order.
+// of returns the updates of one service in order.
 func (p *play) of(name string) []string {
 	var told []string
 	for _, line := range p.sink.all() {
@@ -95,26 +95,26 @@ func (p *play) of(name string) []string {
 	return told
 }
 
-// latest returns the state of a service that was told last.
+// latest returns the last state of a service that the sink got.
 func (p *play) latest(name string) catalog.Service {
 	p.sink.mu.Lock()
 	defer p.sink.mu.Unlock()
 	return p.sink.latest[name]
 }
 
-// expect waits until exactly these states of the service were told.
+// expect waits until the sink got exactly these states of the service.
 func (p *play) expect(t *testing.T, name string, want ...string) {
 	t.Helper()
 	defer func() {
 		if got := p.of(name); t.Failed() || !slices.Equal(got, want) {
-			t.Errorf("%q was told as %q, expected %q", name, got, want)
+			t.Errorf("got the updates of %q as %q, expected %q", name, got, want)
 		}
 	}()
 	eventually(t, "the updates of "+name, func() bool { return len(p.of(name)) >= len(want) })
 }
 
-// trapped checks that Consul has given an answer that was discarded for one of the reasons: that a test has met the trap
-// that it is about.
+// trapped checks that the source has discarded an answer of Consul for one of the reasons. This proves that the test has
+// reached the condition it tests.
 func (p *play) trapped(t *testing.T, reasons ...string) {
 	t.Helper()
 	met := func(r string) bool { return metric(t, p.registry, discardedTotal, "reason="+r) > 0 }
@@ -129,7 +129,7 @@ func (p *play) watches(name string) bool {
 	return p.source.services[name] != nil
 }
 
-// fill registers services that nothing happens to, each with an instance of its own on a few nodes.
+// fill registers services without further changes. Each has its own instance on one of a few nodes.
 func (s *server) fill(services int) {
 	s.t.Helper()
 	for i := range services {

@@ -31,7 +31,7 @@ func TestInstanceLeavesByAReadWithoutAnIndex(t *testing.T) {
 	}
 }
 
-func TestServiceThatLeftTheListIsAskedForFirst(t *testing.T) {
+func TestServiceThatLeftTheListIsReadFirst(t *testing.T) {
 	s := newScript(t)
 	s.list(sent(0).says(10, names("web", "api")), sent(10).later(time.Second).says(20, names()))
 	s.service("web", sent(0).says(11, instances("web", "n1/web-1")), sent(0).says(20, "[]"))
@@ -40,7 +40,7 @@ func TestServiceThatLeftTheListIsAskedForFirst(t *testing.T) {
 	p := s.run(time.Minute, Options{})
 	p.told("web: n1/web-1", "api: n1/api-1", "synced test", "web:")
 	if _, ok := p.source.services["web"]; ok {
-		t.Error("the service that left is still watched")
+		t.Error("the source still watches the removed service")
 	}
 }
 
@@ -64,7 +64,8 @@ func TestServiceThatLeavesWhileConsulFails(t *testing.T) {
 	p.metric(troubleGauge, 0)
 }
 
-// The old service's query is not woken by Consul, so its instance's new service is what tells.
+// TestRenameUnderTheSameID covers a rename that doesn't wake the query of the old service. The new service of the same
+// instance shows it.
 func TestRenameUnderTheSameID(t *testing.T) {
 	s := newScript(t)
 	s.list(sent(0).says(10, names("web", "shop")))
@@ -76,7 +77,8 @@ func TestRenameUnderTheSameID(t *testing.T) {
 	p.told("web: n1/id n1/web-1", "shop: n1/shop-1", "synced test", "shop: N1/ID n1/shop-1", "web: n1/web-1")
 }
 
-// Of two services that claim an instance, the one whose answer came last may be wrong, so both are read again.
+// TestRenameBetweenTheFirstReads covers two services that claim the same instance. The later answer can be the wrong one,
+// so the source reads both services again.
 func TestRenameBetweenTheFirstReads(t *testing.T) {
 	s := newScript(t)
 	s.list(sent(0).says(10, names("web", "shop")))
@@ -87,8 +89,8 @@ func TestRenameBetweenTheFirstReads(t *testing.T) {
 	p.told("shop: n1/id", "web: n1/id n1/web-1", "synced test", "web: n1/web-1")
 }
 
-// Polls that tell a loss which the reads deny must not be asked without a pause.
-func TestLossThatIsDeniedOverAndOver(t *testing.T) {
+// TestRepeatedlyDeniedLoss verifies that the source pauses between polls if these report a loss and the reads deny it.
+func TestRepeatedlyDeniedLoss(t *testing.T) {
 	s := webScript(t)
 	for i := range 6 {
 		s.service("web", sent(11+i).says(12+i, "[]"), sent(0).says(12+i, instances("web", "n1/web-1")))
@@ -96,13 +98,14 @@ func TestLossThatIsDeniedOverAndOver(t *testing.T) {
 	s.service("web", sent(17).says(18, "[]"), sent(0).says(18, "[]"))
 	p := s.run(time.Minute, Options{})
 	p.told("web: n1/web-1", "synced test", "web:")
-	// The first three are read at once, the others after 1, 2, 4 and 8 s.
+	// The first three reads happen at once, the later ones after 1, 2, 4 and 8 s.
 	if took := p.sink.last.Sub(p.sink.first); took < 12*time.Second || took > 18*time.Second {
-		t.Errorf("it took %s", took)
+		t.Errorf("the loss took %s, expected 12 s to 18 s", took)
 	}
 }
 
-// A restored snapshot moves the list's index back; every service is read again, whatever its own query does.
+// TestListGoingBackReadsEverythingAgain restores a snapshot, which moves the index of the list back. The source reads every
+// service again, in every state of the service's own query.
 func TestListGoingBackReadsEverythingAgain(t *testing.T) {
 	for name, back := range map[string][]step{
 		"while it is held": {sent(10).later(time.Second).says(5, names("web")), sent(0).says(5, names("web"))},
@@ -118,10 +121,10 @@ func TestListGoingBackReadsEverythingAgain(t *testing.T) {
 	}
 }
 
-func TestConsulComesBackForEverybodyAtOnce(t *testing.T) {
+func TestRecoveryRetriesAllServicesAtOnce(t *testing.T) {
 	s := webScript(t)
 	s.list(sent(10).later(2*time.Second).fails(500, ""), sent(0).says(10, names("web")))
-	// Alone, the service would try again after half a minute.
+	// Without the other queries, the service would retry after half a minute.
 	s.service("web", sent(11).later(time.Second).fails(403, "ACL not found"),
 		sent(0).says(12, instances("web", "n1/web-1")))
 	p := s.run(6*time.Second, Options{})

@@ -10,7 +10,7 @@ import (
 	"github.com/hashicorp/consul/api"
 )
 
-// A step expects an index ("" for none) and answers it after a while.
+// step expects an index ("" for none) and answers the request after a delay.
 type step struct {
 	expect string
 	after  time.Duration
@@ -22,7 +22,7 @@ type step struct {
 	hang   bool
 }
 
-// sent expects a request with the index, or one without an index for 0, and answers it at once.
+// sent expects a request with the index, or without an index for 0. It answers at once.
 func sent(index int) step {
 	st := step{status: http.StatusOK}
 	if index != 0 {
@@ -57,7 +57,7 @@ func (s step) deny() step { return s.with("X-Consul-Default-Acl-Policy", "deny")
 
 func (s step) filtered() step { return s.with("X-Consul-Results-Filtered-By-Acls", "true") }
 
-// names is the body of a list that holds Consul's own service and these.
+// names returns the body of a list with Consul's own service and these services.
 func names(services ...string) string {
 	list := map[string][]string{"consul": {}}
 	for _, name := range services {
@@ -66,7 +66,7 @@ func names(services ...string) string {
 	return mustJSON(list)
 }
 
-// instances is the body of a service's answer, each as "node/id".
+// instances returns the body of a service's answer. Each ID is "node/id".
 func instances(service string, ids ...string) string {
 	entries := []*api.ServiceEntry{}
 	for _, id := range ids {

@@ -10,11 +10,12 @@ import (
 	"github.com/hashicorp/consul/api"
 )
 
-// Where 100 requests a connection are too few, the server is asked how many it allows.
+// TestServerIsAskedForItsStreams verifies that the source asks the server for its limit of streams if 100 requests per
+// connection are too few.
 func TestServerIsAskedForItsStreams(t *testing.T) {
 	for name, test := range map[string]struct{ allowed, held int }{
 		"as many as Consul allows": {250, 301},
-		// One for the list, 100 services each on two connections, less three sentinels that have a place too.
+		// One connection for the list, two connections with 100 services each, less three sentinels with streams of their own.
 		"no more than must be": {100, 201},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -24,18 +25,19 @@ func TestServerIsAskedForItsStreams(t *testing.T) {
 			h.StartTLS()
 			ca := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: h.Certificate().Raw})
 			p := runReal(t, Options{Connections: 4, Config: &api.Config{Address: h.URL, TLSConfig: api.TLSConfig{CAPem: ca}}})
-			eventually(t, "everything is told and polls are held", func() bool {
+			eventually(t, "the complete state and held polls", func() bool {
 				_, _, held, _ := h.state()
 				return held == test.held && len(p.sink.all()) == 301
 			})
 			if conns, _, _, _ := h.state(); conns > 4 {
-				t.Errorf("%d connections", conns)
+				t.Errorf("got %d connections", conns)
 			}
 		})
 	}
 }
 
-// TestServicesOutgrowTheirStreams holds that a source which began with few services gets more streams once they are many.
+// TestServicesOutgrowTheirStreams verifies that a source with few services at the start gets more streams as the number of
+// services grows.
 func TestServicesOutgrowTheirStreams(t *testing.T) {
 	h := newHolder(t, 150)
 	h.EnableHTTP2 = true
@@ -49,6 +51,6 @@ func TestServicesOutgrowTheirStreams(t *testing.T) {
 	eventually(t, "all are polled", holds(151))
 	h.grow(300)
 	p.source.list.Refresh()
-	eventually(t, "those that came too", holds(301))
+	eventually(t, "the added services are polled", holds(301))
 	p.logged(detect.MessageOversubscribed, 0)
 }

@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// TestStartGoesOnWithoutWhatCannotBeRead holds that a service that can't be read by its own fault doesn't keep a start from
-// being complete, and that nothing is said to be gone of it.
+// TestStartGoesOnWithoutWhatCannotBeRead verifies that a start completes without a service that is unreadable for a reason
+// of its own, and that the source reports no removal for this service.
 func TestStartGoesOnWithoutWhatCannotBeRead(t *testing.T) {
 	all := []string{"a", "b", "poison"}
 	list := sent(0).says(10, names(all...))
@@ -42,7 +42,7 @@ func TestStartGoesOnWithoutWhatCannotBeRead(t *testing.T) {
 	t.Run("unless Consul doesn't answer the list either", func(t *testing.T) {
 		s := start(t)
 		s.list(sent(0).fails(500, ""), sent(0).fails(500, ""), list, list)
-		s.service("poison", slices.Repeat([]step{sent(0).fails(500, "")}, 6)...) // some of them before the list answers again
+		s.service("poison", slices.Repeat([]step{sent(0).fails(500, "")}, 6)...) // some requests come before the list answers again
 		s.service("poison", sent(0).says(12, instances("poison", "n1/p")))
 		p := s.run(3*time.Minute, Options{})
 		p.told("a: n1/a-1", "b: n1/b-1", "poison: partly", "synced test", "poison: n1/p")
@@ -57,14 +57,14 @@ func TestStartGoesOnWithoutWhatCannotBeRead(t *testing.T) {
 		}
 		p := s.run(75*time.Second, Options{})
 		if told := p.sink.all(); slices.Contains(told, "synced test") {
-			t.Errorf("told %q", told)
+			t.Errorf("got the updates %q", told)
 		}
 		p.metric("isthmus_consul_pending_services", 2)
 	})
 }
 
-// TestStartWithAPart holds that a start which is shown a part says so, and says that it knows all only once it has read
-// all services of a list that was read whole.
+// TestStartWithAPart verifies that a start with a part of the catalog reports this. The source reports a complete state
+// only after it has read the whole list and all of its services.
 func TestStartWithAPart(t *testing.T) {
 	s := newScript(t)
 	s.list(sent(0).says(10, names("a")).filtered(),
@@ -80,7 +80,8 @@ func TestStartWithAPart(t *testing.T) {
 	p.logged(messageSynced, 1)
 }
 
-// TestAnswersThatAreCut holds what is known to be gone of an answer that ACLs have cut: what was on a node that it shows.
+// TestAnswersThatAreCut verifies the removals that an answer with ACL-filtered results proves: an instance on a node that
+// is still visible is gone.
 func TestAnswersThatAreCut(t *testing.T) {
 	s := newScript(t)
 	s.list(sent(0).says(10, names("web")))

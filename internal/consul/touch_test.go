@@ -10,8 +10,9 @@ import (
 	"github.com/isthmus-mesh/isthmus/internal/consul/failure"
 )
 
-// TestInTouch holds that a source knows at once that Consul doesn't answer, before any of its queries notices; that it is
-// in touch again once they are; and that a service whose query alone stays in trouble doesn't count for long.
+// TestInTouch verifies that a source detects at once that Consul doesn't answer, before any query fails. It also verifies
+// that the source is connected again after its queries recover, and that a service with a failing query of its own does
+// not count for long.
 func TestInTouch(t *testing.T) {
 	t.Parallel()
 	s := startServer(t, "")
@@ -29,24 +30,24 @@ func TestInTouch(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := touch(time.Second); err == nil {
-		t.Error("in touch with a server that is stopped")
+		t.Error("connected to a stopped server")
 	}
 	if err := s.Signal(syscall.SIGCONT); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "it is in touch again", func() bool { return touch(time.Second) == nil })
+	eventually(t, "the source is connected again", func() bool { return touch(time.Second) == nil })
 	s.Kill()
 	if err := touch(time.Second); err == nil {
-		t.Error("in touch with a server that is gone")
+		t.Error("connected to a server that is gone")
 	}
 	if err := s.Restart(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "it is in touch again", func() bool { return touch(time.Second) == nil })
+	eventually(t, "the source is connected again", func() bool { return touch(time.Second) == nil })
 
 	p.source.failures.Set("other", "service", failure.Unexpected, errors.New("made up for a test"))
 	if err := touch(10 * time.Second); err == nil {
-		t.Error("in touch though a query has just been in trouble")
+		t.Error("connected although a query failed a moment ago")
 	}
 	p.source.mu.Lock()
 	p.source.connectedSince = time.Now().Add(-recoveryTime)
@@ -57,13 +58,13 @@ func TestInTouch(t *testing.T) {
 	p.source.failures.Clear("other")
 }
 
-// TestInTouchAtTheStart holds that a source that can't read anything says so when its time is over.
+// TestInTouchAtTheStart verifies that a source that can't read reports this when its time is over.
 func TestInTouchAtTheStart(t *testing.T) {
 	p := newPlay(t)
 	p.open(Options{})
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
 	if err := p.source.Connected(ctx); err == nil {
-		t.Error("in touch before it runs")
+		t.Error("connected before it runs")
 	}
 }

@@ -13,15 +13,15 @@ import (
 	"github.com/hashicorp/consul/api"
 )
 
-// eventually polls a condition until it holds.
+// eventually polls a condition until it is true.
 func eventually(t *testing.T, what string, holds func() bool) {
 	t.Helper()
 	if !within(30*time.Second, holds) {
-		t.Fatalf("in vain: %s", what)
+		t.Fatalf("timed out waiting for: %s", what)
 	}
 }
 
-// within polls a condition and says whether it held in time.
+// within polls a condition and reports whether it became true in time.
 func within(d time.Duration, holds func() bool) bool {
 	for deadline := time.Now().Add(d); !holds(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(deadline) {
@@ -57,33 +57,33 @@ func runReal(t *testing.T, opts Options) *play {
 func TestHTTP2SharesConnections(t *testing.T) {
 	h := newHolder(t, 1000)
 	h.EnableHTTP2 = true
-	h.Config.HTTP2 = &http.HTTP2Config{MaxConcurrentStreams: 100} // the least that RFC 9113 asks for
+	h.Config.HTTP2 = &http.HTTP2Config{MaxConcurrentStreams: 100} // the minimum that RFC 9113 recommends
 	h.StartTLS()
 	ca := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: h.Certificate().Raw})
 	runReal(t, Options{Connections: 15, Config: &api.Config{Address: h.URL, TLSConfig: api.TLSConfig{CAPem: ca}}})
 	all := func() bool { _, _, held, _ := h.state(); return held == 1001 }
 	eventually(t, "every service is polled, and the list", all)
-	// One for the list, one for the reads, ten for 100 polls each.
+	// One connection for the list, one for the reads, ten with 100 polls each.
 	if conns, made, _, proto := h.state(); made > 12 || proto != "HTTP/2.0" {
-		t.Errorf("%d connections, %d made, %s", conns, made, proto)
+		t.Errorf("got %d connections, %d in total, protocol %s", conns, made, proto)
 	}
 	h.cut()
 	eventually(t, "every service is polled again after the connections broke", all)
 	if conns, _, _, _ := h.state(); conns > 15 {
-		t.Errorf("%d connections", conns)
+		t.Errorf("got %d connections", conns)
 	}
 }
 
-// Whoever redirects would be given the token.
+// TestRedirectIsNotFollowed verifies that the source follows no redirect. The target of a redirect would get the token.
 func TestRedirectIsNotFollowed(t *testing.T) {
 	other := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-		t.Errorf("%s was asked for with the token %q", r.URL, r.Header.Get("X-Consul-Token"))
+		t.Errorf("the redirect to %s was followed, with the token %q", r.URL, r.Header.Get("X-Consul-Token"))
 	}))
 	t.Cleanup(other.Close)
 	server := httptest.NewServer(http.RedirectHandler(other.URL, http.StatusMovedPermanently))
 	t.Cleanup(server.Close)
 	p := runReal(t, Options{Config: &api.Config{Address: server.URL, Token: "secret"}})
-	eventually(t, "the log says so", func() bool { return strings.Contains(p.log.String(), "reason=unexpected") })
+	eventually(t, "the log line", func() bool { return strings.Contains(p.log.String(), "reason=unexpected") })
 	p.logged("301", 1)
 }
 
@@ -91,7 +91,7 @@ func TestUnknownCertificateIsUnreachable(t *testing.T) {
 	h := newHolder(t, 1)
 	h.StartTLS()
 	p := runReal(t, Options{Config: &api.Config{Address: h.URL}})
-	eventually(t, "the log says so", func() bool { return strings.Contains(p.log.String(), "unknown authority") })
+	eventually(t, "the log line", func() bool { return strings.Contains(p.log.String(), "unknown authority") })
 	p.logged("TLS settings", 1)
 }
 
@@ -106,16 +106,16 @@ func TestHTTP1BoundsConnections(t *testing.T) {
 			config := &api.Config{Address: h.URL}
 			config.TLSConfig.InsecureSkipVerify = h.TLS != nil
 			p := runReal(t, Options{Connections: 20, Config: config})
-			// 20 connections: the list's, 2 for reads, 17 for polls.
+			// 20 connections: one for the list, 2 for reads, 17 for polls.
 			all := func() bool { _, _, held, _ := h.state(); return held == 1+17 && len(p.sink.all()) == 101 }
-			eventually(t, "everything is told and polls are held", all)
+			eventually(t, "the complete state and held polls", all)
 			if conns, _, _, proto := h.state(); conns > 20 || proto != "HTTP/1.1" {
-				t.Errorf("%d connections, %s", conns, proto)
+				t.Errorf("got %d connections, protocol %s", conns, proto)
 			}
 			h.cut()
 			eventually(t, "polls are held again after the connections broke", all)
 			if conns, _, _, _ := h.state(); conns > 20 {
-				t.Errorf("%d connections", conns)
+				t.Errorf("got %d connections", conns)
 			}
 		})
 	}
@@ -131,7 +131,7 @@ func TestSocket(t *testing.T) {
 	h.Listener = listener
 	h.Start()
 	p := runReal(t, Options{Config: &api.Config{Address: "unix://" + listener.Addr().String()}})
-	eventually(t, "everything is told", func() bool { return len(p.sink.all()) == 4 })
+	eventually(t, "the complete state", func() bool { return len(p.sink.all()) == 4 })
 }
 
 func TestWrongOptions(t *testing.T) {

@@ -72,7 +72,7 @@ func TestFailingForLongIsOneLine(t *testing.T) {
 	p.logged("level=", 3)
 }
 
-// A trouble that comes and goes is told once; the metrics show the rest.
+// TestFlappingIsQuiet verifies that a failure that comes and goes is logged once. The metrics show its repetitions.
 func TestFlappingIsQuiet(t *testing.T) {
 	s := webScript(t)
 	for i := range 20 {
@@ -83,8 +83,8 @@ func TestFlappingIsQuiet(t *testing.T) {
 	p.logged(ended, 1)
 }
 
-// A trouble that comes back at once is not told, unless it comes to stay.
-func TestTroubleThatComesBackToStayIsTold(t *testing.T) {
+// TestReturningTroubleIsLoggedIfItStays verifies that a failure that returns at once is logged only if it stays.
+func TestReturningTroubleIsLoggedIfItStays(t *testing.T) {
 	s := webScript(t)
 	s.list(sent(10).later(time.Second).fails(500, ""), sent(0).says(11, names("web")))
 	s.list(sent(11).later(time.Second).fails(500, ""))
@@ -108,7 +108,7 @@ func TestManyTroublesAreOneLine(t *testing.T) {
 	s.list(sent(0).says(10, names(all...)))
 	p := s.run(10*time.Minute, Options{})
 	if told := p.sink.all(); len(told) != 51 || told[50] != "synced test" {
-		t.Errorf("told %q", told)
+		t.Errorf("got the updates %q", told)
 	}
 	p.logged(began, 1)
 	p.logged(ended, 1)
@@ -121,12 +121,13 @@ func TestTokenIsNeverLogged(t *testing.T) {
 	p := s.run(20*time.Minute, Options{Config: &api.Config{Address: "consul.invalid", Token: token}})
 	p.logged("(redacted)", 1)
 	if strings.Contains(p.log.String(), "secret") {
-		t.Errorf("the log holds the token:\n%s", p.log)
+		t.Errorf("the log contains the token:\n%s", p.log)
 	}
 }
 
-// One event has many faces: the first is told, another one only where it stays.
-func TestFacesOfOneTroubleAreOneLine(t *testing.T) {
+// TestOneTroubleWithManyReasonsIsOneLine covers one event with several reasons. The first reason is logged. Another reason
+// is logged only if it stays.
+func TestOneTroubleWithManyReasonsIsOneLine(t *testing.T) {
 	s := webScript(t)
 	s.list(sent(10).later(time.Second).fails(403, "ACL not found"), sent(0).says(11, names("web")))
 	s.service("web", sent(11).later(2*time.Second).says(1, "[]"))
@@ -137,8 +138,8 @@ func TestFacesOfOneTroubleAreOneLine(t *testing.T) {
 	p := s.run(10*time.Minute, Options{})
 	p.told("web: n1/web-1", "synced test")
 	p.logged("reason=denied", 2)
-	p.logged("reason=index_uninitialized", 2) // once the other is over
+	p.logged("reason=index_uninitialized", 2) // after the first reason is over
 	if log := p.log.String(); strings.Index(log, "reason=index_uninitialized") < strings.LastIndex(log, "reason=denied") {
-		t.Errorf("the second face was told while the first was there:\n%s", log)
+		t.Errorf("the second reason was logged while the first one was active:\n%s", log)
 	}
 }
