@@ -25,8 +25,8 @@ const (
 	Duplicate Reason = "duplicate"
 	// BadLabel means that a meta entry or tag cannot be converted to a label. It is skipped.
 	BadLabel Reason = "bad_label"
-	// ReservedLabel means that the key of a meta entry or tag is reserved for Istio, Kubernetes or isthmus, or is denied by the
-	// configuration. The entry is skipped.
+	// ReservedLabel means that the key of a meta entry or tag is reserved for Istio, Kubernetes or isthmus.
+	// The entry is skipped.
 	ReservedLabel Reason = "reserved_label"
 	// BadHost means that a host is not a valid host name or belongs to another service. The host is skipped.
 	BadHost Reason = "bad_host"
