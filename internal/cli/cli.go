@@ -8,6 +8,7 @@ import (
 	"io"
 	"runtime"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -30,13 +31,21 @@ type usageError struct{ error }
 
 func (e usageError) Unwrap() error { return e.error }
 
-// Main runs a command until it completes or ctx ends, and returns the exit code.
+// shutdownTimeout limits the time between the end of the context and the return of Main. It is longer than every regular
+// shutdown, xDS drains for 5 s, and shorter than the grace period of a pod, 30 s.
+var shutdownTimeout = 20 * time.Second
+
+// errShutdown means that a part of the process didn't stop.
+var errShutdown = errors.New("shutdown timed out")
+
+// Main runs a command until it completes or ctx ends, and returns the exit code. After ctx has ended, it returns within
+// shutdownTimeout, even if a part of the process hangs, for example in a system call on a file.
 func Main(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	root := newRoot()
 	root.SetArgs(args)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
-	err := root.ExecuteContext(ctx)
+	err := runBounded(ctx, root.ExecuteContext)
 	if err == nil {
 		return exitOK
 	}
@@ -46,6 +55,23 @@ func Main(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		return exitUsage
 	}
 	return exitFailure
+}
+
+// runBounded runs a function until it returns, or until shutdownTimeout has passed since the end of ctx.
+func runBounded(ctx context.Context, run func(context.Context) error) error {
+	result := make(chan error, 1)
+	go func() { result <- run(ctx) }()
+	select {
+	case err := <-result:
+		return err
+	case <-ctx.Done():
+	}
+	select {
+	case err := <-result:
+		return err
+	case <-time.After(shutdownTimeout):
+		return fmt.Errorf("%w after %s", errShutdown, shutdownTimeout)
+	}
 }
 
 func newRoot() *cobra.Command {

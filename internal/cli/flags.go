@@ -2,7 +2,6 @@ package cli
 
 import (
 	"fmt"
-	"os"
 
 	"github.com/spf13/pflag"
 
@@ -55,9 +54,9 @@ func (f *flags) load(set *pflag.FlagSet) (config.Config, []byte, error) {
 		c, err := f.parse(set, nil)
 		return c, nil, err
 	}
-	content, err := os.ReadFile(f.configFile)
+	content, err := config.Read(f.configFile)
 	if err != nil {
-		return config.Config{}, nil, fmt.Errorf("configuration: %w", err)
+		return config.Config{}, nil, err
 	}
 	c, err := f.parse(set, content)
 	return c, content, err

@@ -2,9 +2,11 @@ package cli
 
 import (
 	"context"
+	"fmt"
 	"io"
 	stdlog "log"
 	"log/slog"
+	"strings"
 
 	"github.com/go-logr/logr"
 	"k8s.io/klog/v2"
@@ -18,7 +20,7 @@ import (
 func newLog(c config.Log, to io.Writer) (*slog.Logger, *slog.LevelVar) {
 	var level slog.LevelVar
 	level.Set(c.SlogLevel())
-	options := &slog.HandlerOptions{Level: &level}
+	options := &slog.HandlerOptions{Level: &level, ReplaceAttr: clip}
 	var handler slog.Handler = slog.NewTextHandler(to, options)
 	if c.Format == "json" {
 		handler = slog.NewJSONHandler(to, options)
@@ -59,4 +61,27 @@ func (d debugOnly) WithAttrs(attrs []slog.Attr) slog.Handler {
 // WithGroup implements slog.Handler.
 func (d debugOnly) WithGroup(name string) slog.Handler {
 	return debugOnly{d.Handler.WithGroup(name), d.level}
+}
+
+// maxValue limits the length of a value in the log, in bytes. Names come from Consul, which accepts names of megabytes.
+const maxValue = 1024
+
+// clip cuts long values and messages.
+func clip(_ []string, attr slog.Attr) slog.Attr {
+	switch attr.Value.Kind() {
+	case slog.KindString:
+		if text := attr.Value.String(); len(text) > maxValue {
+			attr.Value = slog.StringValue(clipText(text))
+		}
+	case slog.KindAny:
+		if text := fmt.Sprint(attr.Value.Any()); len(text) > maxValue {
+			attr.Value = slog.StringValue(clipText(text))
+		}
+	}
+	return attr
+}
+
+// clipText returns the start of a text, with its full length.
+func clipText(text string) string {
+	return fmt.Sprintf("%s... (%d bytes)", strings.ToValidUTF8(text[:maxValue], ""), len(text))
 }

@@ -9,13 +9,32 @@ import (
 	"slices"
 
 	"sigs.k8s.io/yaml"
+
+	"github.com/isthmus-mesh/isthmus/internal/safefile"
 )
+
+// MaxFileSize limits the size of a configuration file, in bytes. A ConfigMap has at most 1 MiB.
+const MaxFileSize = 4 << 20
+
+// Read returns the content of a configuration file.
+func Read(path string) ([]byte, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("configuration: %w", err)
+	}
+	defer file.Close()
+	content, err := safefile.ReadAll(file, MaxFileSize)
+	if err != nil {
+		return nil, fmt.Errorf("configuration %s: %w", path, err)
+	}
+	return content, nil
+}
 
 // Load reads and validates a configuration file. Errors name the file and the entry.
 func Load(path string) (Config, error) {
-	content, err := os.ReadFile(path)
+	content, err := Read(path)
 	if err != nil {
-		return Config{}, fmt.Errorf("configuration: %w", err)
+		return Config{}, err
 	}
 	c, err := Parse(content)
 	if err != nil {

@@ -4,12 +4,14 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"os"
 	"strings"
 	"time"
 
 	"github.com/isthmus-mesh/isthmus/internal/config"
+	"github.com/isthmus-mesh/isthmus/internal/safefile"
 )
 
 // pollInterval is the time between two reads of the configuration file. Polling the content works with every editor,
@@ -49,21 +51,38 @@ type reloader struct {
 	lastSeen fileState
 	// applied is the last state that was applied or rejected.
 	applied fileState
+	// accepted is the last state that was applied.
+	accepted fileState
 }
 
 // fileState is the content of the configuration file, or the reason why it can't be read.
 type fileState struct {
 	content []byte
 	failure string
+	// file identifies the file. It changes if the file is replaced, and not if it is written in place.
+	file fs.FileInfo
+}
+
+func readFileState(path string) fileState {
+	content, file, err := safefile.Read(path, config.MaxFileSize)
+	if err != nil {
+		return fileState{failure: err.Error()}
+	}
+	return fileState{content: content, file: file}
 }
 
 func (s fileState) equal(other fileState) bool {
-	return s.failure == other.failure && bytes.Equal(s.content, other.content)
+	return s.failure == other.failure && bytes.Equal(s.content, other.content) && s.sameFile(other)
+}
+
+func (s fileState) sameFile(other fileState) bool {
+	return s.file == nil && other.file == nil || s.file != nil && other.file != nil && os.SameFile(s.file, other.file)
 }
 
 func newReloader(running config.Config, file ConfigFile, apply func(config.Reload) error, log *slog.Logger) *reloader {
 	start := fileState{content: file.Content}
-	r := &reloader{ConfigFile: file, apply: apply, log: log, running: running, lastSeen: start, applied: start}
+	start.file, _ = os.Stat(file.Path) // without it, the first poll reads the file as a new one
+	r := &reloader{ConfigFile: file, apply: apply, log: log, running: running, lastSeen: start, applied: start, accepted: start}
 	if !file.AnyNamespace {
 		r.watchedNamespaces = running.Namespaces()
 	}
@@ -87,14 +106,14 @@ func (r *reloader) run(ctx context.Context) error {
 // poll reads the file and applies it if two polls in a row return the same content. A file that is being written may be
 // empty for a moment, and an empty file is valid.
 func (r *reloader) poll() {
-	var now fileState
-	content, err := os.ReadFile(r.Path)
-	if now.content = content; err != nil {
-		now = fileState{failure: err.Error()}
-	}
+	now := readFileState(r.Path)
 	unchanged := now.equal(r.lastSeen)
 	r.lastSeen = now
 	if !unchanged || now.equal(r.applied) {
+		return
+	}
+	if r.applied.equal(r.accepted) && now.failure == "" && bytes.Equal(now.content, r.accepted.content) {
+		r.applied, r.accepted = now, now // another file with the running content
 		return
 	}
 	r.applied = now
@@ -104,6 +123,10 @@ func (r *reloader) poll() {
 func (r *reloader) reload(now fileState) {
 	if now.failure != "" {
 		r.reject(now.failure)
+		return
+	}
+	if err := checkComplete(r.accepted.content, now.content, !now.sameFile(r.accepted)); err != nil {
+		r.reject(err.Error())
 		return
 	}
 	newest, err := r.Parse(now.content)
@@ -116,7 +139,7 @@ func (r *reloader) reload(now fileState) {
 		r.reject(err.Error())
 		return
 	}
-	r.running = reload.Running
+	r.running, r.accepted = reload.Running, now
 	if len(reload.Restart) > 0 {
 		r.log.Warn(MsgRestartNeeded, "file", r.Path, "entries", reload.Now, "pending", reload.Restart)
 		return
