@@ -118,7 +118,7 @@ func TestTokenCheckStopsNothing(t *testing.T) {
 	}{
 		"ACLs are disabled": {sent(0).fails(401, "ACL support disabled"), "ACLs are disabled"},
 		"known elsewhere":   {sent(0).fails(403, "ACL not found"), ""},
-		"nobody knows":      {sent(0).fails(500, "No path to datacenter"), ""},
+		"unknown":           {sent(0).fails(500, "No path to datacenter"), ""},
 		"no answer":         {sent(0).hangs(), ""},
 		"valid for a while": {sent(0).says(1, `{"AccessorID": "a", "ExpirationTime": "2031-01-02T03:04:05Z"}`), "expires=2031-01-02T03:04:05Z"},
 	} {
