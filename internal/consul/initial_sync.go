@@ -253,11 +253,13 @@ func (s *Source) reportSynced() {
 		}
 		return
 	}
-	message := messageSynced
-	if p.reported = syncedComplete; !p.complete {
-		p.reported, message = syncedPartial, messagePartial
+	if p.complete {
+		p.reported = syncedComplete
+		s.log.Info(messageSynced, "services", len(s.services))
+	} else {
+		p.reported = syncedPartial
+		s.log.Info(messagePartial, "services", len(s.services))
 	}
-	s.log.Info(message, "services", len(s.services))
 	if names := slices.Sorted(maps.Keys(p.pending)); len(names) > 0 {
 		s.log.Warn("initial read skipped unreadable services", "count", len(names), "service", names[0])
 	}

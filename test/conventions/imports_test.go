@@ -24,33 +24,34 @@ var imports = map[string]string{
 
 	// Sources.
 	"internal/consul":          "catalog consul/blocking consul/client consul/detect consul/failure filewatch logonce wait",
-	"internal/consul/blocking": "consul/client consul/failure logonce wait",
-	"internal/consul/client":   "consul/failure filewatch logonce wait",
-	"internal/consul/detect":   "consul/blocking consul/client consul/failure logonce wait",
-	"internal/consul/failure":  "logonce",
+	"internal/consul/blocking": "consul/client consul/failure",
+	"internal/consul/client":   "filewatch",
+	"internal/consul/detect":   "catalog consul/blocking consul/client consul/failure",
+	"internal/consul/failure":  "",
 
-	"internal/engine": "catalog contract guard logonce mesh vip wait",
+	"internal/engine": "catalog contract guard mesh vip",
 
 	// Outputs and stores.
 	"internal/kube":            "contract kube/conflict kube/holdstatus kube/object logonce mesh vip wait",
-	"internal/kube/conflict":   "contract kube/object logonce mesh vip",
+	"internal/kube/conflict":   "contract kube/object mesh vip",
 	"internal/kube/holdstatus": "contract guard kube/object logonce mesh wait",
 	"internal/kube/object":     "mesh",
 	"internal/xds":             "contract filewatch logonce mesh wait",
 	"internal/dns":             "contract mesh vip",
 	"internal/file":            "contract logonce mesh safefile",
-	"internal/state":           "catalog contract guard logonce mesh safefile wait",
+	"internal/state":           "catalog contract guard logonce mesh safefile",
 	"internal/admin":           "",
 
 	// Assembly.
-	"internal/config": "duration guard mesh safefile vip",
-	"internal/daemon": "admin config consul contract dns engine safefile vip wait",
-	"internal/cli":    "config contract daemon file guard kube kube/holdstatus mesh safefile state xds",
+	"internal/config": "duration guard mesh vip",
+	"internal/daemon": "admin config consul contract dns engine vip wait",
+	"internal/cli":    "config contract daemon file guard kube kube/holdstatus mesh state xds",
 
 	// Helpers.
 	"internal/duration":  "",
 	"internal/filewatch": "",
 	"internal/logonce":   "",
+	"internal/safefile":  "",
 	"internal/safefile":  "",
 	"internal/testutil":  "",
 	"internal/wait":      "",
@@ -68,10 +69,12 @@ var testPrograms = map[string]string{
 
 // TestImports verifies that each package imports only the packages of its row, and that each package has a row.
 func TestImports(t *testing.T) {
+	found := map[string]bool{}
 	for _, s := range sources(t) {
 		if s.test() || strings.HasPrefix(s.pkg, "test/e2e") {
 			continue
 		}
+		found[s.pkg] = true
 		allowed, listed := allowedImports(s.pkg)
 		if !listed {
 			t.Errorf("%s: package %s has no row in the import table: add one", s.path, s.pkg)
@@ -86,6 +89,11 @@ func TestImports(t *testing.T) {
 			if ours && !slices.Contains(allowed, imported) {
 				t.Errorf("%s:%d: %s may not import %s", s.path, s.line(spec.Pos()), s.pkg, imported)
 			}
+		}
+	}
+	for pkg := range imports {
+		if !found[pkg] {
+			t.Errorf("the import table has a row for package %s, which does not exist", pkg)
 		}
 	}
 }

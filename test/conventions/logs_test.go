@@ -24,7 +24,10 @@ const logPage = "docs/reference/logs.md"
 // logKeys are the keys that a log message may have.
 var logKeys = strings.Fields(`service instance host object source namespace name kind reason error hint query address addresses
 	file key value services instances count since duration after limit size client version revision node datacenter replica
-	output mode previous entries pending`)
+	output mode previous entries pending expires accessor identities`)
+
+// properNames are the first words of messages that keep their upper-case letters.
+var properNames = strings.Fields("ACL API Consul DNS Istio Kubernetes xDS")
 
 // logLevels are the methods of slog.Logger that write a message, with the position of the message.
 var logLevels = map[string]int{
@@ -210,6 +213,9 @@ func TestLogMessages(t *testing.T) {
 			if !slices.Contains(logKeys, key) {
 				t.Errorf("%s: key %q of %q is not in the list logKeys", m.place, key, m.text)
 			}
+		}
+		if first, _, _ := strings.Cut(m.text, " "); first != strings.ToLower(first) && !slices.Contains(properNames, first) {
+			t.Errorf("%s: message %q must begin with a lower-case letter", m.place, m.text)
 		}
 		if strings.HasSuffix(m.text, ".") || strings.Contains(m.text, "%") || strings.Contains(m.text, "\n") {
 			t.Errorf("%s: message %q must be one line without a full stop or a format", m.place, m.text)

@@ -61,6 +61,14 @@ type state struct {
 	inhibited bool
 }
 
+// level returns the level of a message about the failure: debug if it is quiet, or the given level.
+func (s *state) level(loud slog.Level) slog.Level {
+	if s.quiet {
+		return slog.LevelDebug
+	}
+	return loud
+}
+
 // NewTracker returns a tracker without failures. The secrets function returns the texts that must not be logged.
 func NewTracker(log *slog.Logger, failing *prometheus.GaugeVec, secrets func() []string) *Tracker {
 	return &Tracker{log: log, failing: failing, secrets: secrets, reasons: map[string]Reason{}, states: map[Reason]*state{}}
@@ -102,7 +110,7 @@ func (t *Tracker) Set(query, endpoint string, r Reason, err error) {
 	default:
 		return
 	}
-	t.write(s.quiet, slog.LevelWarn, MessageFailing,
+	t.log.Log(context.Background(), s.level(slog.LevelWarn), MessageFailing,
 		"reason", r, "query", describe(query, endpoint), "error", t.Redact(err), "hint", hints[r])
 }
 
@@ -164,14 +172,7 @@ func (t *Tracker) leave(query string) {
 	}
 	after := time.Since(s.began).Round(time.Millisecond)
 	s.began, s.ended = time.Time{}, time.Now()
-	t.write(s.quiet, slog.LevelInfo, MessageRecovered, "reason", r, "after", after)
-}
-
-func (t *Tracker) write(quiet bool, level slog.Level, message string, args ...any) {
-	if quiet {
-		level = slog.LevelDebug
-	}
-	t.log.Log(context.Background(), level, message, args...)
+	t.log.Log(context.Background(), s.level(slog.LevelInfo), MessageRecovered, "reason", r, "after", after)
 }
 
 // Redact returns the text of an error for a log: without the URL of the request, in one line of bounded length, and
