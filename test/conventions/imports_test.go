@@ -52,7 +52,6 @@ var imports = map[string]string{
 	"internal/filewatch": "",
 	"internal/logonce":   "",
 	"internal/safefile":  "",
-	"internal/safefile":  "",
 	"internal/testutil":  "",
 	"internal/wait":      "",
 }
