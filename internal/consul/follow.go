@@ -7,7 +7,7 @@ import (
 	"github.com/isthmus-mesh/isthmus/internal/consul/detect"
 )
 
-// maxReads bounds the requests without an index: a start or a resync must not flood Consul.
+// maxReads bounds the requests without an index: a start or a resync must not overload Consul.
 const maxReads = 64
 
 // open creates the pools and the detector after the first response has shown the version of HTTP. The list keeps a connection

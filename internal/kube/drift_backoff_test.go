@@ -12,7 +12,7 @@ import (
 	"github.com/isthmus-mesh/isthmus/test/testbed"
 )
 
-// TestTwoLeadersDoNotFight verifies that two isthmus with the same configuration, each of which believes that it leads, do
+// TestTwoLeadersDoNotFight verifies that two isthmus with the same configuration, both in the leading role, do
 // not correct each other.
 func TestTwoLeadersDoNotFight(t *testing.T) {
 	t.Parallel()

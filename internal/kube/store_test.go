@@ -11,7 +11,7 @@ import (
 
 // TestLoad verifies that a start knows our live objects, by the sources that reported them.
 func TestLoad(t *testing.T) {
-	const ns = "recall"
+	const ns = "load"
 	b := newFakeState(ns)
 	b.set("web", map[string]string{"1": "v1", "east/2": "v2"})
 	b.set("api", map[string]string{"1": "v1"})

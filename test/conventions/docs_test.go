@@ -142,8 +142,7 @@ func (d declared) check(name, makefile string) string {
 			return fmt.Sprintf("test %s does not exist", name)
 		}
 	case metricName.MatchString(name):
-		// The consul package gives the subsystem and the rest of a name apart.
-		if !d.strings[name] && !d.strings[histogram.ReplaceAllString(name, "")] && !d.strings[strings.TrimPrefix(name, "isthmus_consul_")] {
+		if !d.metric(name) && !d.metric(histogram.ReplaceAllString(name, "")) {
 			return fmt.Sprintf("metric %s does not exist", name)
 		}
 	case makeTarget.MatchString(name):
@@ -164,6 +163,19 @@ func (d declared) check(name, makefile string) string {
 	}
 	return ""
 }
+
+// metric reports whether the code has the name of a metric as one string, or the part of it that follows a subsystem.
+func (d declared) metric(name string) bool {
+	for i := range name {
+		if d.strings[name[i:]] && (i == 0 || subsystem.MatchString(name[:i])) {
+			return true
+		}
+	}
+	return false
+}
+
+// subsystem matches the part of a metric's name that the code adds in one place.
+var subsystem = regexp.MustCompile(`^isthmus_[a-z]+_?$`)
 
 // histogram matches the suffixes that Prometheus adds to the name of a histogram.
 var histogram = regexp.MustCompile(`_(bucket|sum|count)$`)

@@ -36,11 +36,11 @@ var imports = map[string]string{
 	"internal/kube/conflict":   "contract kube/object mesh vip",
 	"internal/kube/holdstatus": "contract guard kube/object logonce mesh wait",
 	"internal/kube/object":     "mesh",
-	"internal/xds":             "contract filewatch logonce mesh wait",
+	"internal/xds":             "connlimit contract filewatch logonce mesh wait",
 	"internal/dns":             "contract mesh vip",
 	"internal/file":            "contract logonce mesh safefile",
 	"internal/state":           "catalog contract guard logonce mesh safefile",
-	"internal/admin":           "",
+	"internal/admin":           "connlimit",
 
 	// Assembly.
 	"internal/config": "duration guard mesh vip",
@@ -48,6 +48,7 @@ var imports = map[string]string{
 	"internal/cli":    "config contract daemon file guard kube kube/holdstatus mesh state xds",
 
 	// Helpers.
+	"internal/connlimit": "",
 	"internal/duration":  "",
 	"internal/filewatch": "",
 	"internal/logonce":   "",
@@ -56,14 +57,15 @@ var imports = map[string]string{
 	"internal/wait":      "",
 }
 
-// testPrograms are outside the product. They import the testbed only.
+// testPrograms are outside the product. They import each other only.
 var testPrograms = map[string]string{
-	"demo":                 "test/testbed",
-	"demo/student-service": "",
-	"test/report":          "",
-	"test/testbed":         "",
-	"test/testbed/bench":   "test/testbed",
-	"test/testbed/faults":  "test/testbed",
+	"demo":                             "test/testbed",
+	"demo/student-service":             "",
+	"internal/connlimit/connlimittest": "",
+	"test/report":                      "",
+	"test/testbed":                     "",
+	"test/testbed/bench":               "test/testbed",
+	"test/testbed/faults":              "test/testbed",
 }
 
 // TestImports verifies that each package imports only the packages of its row, and that each package has a row.

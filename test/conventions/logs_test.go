@@ -27,7 +27,7 @@ var logKeys = strings.Fields(`service instance host object source namespace name
 	output mode previous entries pending expires accessor identities`)
 
 // properNames are the first words of messages that keep their upper-case letters.
-var properNames = strings.Fields("ACL API Consul DNS Istio Kubernetes xDS")
+var properNames = strings.Fields("ACL ACLs API Consul DNS Istio Kubernetes xDS")
 
 // logLevels are the methods of slog.Logger that write a message, with the position of the message.
 var logLevels = map[string]int{

@@ -37,7 +37,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, release func(source string))
 		return nil // Set wakes the Reconciler when the release is done.
 	}
 	if edition == r.publishedEdition && len(requested) == 0 && published.covers(holds) {
-		return nil // Another replica, which believes that it leads too, counts differently.
+		return nil // Another replica in the leading role counts differently.
 	}
 	// A write ends when this replica no longer leads; the next term begins with a comparison.
 	ctx, cancel := context.WithCancel(ctx)
