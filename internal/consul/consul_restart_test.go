@@ -65,6 +65,6 @@ func (s *server) testRestore(t *testing.T) {
 	p.expect(t, "late", "n1/late-1", "")
 	p.logged(messageResync, 1)
 	if metric(t, p.registry, "isthmus_consul_resyncs_total") == 0 {
-		t.Error("the restore is missing in the count of discarded answers")
+		t.Error("the restore is missing in the count of resyncs")
 	}
 }
