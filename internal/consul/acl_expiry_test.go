@@ -26,11 +26,11 @@ func TestExpiredTokenRemovesNothing(t *testing.T) {
 	before := p.sink.all()
 	p.logged("expires="+token.ExpirationTime.UTC().Format(time.RFC3339), 1)
 	t.Parallel()
-	if !within(2*time.Minute, func() bool { return metric(t, p.registry, troubleGauge, "reason=denied") == 2 }) {
+	if !within(2*time.Minute, func() bool { return metric(t, p.registry, failingGauge, "reason=denied") == 2 }) {
 		t.Fatal("the token has no expiration time")
 	}
 	s.deregister("n1", "web-1")
-	p.trouble(t, "denied", before)
+	p.awaitFailure(t, "denied", before)
 	p.logged("ACL not found", 1)
 	p.logged("level=WARN", 1)
 	p.logged(token.SecretID, 0)

@@ -12,7 +12,7 @@ import (
 	"github.com/isthmus-mesh/isthmus/internal/consul/detect"
 )
 
-// find measures two ways to find the changed services: an index query for each service, as in a sweep, or one read of
+// find measures two ways to find the changed services: an index query for each service, as in a scan, or one read of
 // all services.
 func (b *bench) find(t *testing.T) {
 	client := &http.Client{Transport: &http.Transport{MaxConnsPerHost: benchQueries, MaxIdleConnsPerHost: benchQueries}}

@@ -17,7 +17,7 @@ import (
 
 // follower follows the catalog in one of the benchmarked ways.
 type follower struct {
-	*play
+	*harness
 	sink     *benchSink
 	wire     *wire
 	requests func() float64
@@ -25,7 +25,7 @@ type follower struct {
 }
 
 func (b *bench) follow(t *testing.T, ctx context.Context, way benchWay) *follower {
-	f := &follower{play: newPlay(t), sink: newBenchSink(), wire: &wire{}}
+	f := &follower{harness: newHarness(t), sink: newBenchSink(), wire: &wire{}}
 	config := &api.Config{Address: b.Address}
 	if way.https {
 		config.Address, config.Scheme, config.TLSConfig.CAPem = b.https, "https", b.ca
@@ -104,11 +104,11 @@ func (f *follower) held() int {
 	return 1 + polls.InFlight()
 }
 
-func (f *follower) lateness() float64 {
+func (f *follower) staleness() float64 {
 	if f.source == nil {
 		return 0
 	}
-	return metric(f.t, f.registry, latenessGauge)
+	return metric(f.t, f.registry, stalenessGauge)
 }
 
 // spent is the resource usage of one measurement.

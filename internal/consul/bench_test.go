@@ -135,15 +135,15 @@ func (b *bench) churn(t *testing.T, f *follower, report reporter) {
 	m := b.meter(f)
 	ticks := time.NewTicker(time.Second / benchRate)
 	defer ticks.Stop()
-	first, last, stated := b.changes, 0, f.lateness()
+	first, last, stated := b.changes, 0, f.staleness()
 	for end := time.Now().Add(benchChurn); time.Now().Before(end); <-ticks.C {
 		last = b.change(t, f.sink, rand.N(b.services))
-		stated = max(stated, f.lateness())
+		stated = max(stated, f.staleness())
 	}
 	all := within(benchLimit, f.sink.sawAll)
 	late := f.sink.late()
 	used := m()
-	t.Logf("%d changes at %d/s: %s; %d seen after %s; reported lateness at most %.1f s; all seen: %v",
+	t.Logf("%d changes at %d/s: %s; %d seen after %s; reported staleness at most %.1f s; all seen: %v",
 		last-first, benchRate, used, len(late), spread(late), stated, all)
 	if len(late) > 0 {
 		report("50 a second: p50", results.Percentile(results.Milliseconds(late), 50), "ms")
@@ -151,7 +151,7 @@ func (b *bench) churn(t *testing.T, f *follower, report reporter) {
 		report("Consul's CPU for 1,000", used.cpu.Seconds()*1000/float64(last-first), "s")
 	}
 	if f.source != nil && len(late) > 0 && slices.Max(late).Seconds() > max(stated, 1) {
-		t.Errorf("a change was seen after %s, but the reported lateness was at most %.1f s", slices.Max(late), stated)
+		t.Errorf("a change was seen after %s, but the reported staleness was at most %.1f s", slices.Max(late), stated)
 	}
 }
 

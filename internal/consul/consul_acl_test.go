@@ -59,9 +59,9 @@ func (s *server) token(t *testing.T, name, rules string) (accessor, secret strin
 const readAll = `node_prefix "" { policy = "read" } service_prefix "" { policy = "read" }`
 
 // trouble waits for a query failure with the reason and checks that the sink got no update since.
-func (p *play) trouble(t *testing.T, reason string, before []string) {
+func (p *harness) awaitFailure(t *testing.T, reason string, before []string) {
 	t.Helper()
-	eventually(t, "the failure "+reason, func() bool { return metric(t, p.registry, troubleGauge, "reason="+reason) > 0 })
+	eventually(t, "the failure "+reason, func() bool { return metric(t, p.registry, failingGauge, "reason="+reason) > 0 })
 	if after := p.sink.all(); !reflect.DeepEqual(before, after) {
 		t.Errorf("got the unexpected updates %q after %q", after[len(before):], before)
 	}
@@ -73,12 +73,12 @@ func (p *play) trouble(t *testing.T, reason string, before []string) {
 
 func (s *server) testNoToken(t *testing.T) {
 	p := runReal(t, Options{Config: &api.Config{Address: s.Address}})
-	p.trouble(t, "anonymous", nil)
+	p.awaitFailure(t, "anonymous", nil)
 }
 
 func (s *server) testUnknownToken(t *testing.T) {
 	p := runReal(t, Options{Config: &api.Config{Address: s.Address, Token: "00000000-0000-4000-8000-00000000000b"}})
-	p.trouble(t, "denied", nil)
+	p.awaitFailure(t, "denied", nil)
 	p.logged("ACL not found", 1)
 }
 
@@ -93,13 +93,13 @@ func (s *server) testDeletedToken(t *testing.T) {
 		t.Fatal(err)
 	}
 	eventually(t, "all queries are refused", func() bool {
-		return metric(t, p.registry, troubleGauge, "reason=denied") == 3
+		return metric(t, p.registry, failingGauge, "reason=denied") == 3
 	})
-	p.trouble(t, "denied", before)
+	p.awaitFailure(t, "denied", before)
 	// A service that is deregistered while nothing can be read stays.
 	s.register("n1", "web-2", "web")
 	s.deregister("n1", "web-1")
-	p.trouble(t, "denied", before)
+	p.awaitFailure(t, "denied", before)
 	s.register("n1", "web-1", "web")
 	s.deregister("n1", "web-2")
 	if strings.Contains(p.log.String(), secret) {
@@ -115,7 +115,7 @@ func (s *server) testNarrowedToken(t *testing.T) {
 	if _, _, err := s.api.ACL().PolicyUpdate(policy, nil); err != nil {
 		t.Fatal(err)
 	}
-	p.trouble(t, "filtered", before)
+	p.awaitFailure(t, "filtered", before)
 	// The source still follows the services that it can read.
 	s.register("n1", "api-2", "api")
 	p.expect(t, "api", "n1/api-1", "n1/api-1 n1/api-2")

@@ -45,7 +45,7 @@ func (s *server) testNames(t *testing.T) {
 		p.expect(t, name, "partly")
 	}
 	p.logged(messageInvalidName, len(bad))
-	p.metric(troubleGauge, float64(len(bad)), "reason=invalid_name")
+	p.metric(failingGauge, float64(len(bad)), "reason=invalid_name")
 	s.register("names", "more", "x/y")
 	p.expect(t, "x/y", "names/ide", "names/ide names/more")
 	for i := range append(good, bad...) {
@@ -53,7 +53,7 @@ func (s *server) testNames(t *testing.T) {
 	}
 	s.deregister("names", "more")
 	eventually(t, "all are gone", func() bool { return !slices.ContainsFunc(append(good, bad...), p.watches) })
-	p.metric(troubleGauge, 0)
+	p.metric(failingGauge, 0)
 }
 
 func (s *server) testKinds(t *testing.T) {

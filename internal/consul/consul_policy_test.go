@@ -50,7 +50,7 @@ func (s *server) testHalfPolicies(t *testing.T) {
 		t.Run(half, func(t *testing.T) {
 			_, secret, _ := s.token(t, "half-"+string(rune('a'+i)), rules[i])
 			p := runReal(t, Options{Config: &api.Config{Address: s.Address, Token: secret}})
-			p.trouble(t, "filtered", nil)
+			p.awaitFailure(t, "filtered", nil)
 			missing, _, _ := strings.Cut(rules[1-i], " ")
 			p.logged("error=\"the token cannot read every "+strings.TrimSuffix(missing, "_prefix")+": "+missing, 1)
 			p.logged("hint=\"use a token with", 1)
@@ -71,10 +71,10 @@ func (s *server) testHalvedToken(t *testing.T) {
 			if _, _, err := s.api.ACL().PolicyUpdate(policy, nil); err != nil {
 				t.Fatal(err)
 			}
-			eventually(t, "the failure is reported", func() bool { return metric(t, p.registry, troubleGauge) > 1 })
+			eventually(t, "the failure is reported", func() bool { return metric(t, p.registry, failingGauge) > 1 })
 			s.register("n2", "other", "other") // wakes the query of the list
 			defer s.deregister("n2", "other")
-			p.trouble(t, "filtered", before)
+			p.awaitFailure(t, "filtered", before)
 			p.trapped(t, "index_unchanged", "index_backwards")
 			policy.Rules = readAll
 			if _, _, err := s.api.ACL().PolicyUpdate(policy, nil); err != nil {
@@ -94,7 +94,7 @@ func (s *server) testAnonymousLosesItsRights(t *testing.T) {
 	p := s.watch(t, "", time.Second)
 	before := p.sink.all()
 	s.grant(t)
-	p.trouble(t, "anonymous", before)
+	p.awaitFailure(t, "anonymous", before)
 	p.logged("reason=anonymous", 1)
 	p.trapped(t, "index_unchanged", "index_backwards")
 	p.trapped(t, "anonymous")

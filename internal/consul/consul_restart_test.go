@@ -17,11 +17,11 @@ func (s *server) testRestart(t *testing.T) {
 	p := s.watch(t, "", 300*time.Millisecond)
 	before := p.sink.all()
 	s.Kill()
-	eventually(t, "the failure is reported", func() bool { return metric(t, p.registry, troubleGauge) > 1 })
+	eventually(t, "the failure is reported", func() bool { return metric(t, p.registry, failingGauge) > 1 })
 	if err := s.Restart(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "the failure is over", func() bool { return metric(t, p.registry, troubleGauge) == 0 })
+	eventually(t, "the failure is over", func() bool { return metric(t, p.registry, failingGauge) == 0 })
 	if lines := strings.Count(p.log.String(), "query="); lines == 0 || lines > 2 {
 		t.Errorf("got %d log lines about failing queries:\n%s", lines, p.log)
 	}

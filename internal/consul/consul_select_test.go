@@ -27,7 +27,7 @@ func TestConsulSelection(t *testing.T) {
 }
 
 // selecting runs a source and waits for its first complete state.
-func (s *server) selecting(t *testing.T, opts Options) *play {
+func (s *server) selecting(t *testing.T, opts Options) *harness {
 	t.Helper()
 	if opts.Config == nil {
 		opts.Config = &api.Config{Address: s.Address}
@@ -125,7 +125,7 @@ func (s *server) testWrongFilter(t *testing.T) {
 		`Servise.Meta.team == "x"`:   `Selector "Servise" is not valid`,
 		`Service.Port == "x"`:        `Failed to coerce value "x" for selector "Service.Port"`,
 	} {
-		p := newPlay(t)
+		p := newHarness(t)
 		p.open(Options{Config: &api.Config{Address: s.Address}, Filter: filter})
 		err := p.source.Run(t.Context(), p.sink)
 		if err == nil || !strings.HasPrefix(err.Error(), "services.filter ") || !strings.Contains(err.Error(), want) {
@@ -162,7 +162,7 @@ func TestConsulFilterAndACL(t *testing.T) {
 	// Consul omits the instances that the token can't read any more. They stay, with any filter.
 	eventually(t, "a refused answer", func() bool { return metric(t, p.registry, discardedTotal, "reason=filtered") > 0 })
 	p.expect(t, "web", "n1/web-1 partly", "partly", "n1/web-1 partly", "n1/web-1 n2/web-2 partly")
-	p.trouble(t, "filtered", p.sink.all())
+	p.awaitFailure(t, "filtered", p.sink.all())
 	t.Run("anonymous token", s.testFilterWithoutToken)
 }
 

@@ -26,6 +26,6 @@ func TestEnvironmentIsIgnored(t *testing.T) {
 	t.Run("verification", func(t *testing.T) {
 		h := newHolder(t, 3)
 		h.StartTLS()
-		runReal(t, Options{Config: &api.Config{Address: h.URL}}).trouble(t, "unreachable", nil)
+		runReal(t, Options{Config: &api.Config{Address: h.URL}}).awaitFailure(t, "unreachable", nil)
 	})
 }

@@ -15,13 +15,13 @@ import (
 // TestFilterIsCheckedFirst verifies that the source waits for a Consul that fails at the start, and doesn't treat the
 // failure as a refusal of the filter.
 func TestFilterIsCheckedFirst(t *testing.T) {
-	s := newScript(t)
+	s := newFakeConsul(t)
 	s.service("consul", sent(0).fails(500, "No cluster leader"), sent(0).fails(403, "Permission denied"), sent(0).says(10, "[]"))
 	s.list(sent(0).says(10, names("web")))
 	s.service("web", sent(0).says(10, instances("web", "n1/a")))
 	p := s.run(2*time.Minute, Options{Filter: "Service.Port == 80"})
 	p.told("web: n1/a", "synced test")
-	p.metric(troubleGauge, 0)
+	p.metric(failingGauge, 0)
 }
 
 // TestRefusedFilter verifies when a refusal of the filter ends the source: only at the start, and only if it is permanent.
@@ -38,13 +38,13 @@ func TestRefusedFilter(t *testing.T) {
 		"long after it":         {[]step{sent(0).hangs(), sent(0).fails(500, said), sent(0).says(10, "[]")}, false, 2},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := newScript(t)
+			s := newFakeConsul(t)
 			s.service("consul", test.answers...)
 			if !test.ends {
 				s.list(sent(0).says(10, names("web")))
 				s.service("web", sent(0).says(10, instances("web", "n1/a")))
 			}
-			p := newPlay(t)
+			p := newHarness(t)
 			synctest.Test(t, func(t *testing.T) {
 				p.open(Options{Filter: "x", Config: &api.Config{Token: "token"}})
 				p.source.client.NewTransport = func(int) http.RoundTripper { return s }
@@ -69,11 +69,11 @@ func TestRefusedFilter(t *testing.T) {
 func TestFilesAreReadWhileTheFilterIsChecked(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "token")
 	write(t, file, "one")
-	s := newScript(t)
+	s := newFakeConsul(t)
 	s.service("consul", sent(0).fails(403, "ACL not found"), sent(0).says(10, "[]"))
 	s.list(sent(0).says(10, names("web")))
 	s.service("web", sent(0).says(10, instances("web", "n1/a")))
-	p := newPlay(t)
+	p := newHarness(t)
 	synctest.Test(t, func(t *testing.T) {
 		p.open(Options{Filter: "x", Config: &api.Config{TokenFile: file}, pollFiles: time.Second})
 		p.source.client.NewTransport = func(int) http.RoundTripper { return s }
@@ -90,7 +90,7 @@ func TestFilesAreReadWhileTheFilterIsChecked(t *testing.T) {
 // TestNamesLeftOutCostNothing verifies that the source doesn't query a name that is not selected. The script has no answer
 // for such a name.
 func TestNamesLeftOutCostNothing(t *testing.T) {
-	s := newScript(t)
+	s := newFakeConsul(t)
 	s.list(sent(0).says(10, names("web", "x/db", "db")), sent(10).later(time.Minute).says(20, names("web", "x/api", "db")))
 	s.service("web", sent(0).says(10, instances("web", "n1/a")))
 	p := s.run(2*time.Minute, Options{Selection: Selection{Exclude: []string{"x/*", "d?"}}})
@@ -112,7 +112,7 @@ func TestTroubleEndsWithTheSelection(t *testing.T) {
 	if _, _, err := s.api.ACL().PolicyUpdate(policy, nil); err != nil {
 		t.Fatal(err)
 	}
-	p.trouble(t, "filtered", p.sink.all())
+	p.awaitFailure(t, "filtered", p.sink.all())
 	p.source.Select(Selection{Exclude: []string{"web"}})
 	p.expect(t, "web", "n1/web-1", "")
 	eventually(t, "the watch ends", func() bool { return !p.watches("web") })

@@ -21,26 +21,26 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 	factory := promauto.With(r)
 	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
 		return factory.NewCounterVec(prometheus.CounterOpts{
-			Namespace: "isthmus", Subsystem: "consul", Name: name, Help: help,
+			Name: name, Help: help,
 		}, append([]string{"source"}, labels...))
 	}
 	gauge := func(name, help string, labels ...string) *prometheus.GaugeVec {
 		return factory.NewGaugeVec(prometheus.GaugeOpts{
-			Namespace: "isthmus", Subsystem: "consul", Name: name, Help: help,
+			Name: name, Help: help,
 		}, append([]string{"source"}, labels...))
 	}
 	return &Metrics{
-		requests: counter("requests_total", "Responses of Consul by endpoint (services, service; with more services than "+
+		requests: counter("isthmus_consul_requests_total", "Responses of Consul by endpoint (services, service; with more services than "+
 			"connections also checks, nodes, node and probe) and result (ok, unchanged, discarded, error).", "endpoint", "result"),
-		rejected: counter("rejected_responses_total", "Responses that were rejected because they cannot be true or complete, "+
+		rejected: counter("isthmus_consul_rejected_responses_total", "Responses that were rejected because they cannot be true or complete, "+
 			"by reason.", "reason"),
-		resyncs: counter("resyncs_total", "Times that everything was read again because Consul had another state, as after "+
+		resyncs: counter("isthmus_consul_resyncs_total", "Times that everything was read again because Consul had another state, as after "+
 			"the restore of a snapshot."),
-		lastAnswer: gauge("last_answer_timestamp_seconds", "Unix time of the last response of Consul without an error."),
-		pending: gauge("pending_services", "Services of the first list that are not read yet or cannot be read. 0 once the "+
+		lastAnswer: gauge("isthmus_consul_last_answer_timestamp_seconds", "Unix time of the last response of Consul without an error."),
+		pending: gauge("isthmus_consul_pending_services", "Services of the first list that are not read yet or cannot be read. 0 once the "+
 			"whole content is known."),
-		failing: gauge("failing_queries", "Queries that fail now, by reason.", "reason"),
-		maxStaleness: gauge("max_staleness_seconds", "Upper bound of the delay with which a change of a service without a "+
+		failing: gauge("isthmus_consul_failing_queries", "Queries that fail now, by reason.", "reason"),
+		maxStaleness: gauge("isthmus_consul_max_staleness_seconds", "Upper bound of the delay with which a change of a service without a "+
 			"query of its own is detected. 0 if each service has one. Changes that wake no query are found once per wait."),
 	}
 }

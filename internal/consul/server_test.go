@@ -77,7 +77,7 @@ func (s *server) deregister(node, id string) {
 }
 
 // watch runs a source on the server and waits for the complete state.
-func (s *server) watch(t *testing.T, token string, wait time.Duration) *play {
+func (s *server) watch(t *testing.T, token string, wait time.Duration) *harness {
 	t.Helper()
 	p := runReal(t, Options{Config: &api.Config{Address: s.Address, Token: token}, Wait: wait, Connections: s.connections})
 	p.synced(t)
@@ -85,7 +85,7 @@ func (s *server) watch(t *testing.T, token string, wait time.Duration) *play {
 }
 
 // of returns the updates of one service in order.
-func (p *play) of(name string) []string {
+func (p *harness) of(name string) []string {
 	var told []string
 	for _, line := range p.sink.all() {
 		if instances, ok := strings.CutPrefix(line, name+":"); ok {
@@ -96,14 +96,14 @@ func (p *play) of(name string) []string {
 }
 
 // latest returns the last state of a service that the sink got.
-func (p *play) latest(name string) catalog.Service {
+func (p *harness) latest(name string) catalog.Service {
 	p.sink.mu.Lock()
 	defer p.sink.mu.Unlock()
 	return p.sink.latest[name]
 }
 
 // expect waits until the sink got exactly these states of the service.
-func (p *play) expect(t *testing.T, name string, want ...string) {
+func (p *harness) expect(t *testing.T, name string, want ...string) {
 	t.Helper()
 	defer func() {
 		if got := p.of(name); t.Failed() || !slices.Equal(got, want) {
@@ -115,7 +115,7 @@ func (p *play) expect(t *testing.T, name string, want ...string) {
 
 // trapped checks that the source has discarded an answer of Consul for one of the reasons. This proves that the test has
 // reached the condition it tests.
-func (p *play) trapped(t *testing.T, reasons ...string) {
+func (p *harness) trapped(t *testing.T, reasons ...string) {
 	t.Helper()
 	met := func(r string) bool { return metric(t, p.registry, discardedTotal, "reason="+r) > 0 }
 	if !slices.ContainsFunc(reasons, met) {
@@ -123,7 +123,7 @@ func (p *play) trapped(t *testing.T, reasons ...string) {
 	}
 }
 
-func (p *play) watches(name string) bool {
+func (p *harness) watches(name string) bool {
 	p.source.mu.Lock()
 	defer p.source.mu.Unlock()
 	return p.source.services[name] != nil

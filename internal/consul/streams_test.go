@@ -15,7 +15,7 @@ import (
 func TestServerIsAskedForItsStreams(t *testing.T) {
 	for name, test := range map[string]struct{ allowed, held int }{
 		"as many as Consul allows": {250, 301},
-		// One connection for the list, two connections with 100 services each, less three sentinels with streams of their own.
+		// One connection for the list, two connections with 100 services each, less three watches with streams of their own.
 		"no more than must be": {100, 201},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -134,6 +134,17 @@ func TestNamesInDocumentsExist(t *testing.T) {
 	}
 }
 
+// composed reports whether a metric is composed of the literals "isthmus_", the name of a server and "_SUFFIX".
+func (d declared) composed(metric string) bool {
+	for suffix := range d.strings {
+		server, found := strings.CutSuffix(strings.TrimPrefix(metric, "isthmus_"), suffix)
+		if found && strings.HasPrefix(suffix, "_") && d.strings[server] {
+			return true
+		}
+	}
+	return false
+}
+
 // check returns the problem with one name of a document, or nothing.
 func (d declared) check(name, makefile string) string {
 	switch {

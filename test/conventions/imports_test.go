@@ -37,14 +37,14 @@ var imports = map[string]string{
 	"internal/kube/holdstatus": "contract guard kube/object logonce mesh wait",
 	"internal/kube/object":     "mesh",
 	"internal/xds":             "connlimit contract filewatch logonce mesh wait",
-	"internal/dns":             "contract mesh vip",
+	"internal/dns":             "connlimit contract mesh vip",
 	"internal/file":            "contract logonce mesh safefile",
 	"internal/state":           "catalog contract guard logonce mesh safefile",
 	"internal/admin":           "connlimit",
 
 	// Assembly.
-	"internal/config": "duration guard mesh vip",
-	"internal/daemon": "admin config consul contract dns engine vip wait",
+	"internal/config": "duration guard mesh safefile vip",
+	"internal/daemon": "admin config consul contract dns engine safefile vip wait",
 	"internal/cli":    "config contract daemon file guard kube kube/holdstatus mesh state xds",
 
 	// Helpers.

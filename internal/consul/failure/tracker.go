@@ -61,14 +61,6 @@ type state struct {
 	inhibited bool
 }
 
-// level returns the level of a message about the failure: debug if it is quiet, or the given level.
-func (s *state) level(loud slog.Level) slog.Level {
-	if s.quiet {
-		return slog.LevelDebug
-	}
-	return loud
-}
-
 // NewTracker returns a tracker without failures. The secrets function returns the texts that must not be logged.
 func NewTracker(log *slog.Logger, failing *prometheus.GaugeVec, secrets func() []string) *Tracker {
 	return &Tracker{log: log, failing: failing, secrets: secrets, reasons: map[string]Reason{}, states: map[Reason]*state{}}
@@ -110,7 +102,7 @@ func (t *Tracker) Set(query, endpoint string, r Reason, err error) {
 	default:
 		return
 	}
-	t.log.Log(context.Background(), s.level(slog.LevelWarn), MessageFailing,
+	t.log.Log(context.Background(), level(s.quiet, slog.LevelWarn), MessageFailing,
 		"reason", r, "query", describe(query, endpoint), "error", t.Redact(err), "hint", hints[r])
 }
 
@@ -172,7 +164,15 @@ func (t *Tracker) leave(query string) {
 	}
 	after := time.Since(s.began).Round(time.Millisecond)
 	s.began, s.ended = time.Time{}, time.Now()
-	t.log.Log(context.Background(), s.level(slog.LevelInfo), MessageRecovered, "reason", r, "after", after)
+	t.log.Log(context.Background(), level(s.quiet, slog.LevelInfo), MessageRecovered, "reason", r, "after", after)
+}
+
+// level returns the level of a message: the usual one, or debug for a quiet failure.
+func level(quiet bool, usual slog.Level) slog.Level {
+	if quiet {
+		return slog.LevelDebug
+	}
+	return usual
 }
 
 // Redact returns the text of an error for a log: without the URL of the request, in one line of bounded length, and

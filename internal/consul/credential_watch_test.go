@@ -20,14 +20,14 @@ import (
 const soon = 10 * time.Millisecond
 
 // watchFile runs a source that takes its token from a file, and waits for the complete state.
-func (s *server) watchFile(t *testing.T, file string) *play {
+func (s *server) watchFile(t *testing.T, file string) *harness {
 	t.Helper()
 	p := runReal(t, Options{Config: &api.Config{Address: s.Address, TokenFile: file}, Wait: time.Second, pollFiles: soon})
 	p.synced(t)
 	return p
 }
 
-func (p *play) synced(t *testing.T) {
+func (p *harness) synced(t *testing.T) {
 	t.Helper()
 	eventually(t, "the complete state", func() bool {
 		return slices.ContainsFunc(p.sink.all(), func(told string) bool { return strings.HasPrefix(told, "synced test") })
@@ -35,7 +35,7 @@ func (p *play) synced(t *testing.T) {
 }
 
 // shows waits until the log contains the text.
-func (p *play) shows(t *testing.T, text string) {
+func (p *harness) shows(t *testing.T, text string) {
 	t.Helper()
 	eventually(t, "the log says "+text, func() bool { return strings.Contains(p.log.String(), text) })
 }
@@ -75,13 +75,13 @@ func (s *server) testRotationToAnUnknownToken(t *testing.T) {
 	p := s.watchFile(t, file)
 	before := p.sink.all()
 	write(t, file, "00000000-0000-4000-8000-00000000000c")
-	p.trouble(t, "denied", before)
-	eventually(t, "all queries are refused", func() bool { return metric(t, p.registry, troubleGauge) == 3 })
+	p.awaitFailure(t, "denied", before)
+	eventually(t, "all queries are refused", func() bool { return metric(t, p.registry, failingGauge) == 3 })
 	if s.streaming {
 		p.trapped(t, "index_uninitialized")
 	}
 	write(t, file, secret)
-	eventually(t, "all queries work again", func() bool { return metric(t, p.registry, troubleGauge) == 0 })
+	eventually(t, "all queries work again", func() bool { return metric(t, p.registry, failingGauge) == 0 })
 	if after := p.sink.all(); !slices.Equal(before, after) {
 		t.Errorf("got the updates %q after %q", after, before)
 	}
@@ -94,13 +94,13 @@ func (s *server) testBrokenTokenFile(t *testing.T) {
 	p := s.watchFile(t, m.path("token"))
 	before := p.sink.all()
 	m.swap(map[string]string{"token": ""})
-	p.trouble(t, "credentials_unreadable", before)
+	p.awaitFailure(t, "credentials_unreadable", before)
 	s.register("n1", "web-2", "web") // the old token stays in use
 	p.expect(t, "web", "n1/web-1", "n1/web-1 n1/web-2")
 	s.deregister("n1", "web-2")
 	p.expect(t, "web", "n1/web-1", "n1/web-1 n1/web-2", "n1/web-1")
 	m.swap(map[string]string{"token": secret})
-	eventually(t, "all queries work again", func() bool { return metric(t, p.registry, troubleGauge) == 0 })
+	eventually(t, "all queries work again", func() bool { return metric(t, p.registry, failingGauge) == 0 })
 	p.logged(began, 1)
 	p.logged(secret, 0)
 }
@@ -145,7 +145,7 @@ func TestRotatedTLS(t *testing.T) {
 	}
 	s.register("n2", "web-2", "web")
 	p.expect(t, "web", "n1/web-1", "n1/web-1 n2/web-2")
-	eventually(t, "all queries work again", func() bool { return metric(t, p.registry, troubleGauge) == 0 })
+	eventually(t, "all queries work again", func() bool { return metric(t, p.registry, failingGauge) == 0 })
 	p.logged("reason=credentials_unreadable", 2)
 }
 

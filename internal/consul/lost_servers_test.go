@@ -26,15 +26,15 @@ func start(t *testing.T, run *testbed.Run, options testbed.ConsulOptions) *testb
 // weathers causes a failure and repairs it. It checks that the source reports the failure, that the sink gets no update
 // during it, and that the sink gets changes again afterwards. The service "lasting" has the instances n1/lasting-1 to
 // n3/lasting-3.
-func (p *play) weathers(t *testing.T, s *server, breaks, mends func(), reasons ...string) {
+func (p *harness) weathers(t *testing.T, s *server, breaks, mends func(), reasons ...string) {
 	t.Helper()
 	before := p.sink.all()
 	breaks()
 	eventually(t, "the failure is reported", func() bool {
-		return slices.ContainsFunc(reasons, func(r string) bool { return metric(t, p.registry, troubleGauge, "reason="+r) > 0 })
+		return slices.ContainsFunc(reasons, func(r string) bool { return metric(t, p.registry, failingGauge, "reason="+r) > 0 })
 	})
 	mends()
-	eventually(t, "all queries work again", func() bool { return metric(t, p.registry, troubleGauge) == 0 })
+	eventually(t, "all queries work again", func() bool { return metric(t, p.registry, failingGauge) == 0 })
 	if after := p.sink.all(); !slices.Equal(before, after) {
 		t.Errorf("got the updates %q after %q", after, before)
 	}

@@ -41,7 +41,7 @@ func TestTooLargeAnswer(t *testing.T) {
 	// A start that can't read the service still completes: other services can leave, and this one stays.
 	s.deregister("n1", "well-1")
 	s.deregister("n2", "well-2")
-	b := believe(t, opts, "poison: n1/poison-1", "well: n1/well-1")
+	b := startFakeEngine(t, opts, "poison: n1/poison-1", "well: n1/well-1")
 	eventually(t, "the removed service leaves", func() bool { return b.said() == "poison: n1/poison-1" })
 	s.deregister("n2", "poison-2")
 	s.deregister("n1", "poison-1")

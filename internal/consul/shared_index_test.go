@@ -40,7 +40,7 @@ func TestHiddenChanges(t *testing.T) {
 		s.register("cold of "+name, "cold of "+name+"-1", "cold of "+name)
 	}
 	p := runReal(t, Options{Config: &api.Config{Address: s.Address}, Connections: 8, verifyAfter: time.Second})
-	eventually(t, "the first sweep is over", func() bool { return p.settled(coldServices) })
+	eventually(t, "the first scan is over", func() bool { return p.settled(coldServices) })
 	p.source.detector.DemoteAll()
 	for name, change := range together {
 		s.register("hot", "hot-1", "hot", port(98))

@@ -40,7 +40,7 @@ func TestErrorsRemoveNothing(t *testing.T) {
 			p := s.run(20*time.Minute, Options{})
 			p.told("web: n1/web-1", "synced test", "web: n1/web-1 n2/web-2")
 			p.metric("isthmus_consul_requests_total", 3, "endpoint=service", "result=error")
-			p.metric(troubleGauge, 0)
+			p.metric(failingGauge, 0)
 			p.logged(began, 1)
 			p.logged(ended, 1)
 			p.logged("reason="+test.reason, 2)
@@ -55,13 +55,13 @@ func TestErrorsOfTheListRemoveNothing(t *testing.T) {
 		sent(0).says(1, "{}"), sent(0).hangs(), sent(0).fails(400, "?"), sent(0).says(12, names("web")))
 	p := s.run(20*time.Minute, Options{})
 	p.told("web: n1/web-1", "synced test")
-	p.metric(troubleGauge, 0)
+	p.metric(failingGauge, 0)
 	p.logged("reason=server_error", 2)
 	p.logged("reason=denied", 2)
 }
 
 func TestFailingForLongIsOneLine(t *testing.T) {
-	s := newScript(t)
+	s := newFakeConsul(t)
 	for range 100 {
 		s.list(sent(0).fails(500, "No cluster leader"))
 	}
@@ -98,7 +98,7 @@ func TestReturningTroubleIsLoggedIfItStays(t *testing.T) {
 }
 
 func TestManyTroublesAreOneLine(t *testing.T) {
-	s := newScript(t)
+	s := newFakeConsul(t)
 	var all []string
 	for i := range 50 {
 		all = append(all, fmt.Sprintf("s%02d", i))

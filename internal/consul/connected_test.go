@@ -60,7 +60,7 @@ func TestInTouch(t *testing.T) {
 
 // TestInTouchAtTheStart verifies that a source that can't read reports this when its time is over.
 func TestInTouchAtTheStart(t *testing.T) {
-	p := newPlay(t)
+	p := newHarness(t)
 	p.open(Options{})
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()

@@ -9,14 +9,14 @@ import (
 
 const (
 	discardedTotal = "isthmus_consul_rejected_responses_total"
-	troubleGauge   = "isthmus_consul_failing_queries"
+	failingGauge   = "isthmus_consul_failing_queries"
 	began          = failure.MessageFailing
 	ended          = failure.MessageRecovered
 )
 
 // webScript is a script with one service and one instance.
-func webScript(t *testing.T) *script {
-	s := newScript(t)
+func webScript(t *testing.T) *fakeConsul {
+	s := newFakeConsul(t)
 	s.list(sent(0).says(10, names("web")))
 	s.service("web", sent(0).says(11, instances("web", "n1/web-1")))
 	return s
@@ -111,7 +111,7 @@ func TestIndexRules(t *testing.T) {
 			p := s.run(6*time.Minute, Options{})
 			p.told("web: n1/web-1", "synced test")
 			p.metric(discardedTotal, 1, "reason="+test.reason)
-			p.metric(troubleGauge, 0)
+			p.metric(failingGauge, 0)
 			p.logged(began, 1)
 			p.logged("reason="+test.reason, 2)
 			p.logged(ended, 1)
@@ -124,7 +124,7 @@ func TestIndexRules(t *testing.T) {
 
 // TestFirstReadWithIndexOneIsRetried verifies that a read without an index is discarded too if its own index is invalid.
 func TestFirstReadWithIndexOneIsRetried(t *testing.T) {
-	s := newScript(t)
+	s := newFakeConsul(t)
 	s.list(sent(0).says(1, names()), sent(0).says(10, names("web")))
 	s.service("web", sent(0).says(1, "[]"), sent(0).says(11, instances("web", "n1/web-1")))
 	p := s.run(time.Minute, Options{})

@@ -32,9 +32,9 @@ func within(d time.Duration, holds func() bool) bool {
 }
 
 // runReal runs a source until the test ends.
-func runReal(t *testing.T, opts Options) *play {
+func runReal(t *testing.T, opts Options) *harness {
 	t.Helper()
-	p := newPlay(t)
+	p := newHarness(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	p.open(opts)
 	done := make(chan struct{})

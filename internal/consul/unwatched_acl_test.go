@@ -24,7 +24,7 @@ func TestColdServicesACL(t *testing.T) {
 }
 
 // watchCold runs a source whose services have no poll. The source has its own token in a file.
-func (s *server) watchCold(t *testing.T, rules string) (p *play, accessor, file string, policy *api.ACLPolicy) {
+func (s *server) watchCold(t *testing.T, rules string) (p *harness, accessor, file string, policy *api.ACLPolicy) {
 	t.Helper()
 	accessor, secret, policy := s.token(t, strings.NewReplacer("/", "-", ",", "", " ", "-").Replace(t.Name()), rules)
 	file = filepath.Join(t.TempDir(), "token")
@@ -33,7 +33,7 @@ func (s *server) watchCold(t *testing.T, rules string) (p *play, accessor, file 
 		Config:      &api.Config{Address: s.Address, TokenFile: file},
 		Connections: s.connections, Wait: time.Second, verifyAfter: time.Second, pollFiles: soon,
 	})
-	eventually(t, "the first sweep is over", func() bool { return p.settled(coldServices) })
+	eventually(t, "the first scan is over", func() bool { return p.settled(coldServices) })
 	p.source.detector.DemoteAll()
 	return p, accessor, file, policy
 }
@@ -59,7 +59,7 @@ func (s *server) testColdDeleted(t *testing.T) {
 	eventually(t, "the list is refused", func() bool { return p.source.failures.Failing("") })
 	s.deregister("fill-3", "fill-010-1")
 	defer s.register("fill-3", "fill-010-1", "fill-010")
-	p.trouble(t, "denied", before)
+	p.awaitFailure(t, "denied", before)
 	p.logged("level=WARN", 1)
 	refused := func() (all []string) {
 		for _, holder := range []string{"/critical checks", "/warning checks", "/nodes", "/scan"} {
@@ -69,7 +69,7 @@ func (s *server) testColdDeleted(t *testing.T) {
 		}
 		return all
 	}
-	eventually(t, "the sentinels are refused", func() bool { return len(refused()) >= 3 })
+	eventually(t, "the watches are refused", func() bool { return len(refused()) >= 3 })
 	_, secret, _ := s.token(t, fmt.Sprint("again-", s.connections), readAll)
 	write(t, file, secret)
 	if !within(10*time.Second, func() bool { return len(refused()) == 0 }) {
@@ -87,7 +87,7 @@ func (s *server) testColdNarrowed(t *testing.T) {
 	if _, _, err := s.api.ACL().PolicyUpdate(policy, nil); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "the failure is reported", func() bool { return metric(t, p.registry, troubleGauge, "reason=filtered") > 0 })
+	eventually(t, "the failure is reported", func() bool { return metric(t, p.registry, failingGauge, "reason=filtered") > 0 })
 	s.register("fill-4", "fill-011-2", "fill-011")
 	eventually(t, "the readable service", func() bool { return len(p.latest("fill-011").Instances) == 2 })
 	s.deregister("fill-4", "fill-011-2")

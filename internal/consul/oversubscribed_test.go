@@ -8,12 +8,12 @@ import (
 	"github.com/isthmus-mesh/isthmus/internal/consul/detect"
 )
 
-const latenessGauge = "isthmus_consul_max_staleness_seconds"
+const stalenessGauge = "isthmus_consul_max_staleness_seconds"
 
 // TestMoreServicesThanConnections has fourteen slots for polls. First, eight services have one slot each. Then twelve more
-// services and three sentinel queries need slots too.
+// services and three watch queries need slots too.
 func TestMoreServicesThanConnections(t *testing.T) {
-	s := newScript(t)
+	s := newFakeConsul(t)
 	var all []string
 	for i := range 20 {
 		name := fmt.Sprintf("s%02d", i)
@@ -34,16 +34,16 @@ func TestMoreServicesThanConnections(t *testing.T) {
 	if told := p.of("s19"); len(told) != 2 || told[1] != "n1/s19 n2/s19" {
 		t.Errorf("got the updates %q for s19", told)
 	}
-	if late := metric(t, p.registry, latenessGauge); late <= 0 || late > 5 {
-		t.Errorf("got the lateness %v, expected more than 0 and at most 5", late)
+	if late := metric(t, p.registry, stalenessGauge); late <= 0 || late > 5 {
+		t.Errorf("got the staleness %v, expected more than 0 and at most 5", late)
 	}
-	p.metric(troubleGauge, 0)
+	p.metric(failingGauge, 0)
 	s.checkTurns(all)
 }
 
 // checkTurns checks that each service has a poll or is probed. A probe runs when the service becomes cold, and soon and
 // later after the list reports a change.
-func (s *script) checkTurns(all []string) {
+func (s *fakeConsul) checkTurns(all []string) {
 	asked := map[string]int{}
 	for _, r := range s.requests {
 		asked[r]++
@@ -73,9 +73,9 @@ func (s *script) checkTurns(all []string) {
 	}
 }
 
-// TestServerWithoutALeaderIsNotBelieved verifies that the source discards answers of a server without a leader. Such a
+// TestServerWithoutALeaderIsRejected verifies that the source discards answers of a server without a leader. Such a
 // server would never report a change.
-func TestServerWithoutALeaderIsNotBelieved(t *testing.T) {
+func TestServerWithoutALeaderIsRejected(t *testing.T) {
 	s := webScript(t)
 	s.service("web", sent(11).later(time.Second).says(12, instances("web", "n1/old")).with("X-Consul-Lastcontact", "10001"),
 		sent(0).says(12, instances("web", "n1/new")))
@@ -87,7 +87,7 @@ func TestServerWithoutALeaderIsNotBelieved(t *testing.T) {
 // TestServiceWithOlderIndexCausesReadOfTheList restores a snapshot. The restore can end the query of a service while the
 // query of the list waits for an index that is far ahead.
 func TestServiceWithOlderIndexCausesReadOfTheList(t *testing.T) {
-	s := newScript(t)
+	s := newFakeConsul(t)
 	s.list(sent(0).says(20, names("web", "late")), sent(0).says(5, names("web")))
 	s.service("web", sent(0).says(11, instances("web", "n1/web-1")),
 		sent(11).later(time.Second).says(4, instances("web", "n1/old")), sent(0).says(4, instances("web", "n1/old")),

@@ -20,7 +20,7 @@ func TestInstanceLeavesByAReadWithoutAnIndex(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			s := newScript(t)
+			s := newFakeConsul(t)
 			s.list(sent(0).says(10, names("web")))
 			s.service("web", sent(0).says(11, two), sent(11).later(time.Second).says(12, test.woken),
 				sent(0).says(12, test.read))
@@ -32,7 +32,7 @@ func TestInstanceLeavesByAReadWithoutAnIndex(t *testing.T) {
 }
 
 func TestServiceThatLeftTheListIsReadFirst(t *testing.T) {
-	s := newScript(t)
+	s := newFakeConsul(t)
 	s.list(sent(0).says(10, names("web", "api")), sent(10).later(time.Second).says(20, names()))
 	s.service("web", sent(0).says(11, instances("web", "n1/web-1")), sent(0).says(20, "[]"))
 	s.service("api", sent(0).later(time.Millisecond).says(11, instances("api", "n1/api-1")),
@@ -45,7 +45,7 @@ func TestServiceThatLeftTheListIsReadFirst(t *testing.T) {
 }
 
 func TestServiceThatLeavesAndComesBack(t *testing.T) {
-	s := newScript(t)
+	s := newFakeConsul(t)
 	s.list(sent(0).says(10, names("web")), sent(10).later(time.Second).says(20, names()),
 		sent(20).later(time.Second).says(30, names("web")))
 	s.service("web", sent(0).says(11, instances("web", "n1/web-1")), sent(0).says(20, "[]"),
@@ -55,19 +55,19 @@ func TestServiceThatLeavesAndComesBack(t *testing.T) {
 }
 
 func TestServiceThatLeavesWhileConsulFails(t *testing.T) {
-	s := newScript(t)
+	s := newFakeConsul(t)
 	s.list(sent(0).says(10, names("web")), sent(10).later(time.Second).says(20, names()))
 	s.service("web", sent(0).says(11, instances("web", "n1/web-1")), sent(0).fails(500, ""),
 		sent(0).fails(500, ""), sent(0).says(1, "[]"), sent(0).says(20, "[]"))
 	p := s.run(time.Minute, Options{})
 	p.told("web: n1/web-1", "synced test", "web:")
-	p.metric(troubleGauge, 0)
+	p.metric(failingGauge, 0)
 }
 
 // TestRenameUnderTheSameID covers a rename that doesn't wake the query of the old service. The new service of the same
 // instance shows it.
 func TestRenameUnderTheSameID(t *testing.T) {
-	s := newScript(t)
+	s := newFakeConsul(t)
 	s.list(sent(0).says(10, names("web", "shop")))
 	s.service("web", sent(0).says(11, instances("web", "n1/web-1", "n1/id")), sent(0).says(11, instances("web", "n1/web-1")))
 	s.service("shop", sent(0).later(time.Millisecond).says(11, instances("shop", "n1/shop-1")),
@@ -80,7 +80,7 @@ func TestRenameUnderTheSameID(t *testing.T) {
 // TestRenameBetweenTheFirstReads covers two services that claim the same instance. The later answer can be the wrong one,
 // so the source reads both services again.
 func TestRenameBetweenTheFirstReads(t *testing.T) {
-	s := newScript(t)
+	s := newFakeConsul(t)
 	s.list(sent(0).says(10, names("web", "shop")))
 	s.service("shop", sent(0).says(12, instances("shop", "n1/id")), sent(0).says(12, instances("shop", "n1/id")))
 	s.service("web", sent(0).later(time.Millisecond).says(11, instances("web", "n1/id", "n1/web-1")),
@@ -129,5 +129,5 @@ func TestRecoveryRetriesAllServicesAtOnce(t *testing.T) {
 		sent(0).says(12, instances("web", "n1/web-1")))
 	p := s.run(6*time.Second, Options{})
 	p.told("web: n1/web-1", "synced test")
-	p.metric(troubleGauge, 0)
+	p.metric(failingGauge, 0)
 }

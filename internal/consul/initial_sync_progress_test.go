@@ -7,7 +7,7 @@ import (
 )
 
 func TestLongStartSaysHowFarItIs(t *testing.T) {
-	s := newScript(t)
+	s := newFakeConsul(t)
 	var all []string
 	for i := range 12 {
 		all = append(all, fmt.Sprintf("s%02d", i))

@@ -38,7 +38,7 @@ func TestDeadConnections(t *testing.T) {
 	s.registerLasting()
 	plain := &api.Config{Address: s.Address}
 	type half struct {
-		*play
+		*harness
 		link *link
 	}
 	halves := map[string]half{}
@@ -60,7 +60,7 @@ func TestDeadConnections(t *testing.T) {
 	for name, half := range halves {
 		t.Log(name)
 		half.expect(t, "lasting", lasting, lasting+" n4/lasting-4")
-		eventually(t, "all queries work again", func() bool { return metric(t, half.registry, troubleGauge) == 0 })
+		eventually(t, "all queries work again", func() bool { return metric(t, half.registry, failingGauge) == 0 })
 		half.logged("level=WARN", 1)
 		half.logged("query=", 1)
 		half.logged("hint=", 1)
@@ -81,7 +81,7 @@ func TestTooManyConnections(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			p := runReal(t, Options{Config: config, Wait: time.Second})
 			p.synced(t)
-			eventually(t, "the limit is reported", func() bool { return metric(t, p.registry, troubleGauge, "reason=limited") > 0 })
+			eventually(t, "the limit is reported", func() bool { return metric(t, p.registry, failingGauge, "reason=limited") > 0 })
 			limited := strings.Count(p.log.String(), "reason=limited query=")
 			unreachable := strings.Count(p.log.String(), "reason=unreachable query=")
 			if limited+unreachable == 0 || limited > 1 || unreachable > 1 {

@@ -9,7 +9,7 @@ import (
 )
 
 func TestFilteredAnswersRemoveNothing(t *testing.T) {
-	s := newScript(t)
+	s := newFakeConsul(t)
 	s.list(sent(0).says(10, names("web", "api")).filtered(),
 		sent(10).later(time.Second).says(20, names("api")).filtered(),
 		sent(20).later(time.Second).says(30, "{}").filtered(),
@@ -28,19 +28,19 @@ func TestFilteredAnswersRemoveNothing(t *testing.T) {
 	p.told("web: n1/web-1 n2/web-2", "api: n1/api-1 partly", "synced test partly",
 		"api: n1/api-1 n2/api-2 partly", "synced test", "api: n1/api-1 n2/api-2 partly", "api: n2/api-2")
 	p.metric(discardedTotal, 3, "reason=filtered")
-	p.metric(troubleGauge, 0)
+	p.metric(failingGauge, 0)
 	p.logged("reason=filtered", 2)
 }
 
 // TestFilteredListLetsReadableServicesLeave verifies that deregistered services leave, even with a token for a part of the
 // catalog.
 func TestFilteredListLetsReadableServicesLeave(t *testing.T) {
-	s := newScript(t)
+	s := newFakeConsul(t)
 	s.list(sent(0).says(10, names("web")).filtered(), sent(10).later(time.Second).says(20, names()).filtered())
 	s.service("web", sent(0).says(11, instances("web", "n1/web-1")), sent(0).says(20, "[]"))
 	p := s.run(time.Minute, Options{})
 	p.told("web: n1/web-1", "synced test partly", "web:")
-	p.metric(troubleGauge, 1, "reason=filtered")
+	p.metric(failingGauge, 1, "reason=filtered")
 	p.logged("level=WARN", 1)
 }
 
@@ -48,7 +48,7 @@ func TestAnonymousUnderDefaultDeny(t *testing.T) {
 	unknown := sent(0).fails(403, "ACL not found")
 	for name, token := range map[string]string{"no token is configured": "", "is not valid in this datacenter": "b9e0c5d1-elsewhere"} {
 		t.Run(name, func(t *testing.T) {
-			s := newScript(t)
+			s := newFakeConsul(t)
 			s.list(sent(0).says(10, "{}").deny(), sent(0).says(10, names("web")).deny(),
 				sent(10).later(time.Second).says(20, "{}").deny(), sent(0).says(21, "{}").deny(),
 				sent(0).says(22, names("web")).deny())
@@ -59,7 +59,7 @@ func TestAnonymousUnderDefaultDeny(t *testing.T) {
 			p := s.run(3*time.Minute, Options{Config: &api.Config{Token: token}})
 			p.told("web: n1/web-1", "synced test")
 			p.metric(discardedTotal, 3, "reason=anonymous")
-			p.metric(troubleGauge, 0)
+			p.metric(failingGauge, 0)
 			p.logged(name, 1)
 		})
 	}
@@ -70,7 +70,7 @@ func TestAnonymousUnderDefaultDeny(t *testing.T) {
 func TestAnonymousReadsUnderDefaultDeny(t *testing.T) {
 	nobody := &api.Config{}
 	t.Run("the list still holds it", func(t *testing.T) {
-		s := newScript(t)
+		s := newFakeConsul(t)
 		s.list(sent(0).says(10, names("web")).deny())
 		s.service("web", sent(0).says(11, instances("web", "n1/web-1")).deny(),
 			sent(11).later(time.Second).says(12, "[]").deny(), sent(0).says(12, "[]").deny(),
@@ -81,7 +81,7 @@ func TestAnonymousReadsUnderDefaultDeny(t *testing.T) {
 		p.logged("reason=anonymous", 2)
 	})
 	t.Run("the list holds it no more", func(t *testing.T) {
-		s := newScript(t)
+		s := newFakeConsul(t)
 		s.list(sent(0).says(10, names("web")).deny(), sent(10).later(1100*time.Millisecond).says(12, names()).deny())
 		s.service("web", sent(0).says(11, instances("web", "n1/web-1")).deny(),
 			sent(11).later(time.Second).says(12, "[]").deny(), sent(0).says(12, "[]").deny(),
@@ -91,21 +91,21 @@ func TestAnonymousReadsUnderDefaultDeny(t *testing.T) {
 		p.logged("level=WARN", 0)
 	})
 	t.Run("it could never be read", func(t *testing.T) {
-		s := newScript(t)
+		s := newFakeConsul(t)
 		s.list(sent(0).says(10, names("web")).deny())
 		s.service("web", sent(0).says(12, "[]").deny(), sent(0).says(12, "[]").deny(), sent(0).says(12, "[]").deny())
 		p := s.run(20*time.Second, Options{Config: nobody})
 		p.told("web: partly", "synced test")
-		p.metric(troubleGauge, 1, "reason=anonymous")
+		p.metric(failingGauge, 1, "reason=anonymous")
 	})
 	t.Run("in another datacenter", func(t *testing.T) {
-		s := newScript(t)
+		s := newFakeConsul(t)
 		s.list(sent(0).says(10, names("web")), sent(10).later(time.Second).says(20, "{}"))
 		s.service("web", sent(0).says(11, instances("web", "n1/web-1")), sent(11).later(time.Second).says(12, "[]"),
 			sent(0).says(12, "[]"), sent(0).says(12, "[]"), sent(0).says(12, "[]"))
 		p := s.run(20*time.Second, Options{Datacenter: "dc2"})
 		p.told("web: n1/web-1", "synced test")
-		p.metric(troubleGauge, 2, "reason=anonymous")
+		p.metric(failingGauge, 2, "reason=anonymous")
 	})
 }
 

@@ -14,7 +14,7 @@ import (
 // script is a fake Consul that answers the requests of each path one by one with scripted steps. It fails the test on an
 // unexpected request. A blocking query without a step is held for its wait and then answered with the content of the last
 // good step.
-type script struct {
+type fakeConsul struct {
 	t     *testing.T
 	mu    sync.Mutex
 	steps map[string][]step
@@ -29,8 +29,8 @@ type script struct {
 	inFlight, most int
 }
 
-func newScript(t *testing.T) *script {
-	return &script{t: t, steps: map[string][]step{}, last: map[string]step{}, held: map[string]string{}, moved: map[string]string{}}
+func newFakeConsul(t *testing.T) *fakeConsul {
+	return &fakeConsul{t: t, steps: map[string][]step{}, last: map[string]step{}, held: map[string]string{}, moved: map[string]string{}}
 }
 
 const (
@@ -39,8 +39,8 @@ const (
 	nodesPath    = "/v1/catalog/nodes"
 )
 
-// asides holds the default answers to requests for explanations. A script can override them.
-var asides = map[string]step{
+// otherPaths holds the default answers to requests for explanations. A script can override them.
+var otherPaths = map[string]step{
 	selfPath:  sent(0).fails(500, "not to be asked"),
 	nodesPath: sent(0).says(10, "[]"),
 }
@@ -48,15 +48,17 @@ var asides = map[string]step{
 func servicePath(name string) string { return "/v1/health/service/" + name }
 
 // list adds answers for the list of services to the script.
-func (s *script) list(steps ...step) { s.steps[servicesPath] = append(s.steps[servicesPath], steps...) }
+func (s *fakeConsul) list(steps ...step) {
+	s.steps[servicesPath] = append(s.steps[servicesPath], steps...)
+}
 
 // service adds answers for one service to the script.
-func (s *script) service(name string, steps ...step) {
+func (s *fakeConsul) service(name string, steps ...step) {
 	s.steps[servicePath(name)] = append(s.steps[servicePath(name)], steps...)
 }
 
 // RoundTrip implements http.RoundTripper.
-func (s *script) RoundTrip(req *http.Request) (*http.Response, error) {
+func (s *fakeConsul) RoundTrip(req *http.Request) (*http.Response, error) {
 	st := s.next(req)
 	defer s.answered()
 	if st.hang {
@@ -83,11 +85,11 @@ func (s *script) RoundTrip(req *http.Request) (*http.Response, error) {
 	}, nil
 }
 
-func (s *script) next(req *http.Request) step {
+func (s *fakeConsul) next(req *http.Request) step {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	path, index := req.URL.Path, req.URL.Query().Get("index")
-	aside, ok := asides[path]
+	aside, ok := otherPaths[path]
 	if _, scripted := s.steps[path]; ok && !scripted {
 		s.inFlight++
 		return aside
@@ -121,7 +123,7 @@ func (s *script) next(req *http.Request) step {
 }
 
 // probe answers a request for the index of a service.
-func (s *script) probe(path string, q url.Values) step {
+func (s *fakeConsul) probe(path string, q url.Values) step {
 	if len(q) != 1 {
 		s.t.Errorf("%s: a probe must not wait, and must ask the leader: %s", path, q)
 	}
@@ -129,13 +131,13 @@ func (s *script) probe(path string, q url.Values) step {
 	return step{status: http.StatusOK, index: cmp.Or(s.moved[path], s.last[path].index), body: "[]"}
 }
 
-func (s *script) answered() {
+func (s *fakeConsul) answered() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.inFlight--
 }
 
-func (s *script) hold(path, index, wait string) step {
+func (s *fakeConsul) hold(path, index, wait string) step {
 	st := s.last[path]
 	if index == "" || index != st.index {
 		s.t.Errorf("%s: unexpected request with index %q after the last step's %q", path, index, st.index)

@@ -15,18 +15,18 @@ import (
 	"github.com/isthmus-mesh/isthmus/internal/guard"
 )
 
-// believer is a sink behind a guard, like the engine. It records the accepted state.
-type believer struct {
+// fakeEngine is a sink behind a guard, like the engine. It records the accepted state.
+type fakeEngine struct {
 	mu     sync.Mutex
 	guard  *guard.Guard
 	held   map[string]string
 	synced []bool
 }
 
-// believe starts a source with a remembered snapshot, in which each service is written as "service: node/id node/id".
-func believe(t *testing.T, opts Options, remembered ...string) *believer {
+// startFakeEngine starts a source with a remembered snapshot, in which each service is written as "service: node/id node/id".
+func startFakeEngine(t *testing.T, opts Options, remembered ...string) *fakeEngine {
 	t.Helper()
-	b := &believer{held: map[string]string{}, guard: guard.New(guard.Options{
+	b := &fakeEngine{held: map[string]string{}, guard: guard.New(guard.Options{
 		Window: time.Minute, Instances: 1, Services: 1, Serving: func(catalog.Instance) bool { return true },
 	})}
 	var before []catalog.Service
@@ -43,7 +43,7 @@ func believe(t *testing.T, opts Options, remembered ...string) *believer {
 	}
 	b.guard.Restore(before, guard.Hold{})
 	b.take(before)
-	p := newPlay(t)
+	p := newHarness(t)
 	p.open(opts)
 	ctx, cancel := context.WithCancel(context.Background())
 	var group sync.WaitGroup
@@ -58,20 +58,20 @@ func believe(t *testing.T, opts Options, remembered ...string) *believer {
 	return b
 }
 
-func (b *believer) Update(service catalog.Service, observed time.Time) {
+func (b *fakeEngine) Update(service catalog.Service, observed time.Time) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.take(b.guard.Report(observed, service))
 }
 
-func (b *believer) Synced(_ string, whole bool) {
+func (b *fakeEngine) Synced(_ string, whole bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.synced = append(b.synced, whole)
 	b.take(b.guard.Synced(time.Now(), whole))
 }
 
-func (b *believer) take(services []catalog.Service) {
+func (b *fakeEngine) take(services []catalog.Service) {
 	for _, service := range services {
 		var ids []string
 		for _, i := range service.Instances {
@@ -84,7 +84,7 @@ func (b *believer) take(services []catalog.Service) {
 }
 
 // said returns the accepted state, one line for each service.
-func (b *believer) said() string {
+func (b *fakeEngine) said() string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	var lines []string
@@ -102,7 +102,7 @@ func (s *server) testNarrowedMeanwhile(t *testing.T) {
 	defer s.deregister("n2", "kept-1")
 	_, secret, policy := s.token(t, "meanwhile", `node "n1" { policy = "read" } service_prefix "" { policy = "read" }`)
 	opts := Options{Config: &api.Config{Address: s.Address, Token: secret}, Wait: time.Second}
-	b := believe(t, opts, "api: n1/api-0 n2/api-8 n2/api-9", "gone: n2/gone-1", "kept: n2/kept-1", "web: n1/web-1")
+	b := startFakeEngine(t, opts, "api: n1/api-0 n2/api-8 n2/api-9", "gone: n2/gone-1", "kept: n2/kept-1", "web: n1/web-1")
 	// The other instance on the same visible node proves that this instance is gone.
 	want := "api: n1/api-1 n2/api-8 n2/api-9\ngone: n2/gone-1\nkept: n2/kept-1\nweb: n1/web-1"
 	if got := b.said(); got != want {

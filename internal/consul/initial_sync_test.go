@@ -12,8 +12,8 @@ import (
 func TestStartGoesOnWithoutWhatCannotBeRead(t *testing.T) {
 	all := []string{"a", "b", "poison"}
 	list := sent(0).says(10, names(all...))
-	start := func(t *testing.T) *script {
-		s := newScript(t)
+	start := func(t *testing.T) *fakeConsul {
+		s := newFakeConsul(t)
 		s.list(list)
 		s.service("a", sent(0).says(11, instances("a", "n1/a-1")))
 		s.service("b", sent(0).later(time.Millisecond).says(11, instances("b", "n1/b-1")))
@@ -27,7 +27,7 @@ func TestStartGoesOnWithoutWhatCannotBeRead(t *testing.T) {
 		p := s.run(20*time.Second, Options{maxBytes: 1000})
 		p.told(told...)
 		p.metric("isthmus_consul_pending_services", 1)
-		p.metric(troubleGauge, 1, "reason=too_large")
+		p.metric(failingGauge, 1, "reason=too_large")
 		p.logged("count=1 service=poison", 1)
 	})
 	t.Run("errors that last", func(t *testing.T) {
@@ -48,7 +48,7 @@ func TestStartGoesOnWithoutWhatCannotBeRead(t *testing.T) {
 		p.told("a: n1/a-1", "b: n1/b-1", "poison: partly", "synced test", "poison: n1/p")
 	})
 	t.Run("or most services", func(t *testing.T) {
-		s := newScript(t)
+		s := newFakeConsul(t)
 		s.list(list)
 		s.service("a", sent(0).says(11, instances("a", "n1/a-1")))
 		for _, name := range all[1:] {
@@ -66,7 +66,7 @@ func TestStartGoesOnWithoutWhatCannotBeRead(t *testing.T) {
 // TestStartWithAPart verifies that a start with a part of the catalog reports this. The source reports a complete state
 // only after it has read the whole list and all of its services.
 func TestStartWithAPart(t *testing.T) {
-	s := newScript(t)
+	s := newFakeConsul(t)
 	s.list(sent(0).says(10, names("a")).filtered(),
 		sent(10).later(time.Second).says(20, names("a", "b", "c")),
 		sent(0).says(20, names("a", "b", "c")))
@@ -75,7 +75,7 @@ func TestStartWithAPart(t *testing.T) {
 	s.service("c", sent(0).later(time.Second).says(13, instances("c", "n1/c-1")))
 	p := s.run(time.Minute, Options{})
 	p.told("a: n1/a-1", "synced test partly", "b: n1/b-1", "c: n1/c-1", "synced test")
-	p.metric(troubleGauge, 0)
+	p.metric(failingGauge, 0)
 	p.logged(messagePartial, 1)
 	p.logged(messageSynced, 1)
 }
@@ -83,7 +83,7 @@ func TestStartWithAPart(t *testing.T) {
 // TestAnswersThatAreCut verifies the removals that an answer with ACL-filtered results proves: an instance on a node that
 // is still visible is gone.
 func TestAnswersThatAreCut(t *testing.T) {
-	s := newScript(t)
+	s := newFakeConsul(t)
 	s.list(sent(0).says(10, names("web")))
 	s.service("web", sent(0).says(11, instances("web", "n1/a", "n2/b")),
 		sent(11).later(time.Second).says(12, instances("web", "N1/c")),

@@ -22,7 +22,7 @@ func TestFewNodesCostOneRead(t *testing.T) {
 	s := startServer(t, "")
 	s.fill(coldServices)
 	p := runReal(t, Options{Config: &api.Config{Address: s.Address}, Connections: 24, verifyAfter: time.Hour})
-	eventually(t, "the nodes are watched", func() bool { return p.posts() == 8 && p.settled(coldServices) && p.listRests() })
+	eventually(t, "the nodes are watched", func() bool { return p.nodeWatches() == 8 && p.settled(coldServices) && p.listRests() })
 	const requests = "isthmus_consul_requests_total"
 	port := func(now catalog.Service) bool { return len(now.Instances) > 0 && now.Instances[0].Port == 99 }
 	for _, change := range []struct {
@@ -60,19 +60,19 @@ func TestFewNodesCostOneRead(t *testing.T) {
 		}
 	}
 	s.register("another", "fill-013-2", "fill-013")
-	eventually(t, "an instance on a new node", func() bool { return len(p.latest("fill-013").Instances) == 2 && p.posts() == 9 })
+	eventually(t, "an instance on a new node", func() bool { return len(p.latest("fill-013").Instances) == 2 && p.nodeWatches() == 9 })
 	s.deregister("another", "")
-	eventually(t, "the removal of a node", func() bool { return len(p.latest("fill-013").Instances) == 1 && p.posts() == 8 })
+	eventually(t, "the removal of a node", func() bool { return len(p.latest("fill-013").Instances) == 1 && p.nodeWatches() == 8 })
 	for _, node := range []string{"more-1", "more-2", "more-3"} {
 		s.register(node, "fill-014-"+node, "fill-014")
 	}
-	eventually(t, "the end of node watches with too many nodes", func() bool { return len(p.latest("fill-014").Instances) == 4 && p.posts() == 0 })
+	eventually(t, "the end of node watches with too many nodes", func() bool { return len(p.latest("fill-014").Instances) == 4 && p.nodeWatches() == 0 })
 	s.register("more-1", "fill-015-2", "fill-015")
-	eventually(t, "a sweep finds the change", func() bool { return len(p.latest("fill-015").Instances) == 2 })
+	eventually(t, "a scan finds the change", func() bool { return len(p.latest("fill-015").Instances) == 2 })
 	p.logged("level=WARN", 0)
 }
 
-// TestRefusedNodesAreNoLoss verifies that sweeps find the changes if the queries of nodes are refused.
+// TestRefusedNodesAreNoLoss verifies that scans find the changes if the queries of nodes are refused.
 func TestRefusedNodesAreNoLoss(t *testing.T) {
 	s := startServer(t, "")
 	s.fill(coldServices)
@@ -88,7 +88,7 @@ func TestRefusedNodesAreNoLoss(t *testing.T) {
 	t.Cleanup(server.Close)
 	p := runReal(t, Options{Config: &api.Config{Address: server.URL}, Connections: 24, verifyAfter: time.Hour})
 	eventually(t, "each node is refused", func() bool {
-		return metric(t, p.registry, troubleGauge, "reason=denied") == 8 && p.settled(coldServices) && p.listRests()
+		return metric(t, p.registry, failingGauge, "reason=denied") == 8 && p.settled(coldServices) && p.listRests()
 	})
 	p.source.detector.DemoteAll()
 	s.register("fill-3", "fill-010-1", "fill-010", func(r *api.CatalogRegistration) { r.Service.Port = 99 })
@@ -96,10 +96,10 @@ func TestRefusedNodesAreNoLoss(t *testing.T) {
 	p.logged("level=WARN", 1)
 }
 
-func (p *play) posts() int { return p.status().NodeWatches }
+func (p *harness) nodeWatches() int { return p.status().NodeWatches }
 
 // rests reports whether no request was sent for a while.
-func (p *play) rests() bool {
+func (p *harness) rests() bool {
 	const requests = "isthmus_consul_requests_total"
 	before := metric(p.t, p.registry, requests)
 	time.Sleep(500 * time.Millisecond)

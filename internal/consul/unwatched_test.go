@@ -42,14 +42,14 @@ func (s *server) testCold(t *testing.T, connections int) {
 	}
 	relay := newRelay(t, s.Address)
 	p := runReal(t, Options{Config: &api.Config{Address: relay.address()}, Connections: connections})
-	eventually(t, "the first sweep is over", func() bool { return p.settled(coldServices) })
+	eventually(t, "the first scan is over", func() bool { return p.settled(coldServices) })
 	p.source.detector.DemoteAll()
 	for i, change := range coldChanges {
 		node, id, service := name(i)
 		if p.isWatched(service) {
 			t.Fatalf("%s is hot, expected cold", service)
 		}
-		late := time.Duration(metric(t, p.registry, latenessGauge) * float64(time.Second))
+		late := time.Duration(metric(t, p.registry, stalenessGauge) * float64(time.Second))
 		began := time.Now()
 		change.make(s, node, id, service)
 		eventually(t, change.name, func() bool { return change.seen(p.latest(service)) })
@@ -71,7 +71,7 @@ func TestColdPassingCheck(t *testing.T) {
 	s.register("n1", "cold-1", "cold")
 	const wait = 2 * time.Second
 	p := runReal(t, Options{Config: &api.Config{Address: s.Address}, Connections: 8, Wait: wait, verifyAfter: time.Hour})
-	eventually(t, "the first sweep is over", func() bool { return p.settled(coldServices) })
+	eventually(t, "the first scan is over", func() bool { return p.settled(coldServices) })
 	p.source.detector.DemoteAll()
 	checked("passing", "x")(s, "n1", "cold-1", "cold")
 	began := time.Now()
@@ -84,13 +84,13 @@ func TestColdPassingCheck(t *testing.T) {
 }
 
 // settled reports whether all services were read and scanned.
-func (p *play) settled(services int) bool {
+func (p *harness) settled(services int) bool {
 	s := p.status()
 	return !s.ScanEndedAt.IsZero() && !s.ScanDemanded && len(p.sink.all()) > services
 }
 
 // status returns the state of the detector. It is zero until the source has a detector.
-func (p *play) status() detect.Status {
+func (p *harness) status() detect.Status {
 	select {
 	case <-p.source.opened:
 		return p.source.detector.Status()
@@ -99,7 +99,7 @@ func (p *play) status() detect.Status {
 	}
 }
 
-func (p *play) isWatched(name string) bool {
+func (p *harness) isWatched(name string) bool {
 	p.source.mu.Lock()
 	defer p.source.mu.Unlock()
 	return p.source.services[name].detected.Watched()
@@ -111,7 +111,7 @@ func TestHotServiceCostsOneRead(t *testing.T) {
 	s.fill(coldServices)
 	s.register("n1", "hot-1", "hot")
 	p := runReal(t, Options{Config: &api.Config{Address: s.Address}, Connections: 8, verifyAfter: time.Hour})
-	eventually(t, "the first sweep is over", func() bool { return p.settled(coldServices) })
+	eventually(t, "the first scan is over", func() bool { return p.settled(coldServices) })
 	p.source.detector.DemoteAll()
 	s.register("n1", "hot-1", "hot", func(r *api.CatalogRegistration) { r.Service.Port = 1 })
 	eventually(t, "the service is hot", func() bool {
@@ -135,13 +135,13 @@ func TestHotServiceCostsOneRead(t *testing.T) {
 }
 
 // scanned reports whether the scan after the last change of the list is complete.
-func (p *play) scanned() bool {
+func (p *harness) scanned() bool {
 	s := p.status()
 	return !s.ScanDemanded && s.ScanEndedAt.After(s.ListChangedAt)
 }
 
 // listRests reports whether the list has been unchanged for longer than the time in which a change is attributed.
-func (p *play) listRests() bool {
+func (p *harness) listRests() bool {
 	s := p.status()
 	return s.PendingIndexes == 0 && time.Since(s.ListChangedAt) > 2*detect.MaxAttributionTimeout
 }

@@ -22,10 +22,10 @@ func (s *server) grant(t *testing.T, policies ...*api.ACLTokenPolicyLink) {
 
 // isNobody waits for the refusal of the list and starts reads of the services. It checks that these are refused too and
 // that the sink got no further update.
-func (p *play) isNobody(t *testing.T, before []string) {
+func (p *harness) isAnonymous(t *testing.T, before []string) {
 	t.Helper()
 	refused := func(queries float64) func() bool {
-		return func() bool { return metric(t, p.registry, troubleGauge, "reason=anonymous") >= queries }
+		return func() bool { return metric(t, p.registry, failingGauge, "reason=anonymous") >= queries }
 	}
 	eventually(t, "the list is refused", refused(1))
 	p.source.mu.Lock()
@@ -57,7 +57,7 @@ func TestAnonymousTokenBehindAClientAgent(t *testing.T) {
 	p.synced(t)
 	before := p.sink.all()
 	s.grant(t)
-	p.isNobody(t, before)
+	p.isAnonymous(t, before)
 	s.grant(t, &api.ACLTokenPolicyLink{ID: policy.ID})
 	s.deregister("n1", "web-1")
 	p.source.list.Refresh()
@@ -99,7 +99,7 @@ func TestTokenOfAnotherDatacenter(t *testing.T) {
 	p.synced(t)
 	before := p.sink.all()
 	write(t, file, local.SecretID)
-	p.isNobody(t, before)
+	p.isAnonymous(t, before)
 	write(t, file, global)
-	eventually(t, "all queries work again", func() bool { return metric(t, p.registry, troubleGauge) == 0 })
+	eventually(t, "all queries work again", func() bool { return metric(t, p.registry, failingGauge) == 0 })
 }

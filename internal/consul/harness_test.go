@@ -65,7 +65,7 @@ func (r *recorder) all() []string {
 }
 
 // play is a source with a recording sink, its own log and its own metrics.
-type play struct {
+type harness struct {
 	t        *testing.T
 	source   *Source
 	sink     *recorder
@@ -74,9 +74,9 @@ type play struct {
 }
 
 // run plays the script for a duration in the fake time of a synctest bubble. All steps must be used by then.
-func (s *script) run(d time.Duration, opts Options) *play {
+func (s *fakeConsul) run(d time.Duration, opts Options) *harness {
 	s.t.Helper()
-	p := newPlay(s.t)
+	p := newHarness(s.t)
 	synctest.Test(s.t, func(t *testing.T) {
 		if opts.Config == nil {
 			opts.Config = &api.Config{Token: "token"}
@@ -97,12 +97,12 @@ func (s *script) run(d time.Duration, opts Options) *play {
 	return p
 }
 
-func newPlay(t *testing.T) *play {
-	return &play{t: t, sink: &recorder{}, log: &testbed.Log{}, registry: prometheus.NewRegistry()}
+func newHarness(t *testing.T) *harness {
+	return &harness{t: t, sink: &recorder{}, log: &testbed.Log{}, registry: prometheus.NewRegistry()}
 }
 
 // open creates the source with its own log and metrics.
-func (p *play) open(opts Options) {
+func (p *harness) open(opts Options) {
 	opts.Name = "test"
 	if opts.Config == nil {
 		opts.Config = &api.Config{Address: "consul.invalid:8500"}
@@ -117,7 +117,7 @@ func (p *play) open(opts Options) {
 }
 
 // told checks all updates of the sink.
-func (p *play) told(want ...string) {
+func (p *harness) told(want ...string) {
 	p.t.Helper()
 	if got := p.sink.all(); !slices.Equal(got, want) {
 		p.t.Errorf("the sink got\n  %q, expected\n  %q\nlog:\n%s", got, want, p.log)
@@ -125,7 +125,7 @@ func (p *play) told(want ...string) {
 }
 
 // logged checks the number of log lines that contain the text.
-func (p *play) logged(text string, want int) {
+func (p *harness) logged(text string, want int) {
 	p.t.Helper()
 	got := 0
 	for line := range strings.Lines(p.log.String()) {
@@ -139,7 +139,7 @@ func (p *play) logged(text string, want int) {
 }
 
 // metric checks the value of a metric. A label is "name=value".
-func (p *play) metric(name string, want float64, labels ...string) {
+func (p *harness) metric(name string, want float64, labels ...string) {
 	p.t.Helper()
 	if got := metric(p.t, p.registry, name, labels...); got != want {
 		p.t.Errorf("%s%v is %v, expected %v", name, labels, got, want)
