@@ -121,7 +121,7 @@ func (f *floor) follow(ctx context.Context) error {
 	for {
 		entries, meta, err := f.consul.Health().Service(floorService, "", false, q.WithContext(ctx))
 		if ctx.Err() != nil {
-			return nil
+			return nil //nolint:nilerr // the benchmark has ended
 		}
 		if err != nil {
 			return fmt.Errorf("the floor's query: %w", err)

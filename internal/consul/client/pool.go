@@ -18,7 +18,7 @@ type Pool struct {
 	slots *semaphore.Weighted
 	// newTransport returns the transport of one more Conn.
 	newTransport func() http.RoundTripper
-	// shared means HTTP/2: a connection carries many requests and survives a cancelled one.
+	// shared means HTTP/2: a connection carries many requests and survives a canceled one.
 	shared bool
 	// connections is the largest number of connections.
 	connections int
@@ -114,7 +114,7 @@ func (p *Pool) Acquire(ctx context.Context) (*Conn, error) {
 	return c, nil
 }
 
-// Release ends a request. A request over HTTP/1.1 that failed or was cancelled closes its connection, and Consul counts
+// Release ends a request. A request over HTTP/1.1 that failed or was canceled closes its connection, and Consul counts
 // that connection until it notices. Only then another connection may be made in its place.
 func (p *Pool) Release(c *Conn, failed bool) {
 	if failed && !p.shared {

@@ -20,7 +20,7 @@ const (
 )
 
 // Streams returns how many requests should share an HTTP/2 connection: as many as the server allows, less a fifth for
-// requests that were cancelled while the server has not noticed yet.
+// requests that were canceled while the server has not noticed yet.
 func (c *Client) Streams(ctx context.Context) (int, error) {
 	allowed, err := c.allowedStreams(ctx, c.router.lastURL.Load())
 	return min(max(DefaultStreams, allowed*4/5), MaxStreams), err

@@ -1,6 +1,7 @@
 package holdstatus
 
 import (
+	"context"
 	"log/slog"
 	"slices"
 	"testing"
@@ -19,7 +20,7 @@ func holdAt(at time.Time, reason string) map[string]guard.Hold {
 
 func newReconciler() *Reconciler {
 	r := New(Options{Sources: []string{"consul", "east"}, Log: slog.New(slog.DiscardHandler)})
-	r.startTerm(nil)
+	r.startTerm(context.Background())
 	return r
 }
 
