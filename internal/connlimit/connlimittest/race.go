@@ -1,0 +1,5 @@
+//go:build race
+
+package connlimittest
+
+const raceFactor = 10
