@@ -175,18 +175,8 @@ func (d declared) check(name, makefile string) string {
 	return ""
 }
 
-// metric reports whether the code has the name of a metric as one string, or the part of it that follows a subsystem.
-func (d declared) metric(name string) bool {
-	for i := range name {
-		if d.strings[name[i:]] && (i == 0 || subsystem.MatchString(name[:i])) {
-			return true
-		}
-	}
-	return false
-}
-
-// subsystem matches the part of a metric's name that the code adds in one place.
-var subsystem = regexp.MustCompile(`^isthmus_[a-z]+_?$`)
+// metric reports whether the code has the name of a metric, as one string or composed.
+func (d declared) metric(name string) bool { return d.strings[name] || d.composed(name) }
 
 // histogram matches the suffixes that Prometheus adds to the name of a histogram.
 var histogram = regexp.MustCompile(`_(bucket|sum|count)$`)
