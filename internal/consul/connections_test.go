@@ -11,12 +11,14 @@ import (
 	"time"
 
 	"github.com/hashicorp/consul/api"
+
+	"github.com/isthmus-mesh/isthmus/internal/testutil"
 )
 
 // eventually polls a condition until it is true.
 func eventually(t *testing.T, what string, holds func() bool) {
 	t.Helper()
-	if !within(30*time.Second, holds) {
+	if !within(testutil.Timeout, holds) {
 		t.Fatalf("timed out waiting for: %s", what)
 	}
 }

@@ -14,6 +14,7 @@ import (
 // change costs one response for the service and one for the list, independent of the number of services.
 func TestChangeCostsOneReadOverHTTPS(t *testing.T) {
 	s, config := startTLS(t, "")
+	s.awaitOwnNode()
 	const requests = "isthmus_consul_requests_total"
 	for _, services := range []int{25, 400} {
 		s.fill(services)
@@ -31,7 +32,7 @@ func TestChangeCostsOneReadOverHTTPS(t *testing.T) {
 				t.Errorf("%d services: the change cost %v reads, expected one", services, got)
 			}
 		}
-		p.metric(requests, 0, "endpoint=probe")
+		p.metric(requests, 0, "endpoint=index")
 		p.logged("level=WARN", 0)
 	}
 }

@@ -21,7 +21,7 @@ type fakeConsul struct {
 	// last holds the last good answer of each path. held holds the index of the query that followed it.
 	last map[string]step
 	held map[string]string
-	// moved holds the indexes in answers to probes. Without one, a probe gets the index of the last good answer.
+	// moved holds the indexes in answers to index queries. Without one, an index query gets the index of the last good answer.
 	moved map[string]string
 	// requests holds all requests as "path?index".
 	requests []string
@@ -98,7 +98,7 @@ func (s *fakeConsul) next(req *http.Request) step {
 	s.inFlight++
 	s.most = max(s.most, s.inFlight)
 	if req.URL.Query().Has("tag") {
-		return s.probe(path, req.URL.Query())
+		return s.indexQuery(path, req.URL.Query())
 	}
 	if q := req.URL.Query(); (index != "") != q.Has("wait") || (index == "") != q.Has("consistent") {
 		s.t.Errorf("%s: a query needs an index and a wait, or must be consistent: %s", path, req.URL.RawQuery)
@@ -122,12 +122,12 @@ func (s *fakeConsul) next(req *http.Request) step {
 	return steps[0]
 }
 
-// probe answers a request for the index of a service.
-func (s *fakeConsul) probe(path string, q url.Values) step {
+// indexQuery answers a request for the index of a service.
+func (s *fakeConsul) indexQuery(path string, q url.Values) step {
 	if len(q) != 1 {
-		s.t.Errorf("%s: a probe must not wait, and must ask the leader: %s", path, q)
+		s.t.Errorf("%s: an index query must not wait, and must ask the leader: %s", path, q)
 	}
-	s.requests[len(s.requests)-1] = path + " probe"
+	s.requests[len(s.requests)-1] = path + " index query"
 	return step{status: http.StatusOK, index: cmp.Or(s.moved[path], s.last[path].index), body: "[]"}
 }
 

@@ -16,13 +16,14 @@ import (
 	"github.com/isthmus-mesh/isthmus/internal/catalog"
 )
 
-// TestFewNodesCostOneRead changes cold services in a catalog with few nodes. It verifies that each change costs one answer
-// about its node, one answer about each affected service, and no probe.
+// TestFewNodesCostOneRead changes unwatched services in a catalog with few nodes. It verifies that each change costs one answer
+// about its node, one answer about each affected service, and no index query.
 func TestFewNodesCostOneRead(t *testing.T) {
 	s := startServer(t, "")
-	s.fill(coldServices)
+	s.awaitOwnNode()
+	s.fill(unwatchedServices)
 	p := runReal(t, Options{Config: &api.Config{Address: s.Address}, Connections: 24, verifyAfter: time.Hour})
-	eventually(t, "the nodes are watched", func() bool { return p.nodeWatches() == 8 && p.settled(coldServices) && p.listRests() })
+	eventually(t, "the nodes are watched", func() bool { return p.nodeWatches() == 8 && p.settled(unwatchedServices) && p.listRests() })
 	const requests = "isthmus_consul_requests_total"
 	port := func(now catalog.Service) bool { return len(now.Instances) > 0 && now.Instances[0].Port == 99 }
 	for _, change := range []struct {
@@ -43,20 +44,20 @@ func TestFewNodesCostOneRead(t *testing.T) {
 		},
 	} {
 		p.source.detector.DemoteAll()
-		eventually(t, "all queries are idle", p.rests)
-		reads, probes := metric(t, p.registry, requests, "endpoint=service"), metric(t, p.registry, requests, "endpoint=probe")
+		p.awaitIdle(t)
+		reads, indexQueries := metric(t, p.registry, requests, "endpoint=service"), metric(t, p.registry, requests, "endpoint=index")
 		nodes := metric(t, p.registry, requests, "endpoint=node")
 		change.make()
 		eventually(t, change.name, func() bool { return change.seen(p.latest(change.service)) })
-		eventually(t, "all queries are idle", p.rests)
+		p.awaitIdle(t)
 		if got := metric(t, p.registry, requests, "endpoint=service") - reads; got != 1 {
 			t.Errorf("%s: got %v reads", change.name, got)
 		}
 		if got := metric(t, p.registry, requests, "endpoint=node") - nodes; got != 1 {
 			t.Errorf("%s: got %v answers about nodes", change.name, got)
 		}
-		if got := metric(t, p.registry, requests, "endpoint=probe") - probes; got != 0 {
-			t.Errorf("%s: got %v probes", change.name, got)
+		if got := metric(t, p.registry, requests, "endpoint=index") - indexQueries; got != 0 {
+			t.Errorf("%s: got %v index queries", change.name, got)
 		}
 	}
 	s.register("another", "fill-013-2", "fill-013")
@@ -75,7 +76,7 @@ func TestFewNodesCostOneRead(t *testing.T) {
 // TestRefusedNodesAreNoLoss verifies that scans find the changes if the queries of nodes are refused.
 func TestRefusedNodesAreNoLoss(t *testing.T) {
 	s := startServer(t, "")
-	s.fill(coldServices)
+	s.fill(unwatchedServices)
 	proxy := httputil.NewSingleHostReverseProxy(&url.URL{Scheme: "http", Host: s.Address})
 	proxy.ErrorLog = log.New(io.Discard, "", 0)
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -88,7 +89,7 @@ func TestRefusedNodesAreNoLoss(t *testing.T) {
 	t.Cleanup(server.Close)
 	p := runReal(t, Options{Config: &api.Config{Address: server.URL}, Connections: 24, verifyAfter: time.Hour})
 	eventually(t, "each node is refused", func() bool {
-		return metric(t, p.registry, failingGauge, "reason=denied") == 8 && p.settled(coldServices) && p.listRests()
+		return metric(t, p.registry, failingGauge, "reason=denied") == 8 && p.settled(unwatchedServices) && p.listRests()
 	})
 	p.source.detector.DemoteAll()
 	s.register("fill-3", "fill-010-1", "fill-010", func(r *api.CatalogRegistration) { r.Service.Port = 99 })
@@ -98,10 +99,15 @@ func TestRefusedNodesAreNoLoss(t *testing.T) {
 
 func (p *harness) nodeWatches() int { return p.status().NodeWatches }
 
-// rests reports whether no request was sent for a while.
-func (p *harness) rests() bool {
+// awaitIdle waits until no response has come for half a second and no change of the list waits for its attribution.
+func (p *harness) awaitIdle(t *testing.T) {
+	t.Helper()
 	const requests = "isthmus_consul_requests_total"
-	before := metric(p.t, p.registry, requests)
-	time.Sleep(500 * time.Millisecond)
-	return p.listRests() && metric(p.t, p.registry, requests) == before
+	last, since := metric(t, p.registry, requests), time.Now()
+	eventually(t, "all queries are idle", func() bool {
+		if now := metric(t, p.registry, requests); now != last {
+			last, since = now, time.Now()
+		}
+		return time.Since(since) > 500*time.Millisecond && p.listRests()
+	})
 }

@@ -18,7 +18,7 @@ func TestMoreServicesThanConnections(t *testing.T) {
 	for i := range 20 {
 		name := fmt.Sprintf("s%02d", i)
 		all = append(all, name)
-		// The first eight services stay hot, and so do three of the later services.
+		// The first eight services stay watched, and so do three of the later services.
 		s.service(name, sent(0).later(time.Duration(i)*time.Millisecond).says(11, instances(name, "n1/"+name)))
 	}
 	s.service("s19", sent(0).says(12, instances("s19", "n1/s19", "n2/s19")))
@@ -41,29 +41,29 @@ func TestMoreServicesThanConnections(t *testing.T) {
 	s.checkTurns(all)
 }
 
-// checkTurns checks that each service has a poll or is probed. A probe runs when the service becomes cold, and soon and
-// later after the list reports a change.
+// checkTurns checks that each service has a poll or index queries. An index query runs when the service becomes unwatched,
+// and soon and later after the list reports a change.
 func (s *fakeConsul) checkTurns(all []string) {
 	asked := map[string]int{}
 	for _, r := range s.requests {
 		asked[r]++
 	}
-	cold, early := 0, 0
+	unwatched, early := 0, 0
 	for i, name := range all {
-		polls, probes := asked[servicePath(name)+"?11"]+asked[servicePath(name)+"?12"], asked[servicePath(name)+" probe"]
-		if probes > 0 {
-			cold++
+		polls, indexQueries := asked[servicePath(name)+"?11"]+asked[servicePath(name)+"?12"], asked[servicePath(name)+" index query"]
+		if indexQueries > 0 {
+			unwatched++
 		}
-		if probes > 0 && i < 8 {
+		if indexQueries > 0 && i < 8 {
 			early++
 		}
-		if polls > 3 || probes > 5 || polls == 0 && probes < 2 {
-			s.t.Errorf("%s had %d polls and %d probes", name, polls, probes)
+		if polls > 3 || indexQueries > 5 || polls == 0 && indexQueries < 2 {
+			s.t.Errorf("%s had %d polls and %d index queries", name, polls, indexQueries)
 		}
 	}
-	// Nine services have no poll, and one service lost its poll to s19. Three services may have been probed before their read.
-	if cold < 9 || cold > 13 {
-		s.t.Errorf("got %d cold services", cold)
+	// Nine services have no poll, and one service lost its poll to s19. Three services may have been queried before their read.
+	if unwatched < 9 || unwatched > 13 {
+		s.t.Errorf("got %d unwatched services", unwatched)
 	}
 	if early > 1 {
 		s.t.Errorf("%d of the first eight services lost their poll", early)

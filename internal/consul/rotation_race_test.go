@@ -20,7 +20,7 @@ func TestRefusalOfAnOlderTokenIsNoTrouble(t *testing.T) {
 		"a read": func(r *http.Request) bool {
 			return strings.HasPrefix(r.URL.Path, path) && !r.URL.Query().Has("tag") && !r.URL.Query().Has("index")
 		},
-		"a probe": func(r *http.Request) bool { return strings.HasPrefix(r.URL.Path, path) && r.URL.Query().Has("tag") },
+		"an index query": func(r *http.Request) bool { return strings.HasPrefix(r.URL.Path, path) && r.URL.Query().Has("tag") },
 	} {
 		t.Run(name, func(t *testing.T) {
 			m := newMounted(t, map[string]string{"token": "older"})
@@ -56,8 +56,8 @@ func TestRefusalOfAnOlderTokenIsNoTrouble(t *testing.T) {
 	}
 }
 
-// TestProbesUseTheNewestToken verifies that the probes of services without a query also carry the newest token.
-func TestProbesUseTheNewestToken(t *testing.T) {
+// TestIndexQueriesUseTheNewestToken verifies that the index queries of services without a query also carry the newest token.
+func TestIndexQueriesUseTheNewestToken(t *testing.T) {
 	m := newMounted(t, map[string]string{"token": "older"})
 	h := newHolder(t, 40)
 	var shown atomic.Value
@@ -72,7 +72,7 @@ func TestProbesUseTheNewestToken(t *testing.T) {
 	runReal(t, Options{
 		Connections: 8, Wait: time.Second, pollFiles: soon, Config: &api.Config{Address: server.URL, TokenFile: m.path("token")},
 	})
-	eventually(t, "services are probed", func() bool { return shown.Load() == "older" })
+	eventually(t, "services are queried", func() bool { return shown.Load() == "older" })
 	m.swap(map[string]string{"token": "newer"})
-	eventually(t, "services are probed with the new token", func() bool { return shown.Load() == "newer" })
+	eventually(t, "services are queried with the new token", func() bool { return shown.Load() == "newer" })
 }

@@ -54,6 +54,17 @@ func startServerIn(t *testing.T, run *testbed.Run, hcl string) *server {
 	return &server{Consul: consul, t: t, api: consul.Client()}
 }
 
+// awaitOwnNode waits until the agent has registered its own node completely. It adds the addresses and the meta of the node
+// by its anti-entropy sync, seconds after the start on a busy machine. That change wakes the watches of nodes, so a test that
+// counts responses must not overlap with it.
+func (s *server) awaitOwnNode() {
+	s.t.Helper()
+	eventually(s.t, "the agent has registered its node", func() bool {
+		nodes, _, err := s.api.Catalog().Nodes(&api.QueryOptions{Filter: `"consul-network-segment" in Meta`})
+		return err == nil && len(nodes) == 1
+	})
+}
+
 // register adds a service to the catalog like an external program. edit changes the registration first.
 func (s *server) register(node, id, name string, edit ...func(*api.CatalogRegistration)) {
 	s.t.Helper()

@@ -10,21 +10,21 @@ import (
 	"github.com/hashicorp/consul/api"
 )
 
-// TestColdServicesACL removes rights from sources whose services are mostly cold.
-func TestColdServicesACL(t *testing.T) {
+// TestUnwatchedServicesACL removes rights from sources whose services are mostly unwatched.
+func TestUnwatchedServicesACL(t *testing.T) {
 	t.Parallel()
 	s := startServer(t, acls)
-	s.fill(coldServices)
+	s.fill(unwatchedServices)
 	for _, connections := range []int{8, 24} { // with 24 connections, each node is watched
 		s.connections = connections
-		t.Run(fmt.Sprint("documented policy, ", connections, " connections"), s.testColdPolicy)
-		t.Run(fmt.Sprint("deleted token, ", connections, " connections"), s.testColdDeleted)
-		t.Run(fmt.Sprint("narrowed token, ", connections, " connections"), s.testColdNarrowed)
+		t.Run(fmt.Sprint("documented policy, ", connections, " connections"), s.testUnwatchedPolicy)
+		t.Run(fmt.Sprint("deleted token, ", connections, " connections"), s.testUnwatchedDeleted)
+		t.Run(fmt.Sprint("narrowed token, ", connections, " connections"), s.testUnwatchedNarrowed)
 	}
 }
 
-// watchCold runs a source whose services have no poll. The source has its own token in a file.
-func (s *server) watchCold(t *testing.T, rules string) (p *harness, accessor, file string, policy *api.ACLPolicy) {
+// watchUnwatched runs a source whose services have no poll. The source has its own token in a file.
+func (s *server) watchUnwatched(t *testing.T, rules string) (p *harness, accessor, file string, policy *api.ACLPolicy) {
 	t.Helper()
 	accessor, secret, policy := s.token(t, strings.NewReplacer("/", "-", ",", "", " ", "-").Replace(t.Name()), rules)
 	file = filepath.Join(t.TempDir(), "token")
@@ -33,13 +33,13 @@ func (s *server) watchCold(t *testing.T, rules string) (p *harness, accessor, fi
 		Config:      &api.Config{Address: s.Address, TokenFile: file},
 		Connections: s.connections, Wait: time.Second, verifyAfter: time.Second, pollFiles: soon,
 	})
-	eventually(t, "the first scan is over", func() bool { return p.settled(coldServices) })
+	eventually(t, "the first scan is over", func() bool { return p.settled(unwatchedServices) })
 	p.source.detector.DemoteAll()
 	return p, accessor, file, policy
 }
 
-func (s *server) testColdPolicy(t *testing.T) {
-	p, _, _, _ := s.watchCold(t, strings.Join(documentedPolicy(t), "\n"))
+func (s *server) testUnwatchedPolicy(t *testing.T) {
+	p, _, _, _ := s.watchUnwatched(t, strings.Join(documentedPolicy(t), "\n"))
 	port := 1000 + s.connections
 	s.register("fill-3", "fill-010-1", "fill-010", func(r *api.CatalogRegistration) { r.Service.Port = port })
 	eventually(t, "a port", func() bool { return p.latest("fill-010").Instances[0].Port == port })
@@ -50,8 +50,8 @@ func (s *server) testColdPolicy(t *testing.T) {
 	p.logged("level=WARN", 0)
 }
 
-func (s *server) testColdDeleted(t *testing.T) {
-	p, accessor, file, _ := s.watchCold(t, readAll)
+func (s *server) testUnwatchedDeleted(t *testing.T) {
+	p, accessor, file, _ := s.watchUnwatched(t, readAll)
 	before := p.sink.all()
 	if _, err := s.api.ACL().TokenDelete(accessor, nil); err != nil {
 		t.Fatal(err)
@@ -78,10 +78,10 @@ func (s *server) testColdDeleted(t *testing.T) {
 	eventually(t, "the service that left meanwhile", func() bool { return len(p.latest("fill-010").Instances) == 0 })
 }
 
-// testColdNarrowed verifies that a service that can't be read any more stays, and that the source follows the services
+// testUnwatchedNarrowed verifies that a service that can't be read any more stays, and that the source follows the services
 // that it can still read.
-func (s *server) testColdNarrowed(t *testing.T) {
-	p, _, _, policy := s.watchCold(t, readAll)
+func (s *server) testUnwatchedNarrowed(t *testing.T) {
+	p, _, _, policy := s.watchUnwatched(t, readAll)
 	before := p.sink.all()
 	policy.Rules = `node_prefix "" { policy = "read" } service "fill-011" { policy = "read" }`
 	if _, _, err := s.api.ACL().PolicyUpdate(policy, nil); err != nil {

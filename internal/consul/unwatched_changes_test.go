@@ -6,8 +6,8 @@ import (
 	"github.com/isthmus-mesh/isthmus/internal/catalog"
 )
 
-// coldChange changes the plain instance "node/id" of a service and reports when the change is seen.
-type coldChange struct {
+// unwatchedChange changes the plain instance "node/id" of a service and reports when the change is seen.
+type unwatchedChange struct {
 	name string
 	make func(s *server, node, id, service string)
 	seen func(now catalog.Service) bool
@@ -37,7 +37,7 @@ func checked(status, id string) func(s *server, node, id, service string) {
 	}
 }
 
-var coldChanges = []coldChange{
+var unwatchedChanges = []unwatchedChange{
 	{
 		"address", edited(func(r *api.CatalogRegistration) { r.Service.Address = "10.9.9.9" }),
 		is(func(i catalog.Instance) bool { return i.Address == "10.9.9.9" }),
@@ -59,7 +59,7 @@ var coldChanges = []coldChange{
 	{"critical node", checked("critical", ""), is(func(i catalog.Instance) bool { return i.Health == catalog.Critical })},
 	{"passing node", checked("passing", ""), is(func(i catalog.Instance) bool { return i.Health == catalog.Passing })},
 	{
-		"second instance", func(s *server, _, id, service string) { s.register("cold-more", id+"-more", service) },
+		"second instance", func(s *server, _, id, service string) { s.register("unwatched-more", id+"-more", service) },
 		func(now catalog.Service) bool { return len(now.Instances) == 2 },
 	},
 	{

@@ -13,27 +13,27 @@ import (
 	"github.com/hashicorp/consul/api"
 )
 
-const coldServices = 60
+const unwatchedServices = 60
 
-// TestColdServices makes a different change to each cold service and measures the delay until the change is seen.
-func TestColdServices(t *testing.T) {
+// TestUnwatchedServices makes a different change to each unwatched service and measures the delay until the change is seen.
+func TestUnwatchedServices(t *testing.T) {
 	for name, config := range map[string]string{"streaming": ``, "not streaming": `use_streaming_backend = false`} {
 		t.Run(name, func(t *testing.T) {
 			s := startServer(t, config)
-			s.fill(coldServices)
+			s.fill(unwatchedServices)
 			for _, connections := range []int{3, 8} {
-				t.Run(fmt.Sprint(connections, " connections"), func(t *testing.T) { s.testCold(t, connections) })
+				t.Run(fmt.Sprint(connections, " connections"), func(t *testing.T) { s.testUnwatched(t, connections) })
 			}
 		})
 	}
 }
 
-func (s *server) testCold(t *testing.T, connections int) {
+func (s *server) testUnwatched(t *testing.T, connections int) {
 	name := func(i int) (node, id, service string) {
-		service = fmt.Sprintf("cold-%d-%02d", connections, i)
+		service = fmt.Sprintf("unwatched-%d-%02d", connections, i)
 		return service + "-node", service + "-1", service
 	}
-	for i, change := range coldChanges {
+	for i, change := range unwatchedChanges {
 		node, id, service := name(i)
 		s.register(node, id, service)
 		if change.name == "passing node" {
@@ -42,12 +42,12 @@ func (s *server) testCold(t *testing.T, connections int) {
 	}
 	relay := newRelay(t, s.Address)
 	p := runReal(t, Options{Config: &api.Config{Address: relay.address()}, Connections: connections})
-	eventually(t, "the first scan is over", func() bool { return p.settled(coldServices) })
+	eventually(t, "the first scan is over", func() bool { return p.settled(unwatchedServices) })
 	p.source.detector.DemoteAll()
-	for i, change := range coldChanges {
+	for i, change := range unwatchedChanges {
 		node, id, service := name(i)
 		if p.isWatched(service) {
-			t.Fatalf("%s is hot, expected cold", service)
+			t.Fatalf("%s is watched, expected unwatched", service)
 		}
 		late := time.Duration(metric(t, p.registry, stalenessGauge) * float64(time.Second))
 		began := time.Now()
@@ -63,20 +63,20 @@ func (s *server) testCold(t *testing.T, connections int) {
 	p.logged("level=WARN", 0)
 }
 
-// TestColdPassingCheck adds a passing check without any other change. Such a change wakes only the queries that watch the
+// TestUnwatchedPassingCheck adds a passing check without any other change. Such a change wakes only the queries that watch the
 // service. The source finds it once per wait.
-func TestColdPassingCheck(t *testing.T) {
+func TestUnwatchedPassingCheck(t *testing.T) {
 	s := startServer(t, "")
-	s.fill(coldServices)
-	s.register("n1", "cold-1", "cold")
+	s.fill(unwatchedServices)
+	s.register("n1", "unwatched-1", "unwatched")
 	const wait = 2 * time.Second
 	p := runReal(t, Options{Config: &api.Config{Address: s.Address}, Connections: 8, Wait: wait, verifyAfter: time.Hour})
-	eventually(t, "the first scan is over", func() bool { return p.settled(coldServices) })
+	eventually(t, "the first scan is over", func() bool { return p.settled(unwatchedServices) })
 	p.source.detector.DemoteAll()
-	checked("passing", "x")(s, "n1", "cold-1", "cold")
+	checked("passing", "x")(s, "n1", "unwatched-1", "unwatched")
 	began := time.Now()
 	eventually(t, "the check", func() bool {
-		return slices.Equal(p.latest("cold").Instances[0].Checks, []catalog.Check{{Type: "http"}})
+		return slices.Equal(p.latest("unwatched").Instances[0].Checks, []catalog.Check{{Type: "http"}})
 	})
 	if took := time.Since(began); took > 2*wait {
 		t.Errorf("the check was seen after %s", took)
@@ -105,31 +105,32 @@ func (p *harness) isWatched(name string) bool {
 	return p.source.services[name].detected.Watched()
 }
 
-// TestHotServiceCostsOneRead verifies that a change of a service with a poll costs one response and no probe.
-func TestHotServiceCostsOneRead(t *testing.T) {
+// TestWatchedServiceCostsOneRead verifies that a change of a service with a poll costs one response and no index query.
+func TestWatchedServiceCostsOneRead(t *testing.T) {
 	s := startServer(t, "")
-	s.fill(coldServices)
-	s.register("n1", "hot-1", "hot")
+	s.awaitOwnNode()
+	s.fill(unwatchedServices)
+	s.register("n1", "watched-1", "watched")
 	p := runReal(t, Options{Config: &api.Config{Address: s.Address}, Connections: 8, verifyAfter: time.Hour})
-	eventually(t, "the first scan is over", func() bool { return p.settled(coldServices) })
+	eventually(t, "the first scan is over", func() bool { return p.settled(unwatchedServices) })
 	p.source.detector.DemoteAll()
-	s.register("n1", "hot-1", "hot", func(r *api.CatalogRegistration) { r.Service.Port = 1 })
-	eventually(t, "the service is hot", func() bool {
-		return p.latest("hot").Instances[0].Port == 1 && p.isWatched("hot") && p.scanned()
+	s.register("n1", "watched-1", "watched", func(r *api.CatalogRegistration) { r.Service.Port = 1 })
+	eventually(t, "the service is watched", func() bool {
+		return p.latest("watched").Instances[0].Port == 1 && p.isWatched("watched") && p.scanned()
 	})
 	const requests = "isthmus_consul_requests_total"
 	read := func() float64 { return metric(t, p.registry, requests, "endpoint=service", "result=ok") }
 	for port := 2; port <= 5; port++ {
-		eventually(t, "all queries are idle", p.rests)
+		p.awaitIdle(t)
 		lists := metric(t, p.registry, requests, "endpoint=services", "result=ok")
-		reads, probes := read(), metric(t, p.registry, requests, "endpoint=probe")
-		s.register("n1", "hot-1", "hot", func(r *api.CatalogRegistration) { r.Service.Port = port })
-		eventually(t, "the change", func() bool { return p.latest("hot").Instances[0].Port == port })
+		reads, indexQueries := read(), metric(t, p.registry, requests, "endpoint=index")
+		s.register("n1", "watched-1", "watched", func(r *api.CatalogRegistration) { r.Service.Port = port })
+		eventually(t, "the change", func() bool { return p.latest("watched").Instances[0].Port == port })
 		eventually(t, "the list has answered", func() bool {
 			return metric(t, p.registry, requests, "endpoint=services", "result=ok") > lists && p.listRests()
 		})
-		if r, q := read()-reads, metric(t, p.registry, requests, "endpoint=probe")-probes; r != 1 || q != 0 {
-			t.Errorf("the change cost %v reads and %v probes, expected one read and no probe", r, q)
+		if r, q := read()-reads, metric(t, p.registry, requests, "endpoint=index")-indexQueries; r != 1 || q != 0 {
+			t.Errorf("the change cost %v reads and %v index queries, expected one read and no index query", r, q)
 		}
 	}
 }
