@@ -38,6 +38,10 @@ test: tools build report ## Run all tests, with a summary of the skipped ones at
 test-unit: report ## Run the tests that need no server, without the race detector
 	@$(BIN)/report . -short ./...
 
+.PHONY: test-adversarial
+test-adversarial: ## Measure the servers under floods of connections; the machine must be idle
+	@ADVERSARIAL=1 go test -p 1 -run '^TestFlood$$' -count 1 -v -timeout 10m ./internal/admin ./internal/dns ./internal/xds
+
 .PHONY: report
 report:
 	@mkdir -p $(BIN)

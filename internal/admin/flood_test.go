@@ -20,6 +20,7 @@ import (
 // TestFlood verifies that a kubelet is served within a second while another client holds all connections it can: idle ones,
 // half-sent requests, and pipelined requests of which it does not read the responses.
 func TestFlood(t *testing.T) {
+	connlimittest.Require(t)
 	registry := prometheus.NewRegistry()
 	vector := prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "isthmus_test", Help: strings.Repeat("x", 100)}, []string{"n"})
 	registry.MustRegister(vector)

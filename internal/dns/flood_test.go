@@ -14,6 +14,7 @@ import (
 // TestFlood verifies that a client is answered over TCP within a second while another client holds all connections it can,
 // idle or with a query on each from time to time.
 func TestFlood(t *testing.T) {
+	connlimittest.Require(t)
 	for name, abuse := range map[string]func(context.Context, net.Conn){
 		"idle": connlimittest.Hold,
 		"queries": func(ctx context.Context, c net.Conn) {

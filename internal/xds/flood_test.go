@@ -17,6 +17,7 @@ import (
 // TestFlood verifies that istiod is served within a second while another client without a certificate, or several clients
 // with streams, hold all connections they can. An established istiod keeps its stream.
 func TestFlood(t *testing.T) {
+	connlimittest.Require(t)
 	trusted := newAuthority(t)
 	for name, test := range map[string]struct {
 		tls     bool

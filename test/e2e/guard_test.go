@@ -69,7 +69,7 @@ func TestCatalogComesBack(t *testing.T) {
 	awaitMetric(t, daemon, "isthmus_held_instances", 2*fleetSize)
 	w.restore(t, full)
 	awaitMetric(t, daemon, "isthmus_held_instances", 0)
-	awaitText(t, daemon.Log, "the registry brought everything back")
+	awaitText(t, daemon.Log, "the registry reports everything again")
 	w.awaitWorkloads(t, 2*fleetSize)
 }
 

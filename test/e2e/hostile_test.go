@@ -25,7 +25,7 @@ func TestHostileRegistrations(t *testing.T) {
 	forbidden := []string{"169.254.169.254", "::ffff:169.254.169.254", "::1", "metadata.google.internal", "kubernetes.default.svc", "fe80::1", "64:ff9b::a9fe:a9fe"}
 	w.register(t, good)
 	for i, address := range forbidden {
-		w.register(t, instance{service: service, id: fmt.Sprint("forbidden-", i), address: address, port: 80})
+		w.register(t, instance{service: service, id: fmt.Sprint("forbidden-", i), address: address, port: 80 + i})
 	}
 	w.register(t, instance{service: "hostile.service.consul", id: "host", address: "10.8.0.2", port: 8080})
 	w.awaitEndpoints(t, good.cluster(), "10.8.0.1:8080")

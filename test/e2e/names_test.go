@@ -15,22 +15,21 @@ import (
 	"github.com/isthmus-mesh/isthmus/internal/mesh"
 )
 
-// TestWildNames verifies that a service with any name comes into the mesh, under a unique name.
+// TestWildNames verifies that a service with any name comes into the mesh, under a unique name. The first service with a
+// name keeps it.
 func TestWildNames(t *testing.T) {
 	w := sharedHarness(t)
 	names := []string{
 		"Foo_Bar", "foo-bar", "FOO.bar", "a.b", "中文", "x/y", "with space", "per%cent", "-dashes-", "web--0123456789abcdef0123",
 		strings.Repeat("long", 75),
 	}
-	var claims mesh.Names
+	var assigned mesh.Names
+	assigned.Freeze("consul")
 	for i, name := range names {
 		w.register(t, instance{service: name, id: fmt.Sprint("wild-", i), address: fmt.Sprint("10.4.0.", i+1), port: 8080})
-		claims.Add(catalog.Key{Source: "consul", Name: name})
-	}
-	for i, name := range names {
-		label := claims.Of(catalog.Key{Source: "consul", Name: name}).Label
-		host := label + ".service.consul"
-		w.awaitEndpoints(t, "outbound|80||"+host, fmt.Sprintf("10.4.0.%d:8080", i+1))
+		key := catalog.Key{Source: "consul", Name: name}
+		assigned.Add(key)
+		w.awaitEndpoints(t, "outbound|80||"+assigned.Of(key).Label+".service.consul", fmt.Sprintf("10.4.0.%d:8080", i+1))
 	}
 	// A name that Consul's HTTP API does not accept delays no other service.
 	w.register(t, instance{service: "../up", id: "invalid-name", address: "10.4.1.1", port: 8080})

@@ -5,6 +5,7 @@ import (
 	"context"
 	"net"
 	"net/netip"
+	"os"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -16,6 +17,15 @@ const Connections = 1500
 
 // reopenAfter is how long the abusive client waits before it reopens a closed connection.
 const reopenAfter = 2 * time.Second
+
+// Require skips a test that measures a server under a flood, unless "make test-adversarial" runs it: the time-outs of such a
+// test need a machine that does nothing else.
+func Require(t testing.TB) {
+	t.Helper()
+	if os.Getenv("ADVERSARIAL") == "" {
+		t.Skip(`it measures a server under a flood: run "make test-adversarial"`)
+	}
+}
 
 // Dialer returns a dialer with a local address, so that a test can be several clients on loopback.
 func Dialer(local string) *net.Dialer {
