@@ -2,6 +2,7 @@ package detect
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"time"
 
@@ -24,9 +25,8 @@ type checkSubject struct{ service, serviceID, kind string }
 // watchHealth watches the checks with a status. The caller holds Detector.mu.
 func (d *Detector) watchHealth(ctx context.Context, status string) {
 	w := &changeWatch[checkKey, checkSubject]{
-		mark: func(key checkKey, before, after checkSubject) {
-			d.markCheck(key.node, before)
-			d.markCheck(key.node, after)
+		services: func(key checkKey, before, after checkSubject) []string {
+			return slices.Concat(d.checkedServices(key.node, before), d.checkedServices(key.node, after))
 		},
 		pause: func(checks int) time.Duration {
 			return min(max(time.Duration(checks)*healthPausePerCheck, minHealthPause), maxHealthPause)
@@ -46,12 +46,12 @@ func (d *Detector) watchHealth(ctx context.Context, status string) {
 		}, w)
 }
 
-// markCheck marks the services that a check is about. The check of a node is about all services on the node. The service
+// checkedServices returns the services that a check is about. The check of a node is about all services on the node. The service
 // name in a check can be outdated, so the instance index comes first.
-func (d *Detector) markCheck(node string, c checkSubject) {
+func (d *Detector) checkedServices(node string, c checkSubject) []string {
 	names := d.instances.servicesOn(node, c.serviceID)
 	if len(names) == 0 && c.service != "" {
 		names = []string{c.service}
 	}
-	d.MarkChanged(names)
+	return names
 }

@@ -24,7 +24,7 @@ const (
 // watchNodes watches the addresses and the meta of the nodes. The caller holds Detector.mu.
 func (d *Detector) watchNodes(ctx context.Context) {
 	w := &changeWatch[string, uint64]{
-		mark:       func(node string, _, _ uint64) { d.MarkChanged(d.instances.servicesOn(node, "")) },
+		services:   func(node string, _, _ uint64) []string { return d.instances.servicesOn(node, "") },
 		onResponse: func(nodes map[string]uint64) { d.updateNodeWatches(ctx, nodes) },
 		pause: func(nodes int) time.Duration {
 			return min(max(time.Duration(nodes)*nodesPausePerNode, minNodesPause), maxNodesPause)
@@ -96,7 +96,7 @@ func nodeWatchName(node string) string { return "services of node " + node }
 // watchNode watches the registrations on a node. The caller holds Detector.mu.
 func (d *Detector) watchNode(ctx context.Context, node string) {
 	w := &changeWatch[string, registration]{
-		mark: func(_ string, before, after registration) { d.MarkChanged([]string{before.service, after.service}) },
+		services: func(_ string, before, after registration) []string { return []string{before.service, after.service} },
 		pause: func(int) time.Duration {
 			return min(max(time.Duration(d.instances.size())*nodePausePerInstance, minNodePause), maxNodePause)
 		},

@@ -3,6 +3,7 @@ package detect
 import (
 	"context"
 	"maps"
+	"slices"
 	"time"
 
 	"github.com/hashicorp/consul/api"
@@ -21,8 +22,9 @@ const (
 // nothing itself.
 type changeWatch[K, V comparable] struct {
 	last map[K]V
-	// mark marks the services of a changed entry.
-	mark func(key K, before, after V)
+	// services returns the services that a changed entry is about. The before of a new entry
+	// equals its after; the after of a removed entry is zero.
+	services func(key K, before, after V) []string
 	// pause returns the pause after a response with so many entries.
 	pause func(entries int) time.Duration
 	// onResponse is called with each response; nil for no call.
@@ -39,7 +41,7 @@ func (w *changeWatch[K, V]) handle(d *Detector, name string, now map[K]V) blocki
 		d.scanner.demand()
 	}
 	if changed {
-		w.compare(now)
+		d.MarkChanged(w.compare(now))
 	}
 	w.last = now
 	if w.onResponse != nil {
@@ -53,17 +55,22 @@ func (w *changeWatch[K, V]) handle(d *Detector, name string, now map[K]V) blocki
 	return blocking.Action{Accept: true, Pause: blocking.Jitter(pause)}
 }
 
-func (w *changeWatch[K, V]) compare(now map[K]V) {
+// compare returns the services of the entries that differ from the last response, each once: a service that is marked twice
+// can be read twice.
+func (w *changeWatch[K, V]) compare(now map[K]V) []string {
+	var names []string
 	for key, before := range w.last {
 		if after, ok := now[key]; !ok || after != before {
-			w.mark(key, before, after)
+			names = append(names, w.services(key, before, after)...)
 		}
 	}
 	for key, after := range now {
 		if _, ok := w.last[key]; !ok {
-			w.mark(key, after, after)
+			names = append(names, w.services(key, after, after)...)
 		}
 	}
+	slices.Sort(names)
+	return slices.Compact(names)
 }
 
 // watch runs a changeWatch until ctx ends. The caller holds Detector.mu.
