@@ -2,9 +2,9 @@ package consul
 
 import (
 	"context"
-	"time"
 
 	"github.com/isthmus-mesh/isthmus/internal/consul/failure"
+	"github.com/isthmus-mesh/isthmus/internal/wait"
 )
 
 // IDs of the failures that are not those of a service. No service has such a name.
@@ -19,16 +19,7 @@ func (s *Source) watchFiles(ctx context.Context) {
 	if !s.client.Credentials.Watched() {
 		return
 	}
-	ticker := time.NewTicker(s.opts.pollFiles)
-	defer ticker.Stop()
-	for {
-		select {
-		case <-ticker.C:
-			s.reloadCredentials()
-		case <-ctx.Done():
-			return
-		}
-	}
+	wait.Every(ctx, s.opts.pollFiles, s.reloadCredentials)
 }
 
 // reloadCredentials reads the credential files. The list uses new credentials first. The services follow after the list

@@ -5,28 +5,14 @@ import (
 	"sync"
 
 	"github.com/isthmus-mesh/isthmus/internal/mesh"
+	"github.com/isthmus-mesh/isthmus/internal/wait"
 )
-
-// A Signal wakes one goroutine. Several notifications before the goroutine receives count as one. Create it with
-// NewSignal.
-type Signal chan struct{}
-
-// NewSignal returns a signal without a notification.
-func NewSignal() Signal { return make(Signal, 1) }
-
-// Notify wakes the receiver. It doesn't block.
-func (s Signal) Notify() {
-	select {
-	case s <- struct{}{}:
-	default:
-	}
-}
 
 // A WorkSet is the set of services that an output has yet to write. An output embeds it to implement Notify and Synced.
 // Create it with NewWorkSet.
 type WorkSet struct {
 	// Wake receives a value when there may be work.
-	Wake Signal
+	Wake wait.Signal
 
 	// mu guards names. It is a leaf in the lock order: no other lock is acquired while it is held.
 	mu    sync.Mutex
@@ -34,7 +20,7 @@ type WorkSet struct {
 }
 
 // NewWorkSet returns an empty set.
-func NewWorkSet() WorkSet { return WorkSet{Wake: NewSignal(), names: map[mesh.Name]bool{}} }
+func NewWorkSet() WorkSet { return WorkSet{Wake: wait.NewSignal(), names: map[mesh.Name]bool{}} }
 
 // Notify implements Output: it adds a service and wakes the receiver.
 func (w *WorkSet) Notify(name mesh.Name) {

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/isthmus-mesh/isthmus/internal/wait"
+
 	"github.com/isthmus-mesh/isthmus/internal/config"
 	"github.com/isthmus-mesh/isthmus/internal/safefile"
 )
@@ -91,16 +93,8 @@ func newReloader(running config.Config, file ConfigFile, apply func(config.Reloa
 
 // run polls the file until ctx ends.
 func (r *reloader) run(ctx context.Context) error {
-	ticker := time.NewTicker(pollInterval)
-	defer ticker.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-ticker.C:
-			r.poll()
-		}
-	}
+	wait.Every(ctx, pollInterval, r.poll)
+	return nil
 }
 
 // poll reads the file and applies it if two polls in a row return the same content. A file that is being written may be

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/isthmus-mesh/isthmus/internal/wait"
+
 	"golang.org/x/sync/errgroup"
 
 	"github.com/isthmus-mesh/isthmus/internal/catalog"
@@ -138,17 +140,10 @@ func (e *Engine) revertReports(s *sourceState, h handover) {
 
 // watchQuarantined queries the registries of quarantined sources until ctx ends.
 func (e *Engine) watchQuarantined(ctx context.Context) error {
-	ticker := time.NewTicker(connectionInterval)
-	defer ticker.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-ticker.C:
-		}
+	wait.Every(ctx, connectionInterval, func() {
 		names := e.quarantined()
 		if len(names) == 0 {
-			continue
+			return
 		}
 		failed := e.disconnected(ctx, names)
 		for _, name := range names {
@@ -156,7 +151,8 @@ func (e *Engine) watchQuarantined(ctx context.Context) error {
 				e.mailbox.setConnected(name)
 			}
 		}
-	}
+	})
+	return nil
 }
 
 // quarantined returns the names of the quarantined sources.

@@ -4,6 +4,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/isthmus-mesh/isthmus/internal/wait"
+
 	"github.com/isthmus-mesh/isthmus/internal/catalog"
 	"github.com/isthmus-mesh/isthmus/internal/contract"
 )
@@ -12,7 +14,7 @@ import (
 // all sources.
 type mailbox struct {
 	// wake receives a value when the mailbox has content.
-	wake contract.Signal
+	wake wait.Signal
 
 	// mu guards pending. It is a leaf in the lock order: no other lock is acquired while it is held.
 	mu      sync.Mutex
@@ -47,7 +49,7 @@ type update struct {
 }
 
 func newMailbox() mailbox {
-	return mailbox{wake: contract.NewSignal(), pending: newBatch()}
+	return mailbox{wake: wait.NewSignal(), pending: newBatch()}
 }
 
 func newBatch() batch { return batch{updates: map[catalog.Key]update{}} }

@@ -18,6 +18,8 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/isthmus-mesh/isthmus/internal/wait"
+
 	"github.com/gofrs/flock"
 
 	"github.com/isthmus-mesh/isthmus/internal/catalog"
@@ -53,7 +55,7 @@ type File struct {
 	path string
 	log  *slog.Logger
 	// wake signals that there are changes to write.
-	wake contract.Signal
+	wake wait.Signal
 	lock *flock.Flock
 
 	// mu guards content and unwritten. It is a leaf: no other lock is taken while it is held.
@@ -85,7 +87,7 @@ type File struct {
 // Open reads a state file and locks it for this process. A missing file is an empty one. A damaged file, or a file that
 // other users can write, is an error, because isthmus would serve its content.
 func Open(path string, log *slog.Logger) (*File, error) {
-	f := &File{path: path, log: log, wake: contract.NewSignal(), content: newContent(), maxSize: maxSize}
+	f := &File{path: path, log: log, wake: wait.NewSignal(), content: newContent(), maxSize: maxSize}
 	err := f.acquire()
 	if err == nil {
 		if err = f.read(); err != nil {

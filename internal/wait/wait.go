@@ -1,4 +1,5 @@
-// Package wait has the two ways in which isthmus waits: for a time, and for a condition. Both end with the context.
+// Package wait has the ways in which isthmus waits: for a time, for a signal, for a condition, and between the runs of a
+// periodic task. All end with the context.
 package wait
 
 import (
@@ -15,6 +16,32 @@ func Sleep(ctx context.Context, d time.Duration) bool {
 		return false
 	case <-timer.C:
 		return true
+	}
+}
+
+// SleepUntil waits for d, for a value from wake, or until ctx ends.
+func SleepUntil(ctx context.Context, d time.Duration, wake <-chan struct{}) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-wake:
+	case <-ctx.Done():
+	}
+}
+
+// Every runs a task once per interval until ctx ends. The first run is after one interval. A tick during a run is kept, a
+// second one is dropped.
+func Every(ctx context.Context, interval time.Duration, task func()) {
+	ticker := time.NewTicker(interval)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+			task()
+		}
 	}
 }
 

@@ -34,3 +34,49 @@ func TestUntilChecksOncePerInterval(t *testing.T) {
 		}
 	})
 }
+
+func TestSleepUntilEndsWithTheFirstEvent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		canceled, cancel := context.WithCancel(t.Context())
+		cancel()
+		woken := NewSignal()
+		woken.Notify()
+		for name, test := range map[string]struct {
+			ctx  context.Context
+			wake Signal
+			want time.Duration
+		}{
+			"duration": {t.Context(), NewSignal(), time.Hour},
+			"signal":   {t.Context(), woken, 0},
+			"context":  {canceled, NewSignal(), 0},
+		} {
+			start := time.Now()
+			if SleepUntil(test.ctx, time.Hour, test.wake); time.Since(start) != test.want {
+				t.Errorf("%s: SleepUntil returned after %s, want %s", name, time.Since(start), test.want)
+			}
+		}
+	})
+}
+
+func TestEveryRunsOncePerInterval(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second+time.Millisecond)
+		defer cancel()
+		runs := 0
+		if Every(ctx, time.Second, func() { runs++ }); runs != 3 {
+			t.Errorf("%d runs in 3 seconds, want 3", runs)
+		}
+	})
+}
+
+func TestNotificationsBeforeAReceiveCountAsOne(t *testing.T) {
+	s := NewSignal()
+	s.Notify()
+	s.Notify()
+	<-s
+	select {
+	case <-s:
+		t.Error("two notifications woke the receiver twice")
+	default:
+	}
+}

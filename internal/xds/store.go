@@ -7,6 +7,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/isthmus-mesh/isthmus/internal/wait"
+
 	"github.com/envoyproxy/go-control-plane/pkg/cache/v3"
 
 	"github.com/isthmus-mesh/isthmus/internal/mesh"
@@ -37,7 +39,7 @@ func typeURLs() map[string]mesh.Kind {
 // of the request, while istiod reads only resources labeled istio.mcp.v1alpha1.Resource.
 type store struct {
 	// laggards signals that a client without the newest version is waiting for the next push.
-	laggards chan struct{}
+	laggards wait.Signal
 
 	// mu guards the fields below. It is a leaf: no other lock is acquired while it is held.
 	//
@@ -65,7 +67,7 @@ func newStore() *store {
 		collections[kind] = newCollection()
 	}
 	return &store{
-		laggards: make(chan struct{}, 1), collections: collections,
+		laggards: wait.NewSignal(), collections: collections,
 		waiting: map[*watch]struct{}{}, inFlight: map[*watch]struct{}{},
 	}
 }
@@ -114,10 +116,7 @@ func (s *store) add(typeURL string, w *watch) (cancel func()) {
 	case s.isCurrent(w):
 		w.ackedEdition = s.edition
 	default:
-		select {
-		case s.laggards <- struct{}{}:
-		default:
-		}
+		s.laggards.Notify()
 	}
 	return func() { s.cancel(w) }
 }

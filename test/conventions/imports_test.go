@@ -20,16 +20,16 @@ var imports = map[string]string{
 	"internal/mesh":          "catalog",
 	"internal/mesh/meshtest": "catalog mesh",
 	"internal/vip":           "mesh",
-	"internal/contract":      "catalog guard mesh",
+	"internal/contract":      "catalog guard mesh wait",
 
 	// Sources.
 	"internal/consul":          "catalog consul/blocking consul/client consul/detect consul/failure filewatch logonce wait",
-	"internal/consul/blocking": "consul/client consul/failure",
+	"internal/consul/blocking": "consul/client consul/failure wait",
 	"internal/consul/client":   "filewatch",
-	"internal/consul/detect":   "catalog consul/blocking consul/client consul/failure",
+	"internal/consul/detect":   "catalog consul/blocking consul/client consul/failure wait",
 	"internal/consul/failure":  "",
 
-	"internal/engine": "catalog contract guard mesh vip",
+	"internal/engine": "catalog contract guard mesh vip wait",
 
 	// Outputs and stores.
 	"internal/kube":            "contract kube/conflict kube/holdstatus kube/object logonce mesh vip wait",
@@ -39,7 +39,7 @@ var imports = map[string]string{
 	"internal/xds":             "connlimit contract filewatch logonce mesh wait",
 	"internal/dns":             "connlimit contract mesh vip",
 	"internal/file":            "contract logonce mesh safefile",
-	"internal/state":           "catalog contract guard logonce mesh safefile",
+	"internal/state":           "catalog contract guard logonce mesh safefile wait",
 	"internal/admin":           "connlimit",
 
 	// Assembly.

@@ -1,94 +1,14 @@
-// Package detect finds out which services changed, if Consul has more services than the source has connections.
-//
-// Over HTTP/1.1 each poll in flight takes a connection. A service whose poll is in flight is watched: its change arrives at
-// once. The Detector watches the services that changed last, as many as there are connections. For the others it combines
-// four mechanisms, each of which marks services as changed; a marked service is read.
-//
-//	mechanism         finds                                       cost for Consul
-//	----------------  ------------------------------------------  -----------------------------------------
-//	list of services  new and removed services, changed tags      one response for each change of the catalog
-//	health watches    checks that are or were critical, warning   one response for each change of a check
-//	node watches      every change on a node                      one response for each change of its node
-//	index scan        every change                                one index query for each unwatched service
-//
-// Node watches run only if half of the connections are enough for all nodes. The index scan runs if a change of the list
-// has no other explanation. The index of the list is that of the newest change, and the response of the service that changed
-// has the same index: it attributes the change.
-//
-//	                   list changed
-//	                        |
-//	     +------------------+---------------------+
-//	     | every node       | the poll was held   | the poll returned at once:
-//	     | is watched       |                     | it may cover several changes
-//	     v                  v                     v
-//	node watch tells   pending index  --timeout-> scan demanded
-//	                        |                     |
-//	         same index in  |                     | pause of 3 scans is over
-//	         a response     v                     v
-//	                   attributed                scan --error, backoff--> scan demanded
-//	                        |                     |
-//	                        v                     v
-//	                   scan later             services with another
-//	                   (verifyAfter)          index are read
-//
-// A scan after the attribution is necessary because several changes can share an index (a transaction), and because a second
-// change can follow at once. One more scan per wait finds changes that wake none of the queries.
-//
-// The states of a service:
-//
-//	           read, and a connection is free; or changed
-//	unwatched ------------------------------------------> watched
-//	          <------------------------------------------
-//	           another service changed later, and no connection is free; one index query follows
-//
-// Locks: Detector.mu is acquired before budget.mu, scanner.mu, instanceIndex.mu, the locks of queries and pools, and that of
-// failure.Tracker. scanner.mu is acquired before those of pools and failure.Tracker. Config.Synced is called without a lock,
-// because it acquires the lock of the source, which is acquired before Detector.mu.
 package detect
 
 import (
 	"cmp"
 	"context"
-	"log/slog"
 	"slices"
 	"sync"
 	"time"
 
-	"github.com/hashicorp/consul/api"
-	"github.com/prometheus/client_golang/prometheus"
-
 	"github.com/isthmus-mesh/isthmus/internal/catalog"
-	"github.com/isthmus-mesh/isthmus/internal/consul/blocking"
-	"github.com/isthmus-mesh/isthmus/internal/consul/client"
 )
-
-// Config configures a Detector.
-type Config struct {
-	// Query is shared with the other queries of the source.
-	Query *blocking.Config
-	// API sends the requests.
-	API *api.Client
-	// Reads bounds the index queries.
-	Reads *client.Pool
-	// Polls bounds the polls of services and watches.
-	Polls *client.Pool
-	// Log is the log of the source.
-	Log *slog.Logger
-	// MaxStaleness shows the upper bound of the detection delay.
-	MaxStaleness prometheus.Gauge
-	// Wait is how long Consul may hold a poll.
-	Wait time.Duration
-	// WatchWait is how long Consul may hold the poll of a watch.
-	WatchWait time.Duration
-	// VerifyAfter is the minimum time between a scan and the scan that verifies attributions.
-	VerifyAfter time.Duration
-	// ListPause is the pause between two polls of a list of so many services.
-	ListPause func(services int) time.Duration
-	// Synced reports whether the initial sync is complete.
-	Synced func() bool
-	// Go runs a function in a goroutine that the source waits for.
-	Go func(func())
-}
 
 // Query is the blocking query of a service or a watch.
 type Query interface {
@@ -324,29 +244,6 @@ func (d *Detector) InstancesChanged(before, after catalog.Service) {
 			s.query.Refresh()
 		}
 	}
-}
-
-// Status is the state of a Detector, for tests.
-type Status struct {
-	// NodeWatches is the number of watched nodes.
-	NodeWatches int
-	// ScanDemanded means that a scan is due.
-	ScanDemanded bool
-	// PendingIndexes is the number of changes that are not attributed.
-	PendingIndexes int
-	// ListChangedAt is the time of the last ListChanged.
-	ListChangedAt time.Time
-	// ScanEndedAt is the end of the last scan.
-	ScanEndedAt time.Time
-}
-
-// Status returns the state.
-func (d *Detector) Status() Status {
-	d.mu.Lock()
-	status := Status{NodeWatches: len(d.nodeWatches)}
-	d.mu.Unlock()
-	d.scanner.status(&status)
-	return status
 }
 
 // ServicesOn returns the services with an instance on the node; only those with the service ID if one is given.

@@ -6,6 +6,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/isthmus-mesh/isthmus/internal/wait"
+
 	"github.com/isthmus-mesh/isthmus/internal/consul/blocking"
 	"github.com/isthmus-mesh/isthmus/internal/consul/failure"
 )
@@ -32,7 +34,7 @@ var scanID = queryID(scanEndpoint)
 // package comment says when.
 type scanner struct {
 	detector *Detector
-	wake     chan struct{}
+	wake     wait.Signal
 
 	// mu guards the fields below. It is a leaf except for the locks of failure.Tracker.
 	mu sync.Mutex
@@ -59,14 +61,7 @@ type scanner struct {
 }
 
 func newScanner(d *Detector) *scanner {
-	return &scanner{detector: d, wake: make(chan struct{}, 1), watchPauses: map[string]time.Duration{}}
-}
-
-func (s *scanner) signal() {
-	select {
-	case s.wake <- struct{}{}:
-	default:
-	}
+	return &scanner{detector: d, wake: wait.NewSignal(), watchPauses: map[string]time.Duration{}}
 }
 
 // demand requests a scan after the pause of the last one.
@@ -74,7 +69,7 @@ func (s *scanner) demand() {
 	s.mu.Lock()
 	s.demanded = true
 	s.mu.Unlock()
-	s.signal()
+	s.wake.Notify()
 }
 
 // retry repeats a failed scan at once. With force it also requests a scan if none failed.
@@ -85,7 +80,7 @@ func (s *scanner) retry(force bool) {
 	}
 	s.demanded = s.demanded || force
 	s.mu.Unlock()
-	s.signal()
+	s.wake.Notify()
 }
 
 // queue requests an index query for each of the services, at once.
@@ -93,7 +88,7 @@ func (s *scanner) queue(services []*Service) {
 	s.mu.Lock()
 	s.queued = append(s.queued, services...)
 	s.mu.Unlock()
-	s.signal()
+	s.wake.Notify()
 }
 
 // listChanged handles a change of the list. A poll that was not held can cover several changes.
@@ -109,7 +104,7 @@ func (s *scanner) listChanged(index uint64, held bool) {
 		s.demanded = true
 	}
 	s.mu.Unlock()
-	s.signal()
+	s.wake.Notify()
 }
 
 // attribute removes the index from the pending ones.
@@ -141,17 +136,7 @@ func (s *scanner) run(ctx context.Context) {
 			periodic = time.Now().Add(blocking.Jitter(s.detector.Wait))
 			continue
 		}
-		s.sleep(ctx, at.Sub(now))
-	}
-}
-
-func (s *scanner) sleep(ctx context.Context, d time.Duration) {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-s.wake:
-	case <-ctx.Done():
+		wait.SleepUntil(ctx, at.Sub(now), s.wake)
 	}
 }
 

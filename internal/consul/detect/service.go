@@ -6,6 +6,8 @@ import (
 	"strings"
 	"sync/atomic"
 	"unicode"
+
+	"github.com/isthmus-mesh/isthmus/internal/wait"
 )
 
 // Service is a service that the Detector follows.
@@ -15,14 +17,14 @@ type Service struct {
 	// watched means that the service may have a poll.
 	watched atomic.Bool
 	// promoted is signaled when watched becomes true.
-	promoted chan struct{}
+	promoted wait.Signal
 	// changedAt is the time of the last change in Unix nanoseconds; 0 for none.
 	changedAt atomic.Int64
 }
 
 // NewService returns a service that is unwatched.
 func NewService(name string, query ServiceQuery) *Service {
-	return &Service{name: name, query: query, promoted: make(chan struct{}, 1)}
+	return &Service{name: name, query: query, promoted: wait.NewSignal()}
 }
 
 // Watched reports whether the service may have a poll.
@@ -42,10 +44,7 @@ func (s *Service) WaitUntilWatched(ctx context.Context) error {
 
 func (s *Service) promote() {
 	s.watched.Store(true)
-	select {
-	case s.promoted <- struct{}{}:
-	default:
-	}
+	s.promoted.Notify()
 }
 
 // ValidName reports whether a request for the service reaches Consul. Go's HTTP server, and thus Consul's, cleans "..", "."

@@ -13,7 +13,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	"github.com/isthmus-mesh/isthmus/internal/contract"
 	"github.com/isthmus-mesh/isthmus/internal/guard"
 	"github.com/isthmus-mesh/isthmus/internal/logonce"
 	"github.com/isthmus-mesh/isthmus/internal/wait"
@@ -49,7 +48,7 @@ type Options struct {
 type Reconciler struct {
 	options Options
 	// Wake has the Reconciler compare the ConfigMap with the holds.
-	Wake contract.Signal
+	Wake wait.Signal
 	// cache holds the ConfigMap.
 	cache cache.Cache
 
@@ -92,7 +91,7 @@ const noEdition = -1
 // New returns a Reconciler. Call Watch before the cache starts.
 func New(options Options) *Reconciler {
 	return &Reconciler{
-		options: options, Wake: contract.NewSignal(),
+		options: options, Wake: wait.NewSignal(),
 		starts: map[string]starts{}, released: map[string]int{},
 	}
 }
