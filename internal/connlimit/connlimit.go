@@ -20,7 +20,6 @@ package connlimit
 
 import (
 	"errors"
-	"io"
 	"log/slog"
 	"net"
 	"net/netip"
@@ -86,7 +85,8 @@ func New(listener net.Listener, options Options) *Listener {
 	return l
 }
 
-// withinDescriptors limits the connections of one server to an eighth of the file descriptors, because several servers, the connections to Consul and the outputs share the descriptors.
+// withinDescriptors limits the connections of one server to an eighth of the file descriptors, because several servers, the
+// connections to Consul and the outputs share the descriptors.
 func (l Limits) withinDescriptors(descriptors int) Limits {
 	l.Total = min(l.Total, max(descriptors/8, 8))
 	l.PerClient = min(l.PerClient, max(l.Total/2, 1))
@@ -164,44 +164,6 @@ func (l *Listener) admit(c *conn) (victim *conn, reason string) {
 	return victim, reason
 }
 
-// victimOfTotal returns the connection to close if the total is reached; nil if there is none. own is the number of
-// connections of the client that opens a new one. The caller holds mu.
-func (l *Listener) victimOfTotal(own int) (victim *conn) {
-	mostPending, most := 0, own+1
-	var established *conn
-	for _, conns := range l.clients {
-		pending, oldest := 0, oldestPending(conns)
-		if len(conns) < own+2 && (len(conns) <= own || !oldest.isOld()) {
-			continue
-		}
-		for _, c := range conns {
-			if !c.established {
-				pending++
-			}
-		}
-		if pending > mostPending {
-			mostPending, victim = pending, oldest
-		}
-		if len(conns) > most {
-			most, established = len(conns), conns[len(conns)-1]
-		}
-	}
-	if victim == nil {
-		victim = established
-	}
-	return victim
-}
-
-// oldestPending returns the oldest pending connection; nil if there is none.
-func oldestPending(conns []*conn) *conn {
-	for _, c := range conns {
-		if !c.established {
-			return c
-		}
-	}
-	return nil
-}
-
 func (l *Listener) addLocked(c *conn) {
 	l.clients[c.client] = append(l.clients[c.client], c)
 	l.total++
@@ -253,21 +215,6 @@ func (l *Listener) report(victim *conn, reason string) {
 		"name", l.options.Name, "reason", reason, "limit", limit, "client", victim.RemoteAddr())
 }
 
-// clientOf returns the client of an address.
-func clientOf(address net.Addr) netip.Prefix {
-	tcp, ok := address.(*net.TCPAddr)
-	if !ok {
-		return netip.Prefix{}
-	}
-	ip := tcp.AddrPort().Addr().Unmap().WithZone("")
-	bits := 64
-	if ip.Is4() {
-		bits = 32
-	}
-	client, _ := ip.Prefix(bits) // the number of bits fits the address
-	return client
-}
-
 // isTemporary reports whether Accept can succeed later, for example when a file descriptor is free again.
 func isTemporary(err error) bool {
 	for _, temporary := range []error{
@@ -278,50 +225,4 @@ func isTemporary(err error) bool {
 		}
 	}
 	return false
-}
-
-// conn is a connection of a Listener.
-type conn struct {
-	net.Conn
-	listener *Listener
-	client   netip.Prefix
-	since    time.Time
-	remove   func()
-	// established is guarded by the mutex of the listener.
-	established bool
-}
-
-// isOld reports whether a connection exists and has had its time to be served.
-func (c *conn) isOld() bool { return c != nil && time.Since(c.since) > serviceTime }
-
-// Read implements net.Conn.
-func (c *conn) Read(b []byte) (int, error) {
-	if age := c.listener.options.MaxAge; age > 0 && time.Since(c.since) > age {
-		return 0, io.EOF
-	}
-	return c.Conn.Read(b)
-}
-
-// Write implements net.Conn.
-func (c *conn) Write(b []byte) (int, error) {
-	if timeout := c.listener.options.WriteTimeout; timeout > 0 {
-		if err := c.SetWriteDeadline(time.Now().Add(timeout)); err != nil {
-			return 0, err
-		}
-	}
-	return c.Conn.Write(b)
-}
-
-// Close implements net.Conn.
-func (c *conn) Close() error {
-	defer c.remove()
-	return c.Conn.Close()
-}
-
-// abort closes the connection and discards the data that was not sent, so that the kernel keeps nothing of it.
-func (c *conn) abort() {
-	if tcp, ok := c.Conn.(*net.TCPConn); ok {
-		_ = tcp.SetLinger(0) // the connection is closed in any case
-	}
-	_ = c.Close() // the client may have closed it before
 }

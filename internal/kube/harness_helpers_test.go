@@ -181,8 +181,9 @@ func wle(service, id string) string {
 	return name.WorkloadEntry(catalog.InstanceID{Datacenter: "dc1", Node: "n1", ServiceID: id})
 }
 
-// assertWrites waits for a count of writes. The API server shows an object before its writer has the response.
+// assertWrites waits for a count of writes, rejected ones included. The API server shows an object before its writer has the
+// response.
 func assertWrites(t *testing.T, r *runningOutput, want map[string]int) {
 	t.Helper()
-	eventually(t, want, func() map[string]int { return r.writes(t) })
+	eventually(t, want, func() map[string]int { return r.attempts(t) })
 }

@@ -78,8 +78,40 @@ func (p *Process) PID() int { return p.cmd.Process.Pid }
 // Done is closed when the program has ended.
 func (p *Process) Done() <-chan struct{} { return p.done }
 
-// Signal sends a signal.
-func (p *Process) Signal(signal os.Signal) error { return p.cmd.Process.Signal(signal) }
+// Signal sends a signal. After SIGSTOP it waits, on Linux, until every thread has stopped: until then the program may answer.
+func (p *Process) Signal(signal os.Signal) error {
+	if err := p.cmd.Process.Signal(signal); err != nil || signal != syscall.SIGSTOP {
+		return err
+	}
+	deadline := time.Now().Add(stopGrace)
+	for !p.stopped() {
+		if time.Now().After(deadline) {
+			return fmt.Errorf("%s did not stop within %s after SIGSTOP", p.Name, stopGrace)
+		}
+		time.Sleep(time.Millisecond)
+	}
+	return nil
+}
+
+// stopped reports whether no thread of the program runs, as far as /proc shows it.
+func (p *Process) stopped() bool {
+	threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", p.PID()))
+	if err != nil {
+		return true
+	}
+	for _, file := range threads {
+		stat, err := os.ReadFile(file)
+		if err != nil {
+			continue // the thread has ended
+		}
+		// The state follows the name in parentheses; T is stopped, Z has ended (proc(5)).
+		_, state, _ := strings.Cut(string(stat[strings.LastIndexByte(string(stat), ')')+1:]), " ")
+		if !strings.HasPrefix(state, "T") && !strings.HasPrefix(state, "Z") {
+			return false
+		}
+	}
+	return true
+}
 
 // Stop asks the program to end, kills it after a grace period, and waits for its end.
 func (p *Process) Stop() {

@@ -1,5 +1,0 @@
-//go:build !race
-
-package connlimittest
-
-const raceFactor = 1
