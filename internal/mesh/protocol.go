@@ -29,8 +29,7 @@ var Protocols = []Protocol{TCP, TLS, HTTPS, HTTP, HTTP2, GRPC, GRPCWeb, Mongo, M
 
 // ParseProtocol returns the protocol with a name, in any case.
 func ParseProtocol(name string) (Protocol, error) {
-	protocol := Protocol(strings.ToUpper(name))
-	if slices.Contains(Protocols, protocol) {
+	if protocol, ok := findProtocol(name); ok {
 		return protocol, nil
 	}
 	known := make([]string, len(Protocols))
@@ -38,6 +37,17 @@ func ParseProtocol(name string) (Protocol, error) {
 		known[i] = strings.ToLower(string(p))
 	}
 	return "", fmt.Errorf("protocol %q is unknown; use one of %s", clip(name), strings.Join(known, ", "))
+}
+
+// findProtocol returns the protocol with a name, in any case. The translation looks up several names for each instance, most of
+// them without a result, so it makes no error.
+func findProtocol(name string) (Protocol, bool) {
+	for _, protocol := range Protocols {
+		if strings.EqualFold(name, string(protocol)) {
+			return protocol, true
+		}
+	}
+	return "", false
 }
 
 // families lists protocols with the same wire format; each can be treated as the first of its family.

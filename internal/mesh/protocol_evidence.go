@@ -32,7 +32,7 @@ import (
 // A check of another port is no evidence. Rule 14 gives a provisional result: an agent publishes the port of a check only
 // once the check has run.
 func instanceProtocol(service string, instance catalog.Instance, hints map[string]string, fallback Protocol, report *report) (protocol Protocol, provisional bool) {
-	if known, err := ParseProtocol(instance.Protocol); err == nil {
+	if known, ok := findProtocol(instance.Protocol); ok {
 		return known, false
 	}
 	if declared, by := declaredProtocol(instance, hints, report); declared != "" {

@@ -28,7 +28,7 @@ var tcpNames = []string{
 // of the same protocols, and protocols that are TCP to Istio.
 func registeredProtocol(name string) (Protocol, bool) {
 	name = strings.ToLower(strings.TrimSpace(name))
-	if protocol, err := ParseProtocol(name); err == nil {
+	if protocol, ok := findProtocol(name); ok {
 		return protocol, true
 	}
 	if protocol, ok := aliases[name]; ok {
