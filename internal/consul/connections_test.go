@@ -15,12 +15,10 @@ import (
 	"github.com/isthmus-mesh/isthmus/internal/testutil"
 )
 
-// eventually polls a condition until it is true.
-func eventually(t *testing.T, what string, holds func() bool) {
+// eventually waits until ok returns true.
+func eventually(t *testing.T, message string, ok func() bool) {
 	t.Helper()
-	if !within(testutil.Timeout, holds) {
-		t.Fatalf("timed out waiting for: %s", what)
-	}
+	testutil.EventuallyTrue(t, message, ok)
 }
 
 // within polls a condition and reports whether it became true in time.

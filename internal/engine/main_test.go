@@ -9,7 +9,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/goleak"
 
@@ -96,12 +95,7 @@ func reported(source, name string, ids ...string) catalog.Service {
 // eventually waits until got returns want.
 func eventually[T any](t *testing.T, want T, got func() T) {
 	t.Helper()
-	testutil.Eventually(t, func() error {
-		if diff := cmp.Diff(want, got()); diff != "" {
-			return fmt.Errorf("(-want +got):\n%s", diff)
-		}
-		return nil
-	})
+	testutil.EventuallyEqual(t, want, got)
 }
 
 // guarded returns options with low limits of the guard.

@@ -1,13 +1,10 @@
 package kube
 
 import (
-	"context"
 	"fmt"
 	"slices"
 	"testing"
-	"time"
 
-	"github.com/google/go-cmp/cmp"
 	networkingv1 "istio.io/client-go/pkg/apis/networking/v1"
 	registrationv1 "k8s.io/api/admissionregistration/v1"
 	coordinationv1 "k8s.io/api/coordination/v1"
@@ -20,7 +17,7 @@ import (
 	"github.com/isthmus-mesh/isthmus/internal/catalog"
 	"github.com/isthmus-mesh/isthmus/internal/kube/object"
 	"github.com/isthmus-mesh/isthmus/internal/mesh"
-	"github.com/isthmus-mesh/isthmus/test/testbed"
+	"github.com/isthmus-mesh/isthmus/internal/testutil"
 )
 
 // grantView lets the user "viewer" read namespaces, and nothing else.
@@ -43,18 +40,10 @@ func grantView(t *testing.T, _ client.Client) {
 	}
 }
 
-// eventually waits until got returns the wanted value.
+// eventually waits until got returns want.
 func eventually[T any](t *testing.T, want T, got func() T) {
 	t.Helper()
-	err := testbed.Poll(t.Context(), 30*time.Second, func(context.Context) error {
-		if diff := cmp.Diff(want, got()); diff != "" {
-			return fmt.Errorf("(-want +got):\n%s", diff)
-		}
-		return nil
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	testutil.EventuallyEqual(t, want, got)
 }
 
 // newClient returns a client that reads from the API server, not from a cache.

@@ -3,8 +3,12 @@ package testutil
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 // Timeout is the time that Eventually waits. It is long, because a busy machine is slow.
@@ -17,6 +21,28 @@ const pause = 5 * time.Millisecond
 func Eventually(t testing.TB, check func() error) {
 	t.Helper()
 	EventuallyContext(t, func(context.Context) error { return check() })
+}
+
+// EventuallyTrue waits until ok returns true, and fails the test with the message when Timeout has passed.
+func EventuallyTrue(t testing.TB, message string, ok func() bool) {
+	t.Helper()
+	Eventually(t, func() error {
+		if !ok() {
+			return errors.New(message)
+		}
+		return nil
+	})
+}
+
+// EventuallyEqual waits until got returns want, and fails the test with the difference when Timeout has passed.
+func EventuallyEqual[T any](t testing.TB, want T, got func() T) {
+	t.Helper()
+	Eventually(t, func() error {
+		if diff := cmp.Diff(want, got()); diff != "" {
+			return fmt.Errorf("(-want +got):\n%s", diff)
+		}
+		return nil
+	})
 }
 
 // EventuallyContext is Eventually for a check that needs a context. The context ends after Timeout.

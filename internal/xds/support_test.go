@@ -2,7 +2,6 @@ package xds
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"strings"
 	"sync"
@@ -155,10 +154,5 @@ func (s *serving) completeSync() {
 // eventually waits until ok returns true.
 func eventually(t *testing.T, ok func() bool, failure string) {
 	t.Helper()
-	testutil.Eventually(t, func() error {
-		if ok() {
-			return nil
-		}
-		return errors.New(failure)
-	})
+	testutil.EventuallyTrue(t, failure, ok)
 }
