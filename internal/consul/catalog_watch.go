@@ -2,9 +2,6 @@ package consul
 
 import (
 	"context"
-	"maps"
-	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -31,12 +28,10 @@ const (
 
 // catalogWatch follows the names of all services.
 type catalogWatch struct {
-	*blocking.Query[map[string][]string]
+	*blocking.Query[listing]
 	source *Source
-	// names are the names of the last accepted list.
-	names map[string]bool
-	// tags are the tags of each service, joined.
-	tags map[string]string
+	// last is the last accepted list.
+	last listing
 	// index is the index of the last accepted list.
 	index uint64
 	// checkedVersion is the version of the credentials whose token was checked.
@@ -50,7 +45,7 @@ type catalogWatch struct {
 func newCatalogWatch(s *Source) *catalogWatch {
 	l := &catalogWatch{source: s}
 	var failed sync.Once
-	l.Query = blocking.New(blocking.Spec[map[string][]string]{
+	l.Query = blocking.New(blocking.Spec[listing]{
 		Config:   s.query,
 		Endpoint: "services",
 		ID:       listID,
@@ -59,7 +54,7 @@ func newCatalogWatch(s *Source) *catalogWatch {
 		Wait:     func() time.Duration { return blocking.Jitter(min(s.opts.Wait, s.opts.watchWait)) },
 		Ask:      l.ask,
 		Handle:   l.handle,
-		Changed:  func(body map[string][]string) bool { return !maps.Equal(s.selected(namesOf(body)), l.names) },
+		Changed:  func(body listing) bool { return body.digest != l.last.digest },
 		OnFailure: func(failure.Reason, error) bool {
 			failed.Do(func() { close(s.listFailed) })
 			return true
@@ -69,16 +64,16 @@ func newCatalogWatch(s *Source) *catalogWatch {
 }
 
 // ask requests the list. It checks a new token first, and finds out which right is missing if ACLs reduced the list.
-func (l *catalogWatch) ask(ctx context.Context, q *api.QueryOptions) (map[string][]string, *api.QueryMeta, error) {
+func (l *catalogWatch) ask(ctx context.Context, q *api.QueryOptions) (listing, *api.QueryMeta, error) {
 	s := l.source
 	if version := s.client.Credentials.Version(); q.WaitIndex == 0 && version != l.checkedVersion && s.checkToken(ctx) {
 		l.checkedVersion = version
 	}
-	body, meta, err := s.client.API.Catalog().Services(q.WithContext(ctx))
+	body, meta, err := s.readList(ctx, q)
 	if err != nil {
 		return body, meta, err
 	}
-	reduced := meta.ResultsFilteredByACLs || len(body) == 0
+	reduced := meta.ResultsFilteredByACLs || body.empty()
 	switch {
 	case !reduced:
 		l.missingRight = nil
@@ -90,28 +85,28 @@ func (l *catalogWatch) ask(ctx context.Context, q *api.QueryOptions) (map[string
 
 // handle follows the names. Each list has Consul's own service, so an empty list is that of a client without rights, even if
 // it is not marked: an agent knows only its own ACL policy, which is that of neither the servers nor another datacenter.
-func (l *catalogWatch) handle(ctx context.Context, r blocking.Response[map[string][]string]) blocking.Action {
+func (l *catalogWatch) handle(ctx context.Context, r blocking.Response[listing]) blocking.Action {
 	s := l.source
 	filtered := r.Meta.ResultsFilteredByACLs
 	switch {
-	case len(r.Body) == 0 && filtered:
+	case r.Body.empty() && filtered:
 		return blocking.Reject(s.query, failure.Filtered, l.missingRight)
-	case len(r.Body) == 0:
+	case r.Body.empty():
 		return blocking.Reject(s.query, failure.Anonymous, l.missingRight)
 	case s.needsConsistentRead(!filtered, r.RequestIndex):
 		return blocking.Action{}
 	}
-	names := s.selected(namesOf(r.Body))
+	names := r.Body.names
 	s.open(ctx, len(names))
 	before := s.failures.Reason(listID)
 	recovered := before != failure.None && (!filtered || before != failure.Filtered)
-	l.names = names
+	s.warnUnselected(r.Body)
 	s.follow(ctx, names, !filtered)
 	s.skipFailing(recovered)
 	l.detectChanges(r)
 	l.recover(r, recovered)
-	l.index = r.Meta.LastIndex
-	action := blocking.Action{Accept: true, Pause: listPause(len(names)) - r.Latency}
+	l.index, l.last = r.Meta.LastIndex, r.Body
+	action := blocking.Action{Accept: true, Pause: max(listPause(len(names))-r.Latency, r.Body.pause())}
 	if filtered {
 		action.Reason, action.Err = failure.Filtered, l.missingRight
 	}
@@ -119,7 +114,7 @@ func (l *catalogWatch) handle(ctx context.Context, r blocking.Response[map[strin
 }
 
 // recover reads services again if Consul has another state, answers again, or answers new credentials.
-func (l *catalogWatch) recover(r blocking.Response[map[string][]string], recovered bool) {
+func (l *catalogWatch) recover(r blocking.Response[listing], recovered bool) {
 	s := l.source
 	switch {
 	case r.Meta.LastIndex < l.index, r.EarlyReturn && r.Meta.LastIndex != l.index:
@@ -135,14 +130,10 @@ func (l *catalogWatch) recover(r blocking.Response[map[string][]string], recover
 
 // detectChanges reads the unwatched services whose tags changed. The list shows nothing else of a change; the detector finds
 // the service.
-func (l *catalogWatch) detectChanges(r blocking.Response[map[string][]string]) {
-	before := l.tags
-	l.tags = make(map[string]string, len(r.Body))
+func (l *catalogWatch) detectChanges(r blocking.Response[listing]) {
 	var changed []string
-	for name, tags := range r.Body {
-		slices.Sort(tags) // their order is random
-		l.tags[name] = strings.Join(tags, "\x00")
-		if old, ok := before[name]; ok && old != l.tags[name] {
+	for name, tags := range r.Body.names {
+		if before, ok := l.last.names[name]; ok && before != tags {
 			changed = append(changed, name)
 		}
 	}
@@ -150,22 +141,12 @@ func (l *catalogWatch) detectChanges(r blocking.Response[map[string][]string]) {
 	detector.MarkChanged(changed)
 	if r.Meta.LastIndex != l.index {
 		// A poll that returns at once can cover several changes, and the index is only that of the last one.
-		detector.ListChanged(r.Meta.LastIndex, r.RequestIndex != 0 && r.Latency > listPause(len(l.names))/2)
+		held := r.Latency-r.Body.duration > listPause(len(r.Body.names))/2
+		detector.ListChanged(r.Meta.LastIndex, r.RequestIndex != 0 && held)
 	}
 }
 
 // listPause returns the pause between two polls of a list with so many names.
 func listPause(names int) time.Duration {
 	return min(max(time.Duration(names)*listPausePerName, minListPause), maxListPause)
-}
-
-// namesOf returns the names in a list, without Consul's own service. The map must not be modified.
-func namesOf(body map[string][]string) map[string]bool {
-	names := make(map[string]bool, len(body))
-	for name := range body {
-		if name != consulService {
-			names[name] = true
-		}
-	}
-	return names
 }

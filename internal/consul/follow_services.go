@@ -58,7 +58,7 @@ func (s *Source) raiseStreams(ctx context.Context, services int) {
 
 // follow handles the newest list of names. It starts to follow new services. It reads removed services again, because the list
 // alone must not remove them. Complete means that no ACL reduced the list.
-func (s *Source) follow(ctx context.Context, names map[string]bool, complete bool) {
+func (s *Source) follow(ctx context.Context, names map[string]uint64, complete bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	before := s.listed
@@ -74,7 +74,7 @@ func (s *Source) follow(ctx context.Context, names map[string]bool, complete boo
 		}
 	}
 	for name := range before {
-		if w := s.services[name]; w != nil && !names[name] {
+		if w := s.services[name]; w != nil && !contains(names, name) {
 			w.Refresh()
 		}
 	}
@@ -86,7 +86,7 @@ func (s *Source) follow(ctx context.Context, names map[string]bool, complete boo
 func (s *Source) isListed(name string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.listed[name]
+	return contains(s.listed, name)
 }
 
 // unfollow stops following a service that has no instances or is not selected, unless the list has its name (again). It
@@ -94,7 +94,7 @@ func (s *Source) isListed(name string) bool {
 func (s *Source) unfollow(name string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.listed[name] {
+	if contains(s.listed, name) {
 		return false
 	}
 	w := s.services[name]
@@ -103,4 +103,9 @@ func (s *Source) unfollow(name string) bool {
 	s.selector.forget(name)
 	s.failures.Clear(name)
 	return true
+}
+
+func contains(names map[string]uint64, name string) bool {
+	_, ok := names[name]
+	return ok
 }

@@ -73,7 +73,7 @@ func newInitialSync() *initialSync {
 }
 
 // begin handles a list and reports whether it is the first. Only the first list, and the first complete one, are waited for.
-func (p *initialSync) begin(names map[string]bool, complete bool) bool {
+func (p *initialSync) begin(names map[string]uint64, complete bool) bool {
 	first := p.pending == nil
 	if !first && (p.complete || !complete) {
 		return false

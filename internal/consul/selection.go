@@ -139,20 +139,20 @@ func (w *serviceWatch) deselected() bool {
 	return true
 }
 
-// selected returns the selected names. It logs when no name is selected, which may be intended.
-func (s *Source) selected(names map[string]bool) map[string]bool {
+// selection returns the selection in use.
+func (s *selector) selection() Selection {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.by
+}
+
+// warnUnselected logs when no name of the list is selected, which may be intended.
+func (s *Source) warnUnselected(l listing) {
 	s.selector.mu.Lock()
 	defer s.selector.mu.Unlock()
-	selected := make(map[string]bool, len(names))
-	for name := range names {
-		if s.selector.by.matchesName(name) {
-			selected[name] = true
-		}
-	}
-	if len(selected) > 0 || len(names) == 0 {
+	if l.selected > 0 || l.total == 0 {
 		s.selector.noneSelected.End()
 	} else if s.selector.noneSelected.Begin() {
-		s.log.Warn("no service is selected", "services", len(names), "hint", "check services.include and services.exclude")
+		s.log.Warn("no service is selected", "services", l.total, "hint", "check services.include and services.exclude")
 	}
-	return selected
 }

@@ -106,8 +106,8 @@ type Source struct {
 	mu sync.Mutex
 	// list is the query of the list of services; nil before Run.
 	list *catalogWatch
-	// listed are the names in the newest list.
-	listed map[string]bool
+	// listed are the names in the newest list; see listing.names.
+	listed map[string]uint64
 	// services are the services that are followed, by name.
 	services map[string]*serviceWatch
 	// filterCheck is the query that checks the filter; nil while none runs.
@@ -179,7 +179,7 @@ func newSource(opts Options, c *client.Client) *Source {
 		selector:   &selector{by: opts.Selection},
 		opened:     make(chan struct{}),
 		listFailed: make(chan struct{}),
-		listed:     map[string]bool{},
+		listed:     map[string]uint64{},
 		services:   map[string]*serviceWatch{},
 		sync:       newInitialSync(),
 	}

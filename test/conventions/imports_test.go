@@ -23,11 +23,12 @@ var imports = map[string]string{
 	"internal/contract":      "catalog guard mesh wait",
 
 	// Sources.
-	"internal/consul":          "catalog consul/blocking consul/client consul/detect consul/failure filewatch logonce wait",
-	"internal/consul/blocking": "consul/client consul/failure wait",
-	"internal/consul/client":   "filewatch",
-	"internal/consul/detect":   "catalog consul/blocking consul/client consul/failure wait",
-	"internal/consul/failure":  "",
+	"internal/consul":            "catalog consul/blocking consul/client consul/detect consul/failure consul/jsonstream filewatch logonce wait",
+	"internal/consul/blocking":   "consul/client consul/failure wait",
+	"internal/consul/client":     "filewatch",
+	"internal/consul/detect":     "catalog consul/blocking consul/client consul/failure wait",
+	"internal/consul/failure":    "",
+	"internal/consul/jsonstream": "",
 
 	"internal/engine": "catalog contract guard mesh vip wait",
 

@@ -98,7 +98,7 @@ func (q *Query[T]) send(parent context.Context) (Response[T], error) {
 		limit = client.Deadline(r.Wait)
 	}
 	r.Version = q.Config.Version()
-	timed, cancel := context.WithTimeout(conn.Bind(ctx), limit)
+	timed, cancel := client.WithTimeout(conn.Bind(ctx), limit)
 	defer cancel()
 	start := time.Now()
 	r.Body, r.Meta, err = q.Ask(timed, q.Config.Options(q.index, r.Wait))
@@ -106,6 +106,9 @@ func (q *Query[T]) send(parent context.Context) (Response[T], error) {
 	r.Latency = r.ReceivedAt.Sub(start)
 	if err != nil && ctx.Err() != nil {
 		return r, context.Cause(ctx)
+	}
+	if cause := context.Cause(timed); err != nil && cause != nil {
+		err = cause // the error says only that the context has ended
 	}
 	if err != nil && q.Config.Rotated(r.Version, err) {
 		return r, ErrRotated

@@ -121,12 +121,15 @@ func (r *routingTransport) RoundTrip(req *http.Request) (*http.Response, error) 
 		return nil, errors.New("the context of the request has no connection")
 	}
 	resp, err := t.RoundTrip(r.stripToken(req))
-	if err == nil {
-		r.http2.Store(resp.ProtoMajor >= 2)
-		r.lastURL.Store(req.URL)
-		resp.Body = http.MaxBytesReader(nil, resp.Body, r.maxBytes)
+	if err != nil {
+		return nil, err
 	}
-	return resp, err
+	r.http2.Store(resp.ProtoMajor >= 2)
+	r.lastURL.Store(req.URL)
+	if err := r.limitBody(req, resp); err != nil {
+		return nil, err
+	}
+	return resp, nil
 }
 
 const tokenHeader = "X-Consul-Token"

@@ -1,0 +1,101 @@
+package consul
+
+import (
+	"context"
+	"hash/maphash"
+	"io"
+	"time"
+
+	"github.com/hashicorp/consul/api"
+
+	"github.com/isthmus-mesh/isthmus/internal/consul/client"
+	"github.com/isthmus-mesh/isthmus/internal/consul/jsonstream"
+)
+
+const (
+	listPath = "/v1/catalog/services"
+	// A list that takes long to read is polled less often: reading takes at most a quarter of the time.
+	listPauseFactor = 3
+	// minListDuration is the duration from which that applies.
+	minListDuration = 100 * time.Millisecond
+	maxSlowPause    = 30 * time.Second
+)
+
+// listing is a list of names, as far as the source needs it. The list itself can be of any size: each registration adds its
+// tags to it. So it is read as a stream, and no tag is kept.
+type listing struct {
+	// names has the selected names and a digest of the tags of each.
+	names map[string]uint64
+	// total is the number of names, without Consul's own service.
+	total int
+	// selected is the number of selected names.
+	selected int
+	// consul means that Consul's own service is in the list.
+	consul bool
+	// digest is a digest of the selected names.
+	digest uint64
+	// duration is how long reading the body took.
+	duration time.Duration
+}
+
+// empty reports whether the response has no name at all.
+func (l *listing) empty() bool { return l.total == 0 && !l.consul }
+
+// pause returns the pause that the size of the list needs.
+func (l *listing) pause() time.Duration {
+	if l.duration < minListDuration {
+		return 0
+	}
+	return min(listPauseFactor*l.duration, maxSlowPause)
+}
+
+// listSeed is the seed of listing.digest.
+var listSeed = maphash.MakeSeed()
+
+// readList requests the list of names.
+func (s *Source) readList(ctx context.Context, q *api.QueryOptions) (listing, *api.QueryMeta, error) {
+	var l listing
+	read := func(body io.Reader) error {
+		began := time.Now()
+		l = listing{names: make(map[string]uint64, s.followed())}
+		by := s.selector.selection()
+		err := jsonstream.Names(body, func(name []byte, tags uint64) { s.addListed(&l, by, name, tags) })
+		l.duration = time.Since(began)
+		return err
+	}
+	ctx = client.WithBody(ctx, client.Body{Read: read, Unbounded: true})
+	meta, err := s.client.API.Raw().Query(listPath, &struct{}{}, q.WithContext(ctx))
+	return l, meta, err
+}
+
+// addListed adds one name to a list that is being read.
+func (s *Source) addListed(l *listing, by Selection, name []byte, tags uint64) {
+	if string(name) == consulService {
+		l.consul = true
+		return
+	}
+	l.total++
+	if name == nil || !by.matchesName(string(name)) {
+		return
+	}
+	l.selected++
+	l.digest += maphash.Bytes(listSeed, name)
+	l.names[s.intern(name)] = tags
+}
+
+// intern returns the name as a string, that of the followed service if there is one.
+func (s *Source) intern(name []byte) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if w := s.services[string(name)]; w != nil {
+		return w.name
+	}
+	return string(name)
+}
+
+// followed returns the number of services that are followed.
+func (s *Source) followed() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.services)
+}
