@@ -14,6 +14,7 @@ type Metrics struct {
 	failing      *prometheus.GaugeVec
 	maxStaleness *prometheus.GaugeVec
 	pending      *prometheus.GaugeVec
+	delayed      *prometheus.CounterVec
 }
 
 // NewMetrics registers the metrics. It registers nothing if the registerer is nil.
@@ -36,6 +37,8 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 			"by reason.", "reason"),
 		resyncs: counter("isthmus_consul_resyncs_total", "Times that everything was read again because Consul had another state, as after "+
 			"the restore of a snapshot."),
+		delayed: counter("isthmus_consul_delayed_requests_total", "Requests that were delayed because the content of the query changes "+
+			"all the time. The log names one such query a minute."),
 		lastAnswer: gauge("isthmus_consul_last_answer_timestamp_seconds", "Unix time of the last response of Consul without an error."),
 		pending: gauge("isthmus_consul_pending_services", "Services of the first list that are not read yet or cannot be read. 0 once the "+
 			"whole content is known."),
@@ -54,6 +57,7 @@ type sourceMetrics struct {
 	failing      *prometheus.GaugeVec
 	maxStaleness prometheus.Gauge
 	pending      prometheus.Gauge
+	delayed      prometheus.Counter
 }
 
 func (m *Metrics) of(source string) sourceMetrics {
@@ -66,5 +70,6 @@ func (m *Metrics) of(source string) sourceMetrics {
 		failing:      m.failing.MustCurryWith(l),
 		maxStaleness: m.maxStaleness.With(l),
 		pending:      m.pending.With(l),
+		delayed:      m.delayed.With(l),
 	}
 }

@@ -79,6 +79,7 @@ func newServiceWatch(s *Source, name string, initial bool) *serviceWatch {
 		Changed: func(body []*api.ServiceEntry) bool {
 			return !reflect.DeepEqual(w.convert(body).Instances, w.last.Instances)
 		},
+		Entries:   func(body []*api.ServiceEntry) int { return len(body) },
 		Gate:      w.gate,
 		OnIndex:   w.onIndex,
 		OnFailure: w.onFailure,

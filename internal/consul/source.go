@@ -187,6 +187,7 @@ func newSource(opts Options, c *client.Client) *Source {
 	s.query = &blocking.Config{
 		Base: s.baseOptions, Version: c.Credentials.Version, Rotated: s.rotated, Failures: s.failures,
 		Requests: s.metrics.requests, Rejected: s.metrics.rejected, LastAnswer: s.metrics.lastAnswer,
+		Pacer: blocking.NewPacer(s.log, s.metrics.delayed),
 	}
 	return s
 }

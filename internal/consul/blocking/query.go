@@ -6,6 +6,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/time/rate"
+
 	"github.com/isthmus-mesh/isthmus/internal/wait"
 
 	"github.com/isthmus-mesh/isthmus/internal/consul/client"
@@ -30,6 +32,9 @@ type Query[T any] struct {
 	failures int
 	// returnedEarly is Response.EarlyReturn of the next response. It is used by Run's goroutine only.
 	returnedEarly bool
+
+	// limiter bounds the requests; nil before the first response. It is used by Run's goroutine only.
+	limiter *rate.Limiter
 
 	// wake ends the pause between two requests.
 	wake wait.Signal
@@ -70,6 +75,9 @@ func (q *Query[T]) Run(ctx context.Context) {
 		}
 		if action.Pause > 0 {
 			wait.SleepUntil(ctx, action.Pause, q.wake)
+		}
+		if q.Entries != nil && !action.keep {
+			q.pace(ctx, q.Entries(r.Body))
 		}
 	}
 }

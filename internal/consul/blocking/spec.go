@@ -27,6 +27,8 @@ type Config struct {
 	Rejected *prometheus.CounterVec
 	// LastAnswer is the time of the last response without an error.
 	LastAnswer prometheus.Gauge
+	// Pacer bounds the requests of queries that change all the time.
+	Pacer *Pacer
 }
 
 // Options returns the options of a read (index 0) or a poll.
@@ -100,6 +102,9 @@ type Spec[T any] struct {
 	Handle func(context.Context, Response[T]) Action
 	// Changed reports whether a body differs from the last accepted one.
 	Changed func(T) bool
+	// Entries returns the number of entries of a body. The rate of the requests is bounded with it, see Pacer; nil if the pauses
+	// of Handle bound the rate.
+	Entries func(T) int
 	// Gate waits until a poll may be sent; nil for no gate.
 	Gate func(context.Context) error
 	// OnIndex is called with the index of each accepted response, and with a flag if it is lower than the one before; nil for

@@ -92,6 +92,7 @@ func watch[T any, K, V comparable](ctx context.Context, d *Detector, endpoint, n
 			return w.handle(d, name, entries(r.Body))
 		},
 		Changed: func(body T) bool { return !maps.Equal(entries(body), w.last) },
+		Entries: func(T) int { return len(w.last) },
 	})
 	d.watches[id] = q
 	d.Go(func() {

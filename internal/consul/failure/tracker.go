@@ -103,11 +103,11 @@ func (t *Tracker) Set(query, endpoint string, r Reason, err error) {
 		return
 	}
 	t.log.Log(context.Background(), level(s.quiet, slog.LevelWarn), MessageFailing,
-		"reason", r, "query", describe(query, endpoint), "error", t.Redact(err), "hint", hints[r])
+		"reason", r, "query", Describe(query, endpoint), "error", t.Redact(err), "hint", hints[r])
 }
 
-// describe returns the text by which the log names a query.
-func describe(query, endpoint string) string {
+// Describe returns the text by which the log names a query.
+func Describe(query, endpoint string) string {
 	if name, ok := strings.CutPrefix(query, "/"); ok {
 		return name
 	}
