@@ -33,6 +33,8 @@ type Service struct {
 	Datacenter string
 	// Instances are sorted by ID, and IDs are unique. A complete report without instances means that the service is gone.
 	Instances []Instance
+	// FormerTags are tags that instances have or had and that have hosts of their own, sorted. The engine sets the field.
+	FormerTags []string `json:"-"`
 	// Partial is true if the registry may have instances that the report lacks, for example because of ACLs.
 	Partial bool `json:"-"`
 	// Seen holds the nodes of a partial report that were read completely, in lower case and sorted. An instance of such a

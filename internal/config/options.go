@@ -20,6 +20,7 @@ func (c Config) MeshOptions() (mesh.Options, error) {
 		NoNativePort:    !c.Mesh.NativePort,
 		PassingOnly:     c.Mesh.Health == passing,
 		Labels:          mesh.Labels(c.Mesh.Labels),
+		TagHosts:        c.Mesh.TagHosts,
 		MaxInstances:    c.Mesh.MaxInstances,
 		Placement:       c.placement(),
 	}

@@ -65,6 +65,7 @@ type Mesh struct {
 
 	Addresses    Addresses `json:"addresses" doc:"Allowed addresses of instances. Instances with other addresses are left out."`
 	Labels       Labels    `json:"labels" doc:"Meta entries and tags that become labels."`
+	TagHosts     []string  `json:"tagHosts" doc:"Globs of tags that get hosts of their own, as in Consul's DNS: TAG.NAME.service.DOMAIN has the instances of the service with the tag. At most 16 tags of a service. Each tag has a ServiceEntry and a virtual address."`
 	MaxInstances int       `json:"maxInstances" doc:"Maximum number of instances of a service that receive traffic, at most 4096. Further instances are left out, in the order of their IDs."`
 }
 

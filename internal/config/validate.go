@@ -159,6 +159,11 @@ func (m Mesh) validate(found *problems) {
 	}
 	found.labels("mesh.labels.allow", m.Labels.Allow)
 	found.labels("mesh.labels.deny", m.Labels.Deny)
+	for i, glob := range m.TagHosts {
+		if err := mesh.CheckTagGlob(glob); err != nil {
+			found.fail(fmt.Sprintf("mesh.tagHosts[%d]", i), "%v", err)
+		}
+	}
 	if m.MaxInstances < 1 || m.MaxInstances > mesh.MaxInstances {
 		found.fail("mesh.maxInstances", "%d is not within 1 and %d", m.MaxInstances, mesh.MaxInstances)
 	}

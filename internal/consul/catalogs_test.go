@@ -71,7 +71,9 @@ func translateCatalog(t *testing.T, file string) []byte {
 	var out []byte
 	for _, folded := range slices.Sorted(maps.Keys(services)) {
 		service := services[folded]
-		resources, findings := mesh.Translate(service, names.Of(service.Key), meshtest.DefaultOptions())
+		options := meshtest.DefaultOptions()
+		options.TagHosts = []string{"master", "replica", "active", "standby"}
+		resources, findings := mesh.Translate(service, names.Of(service.Key), options)
 		out = append(out, "# "+service.Name+"\n"...)
 		out = append(out, meshtest.Render(t, resources, findings)...)
 	}

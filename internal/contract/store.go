@@ -34,6 +34,8 @@ type Snapshot struct {
 	Addresses map[mesh.Name][]netip.Addr
 	// Names are the names of services in the mesh that do not follow from their registered names, by keys in lower case.
 	Names map[catalog.Key]mesh.Name
+	// TagHosts are the tags of services that have hosts of their own.
+	TagHosts map[mesh.Name][]string
 	// Live are the live objects of services. It may hold services that Services doesn't, and may be partial.
 	Live map[mesh.Name][]mesh.Object
 	// ForeignAddresses are the addresses that objects of others use in the mesh.
@@ -57,4 +59,6 @@ type Change struct {
 	// Names are new names of services in the mesh, by keys in lower case. The zero name means that the service is gone, or
 	// that its name follows from the registered name.
 	Names map[catalog.Key]mesh.Name
+	// TagHosts are the tags of services that have hosts of their own now. An empty list means that the service has none.
+	TagHosts map[mesh.Name][]string
 }

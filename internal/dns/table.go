@@ -109,6 +109,9 @@ func (t *table) declare(host string, name mesh.Name) {
 		t.countHost(host, 1)
 	}
 	if !slices.Contains(candidates, name) {
+		if name.Tag != "" {
+			t.countBelow(srvParent(host), 1)
+		}
 		candidates = append(candidates, name)
 		t.candidates[host] = candidates
 	}
@@ -119,6 +122,9 @@ func (t *table) declare(host string, name mesh.Name) {
 
 // release removes a service from the candidates of a host. The next candidate becomes the owner.
 func (t *table) release(host string, name mesh.Name) {
+	if name.Tag != "" {
+		t.countBelow(srvParent(host), -1)
+	}
 	owned := t.candidates[host][0] == name
 	candidates := slices.DeleteFunc(t.candidates[host], func(n mesh.Name) bool { return n == name })
 	t.candidates[host] = candidates
@@ -176,12 +182,17 @@ func (t *table) countHost(host string, n int) {
 		if !found || parent == "" {
 			return
 		}
-		if t.hostsBelow[parent] += n; t.hostsBelow[parent] > 0 {
-			t.ancestors.Store(parent, nil)
-		} else {
-			delete(t.hostsBelow, parent)
-			t.ancestors.Delete(parent)
-		}
+		t.countBelow(parent, n)
 		name = parent
+	}
+}
+
+// countBelow adds to the number of hosts below a name.
+func (t *table) countBelow(name string, n int) {
+	if t.hostsBelow[name] += n; t.hostsBelow[name] > 0 {
+		t.ancestors.Store(name, nil)
+	} else {
+		delete(t.hostsBelow, name)
+		t.ancestors.Delete(name)
 	}
 }

@@ -93,14 +93,28 @@ func parseAddressName(name string, z zone) (ip netip.Addr, datacenter string, ok
 	return ip, strings.Join(parts[2:], ""), ok
 }
 
-// srvHost returns the host of the name of an SRV record: the host of "_LABEL._tcp.REST" is "LABEL.REST". It returns an empty
-// string for any other name.
+// srvHost returns the host of the name of an SRV record (RFC 2782). It returns an empty string for any other name.
+//
+//	_LABEL._tcp.REST   LABEL.REST
+//	_LABEL._TAG.REST   TAG.LABEL.REST, as in Consul's DNS
 func srvHost(name string) string {
-	label, rest, ok := strings.Cut(name, "._tcp.")
-	if !ok || len(label) < 2 || label[0] != '_' || strings.Contains(label, ".") {
+	label, rest, _ := strings.Cut(name, ".")
+	tag, rest, ok := strings.Cut(rest, ".")
+	switch {
+	case !ok || len(label) < 2 || len(tag) < 2 || label[0] != '_' || tag[0] != '_':
 		return ""
+	case tag == "_tcp":
+		return label[1:] + "." + rest
+	default:
+		return tag[1:] + "." + label[1:] + "." + rest
 	}
-	return label[1:] + "." + rest
+}
+
+// srvParent returns the name above the SRV name of a tag's host: TAG.LABEL.REST has the SRV name _LABEL._TAG.REST.
+func srvParent(host string) string {
+	tag, rest, _ := strings.Cut(host, ".")
+	_, rest, _ = strings.Cut(rest, ".")
+	return "_" + tag + "." + rest
 }
 
 // cutPort removes a port name from a name. Consul writes the port before its domain: "REST.PORT.port.consul" is the port

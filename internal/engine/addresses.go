@@ -37,15 +37,15 @@ func (e *Engine) restoreAddresses(addresses map[mesh.Name][]netip.Addr) {
 	}
 }
 
-// assignAddresses sets the virtual addresses of a service in its new resources. It returns the services that lost their
-// addresses to it.
+// assignAddresses sets the virtual addresses of a service and of its tags in their new resources. It returns the services
+// that lost their addresses to it.
 func (e *Engine) assignAddresses(next *serviceState, resources mesh.Resources) (evicted []mesh.Name) {
 	if !e.options.Addresses.Enabled() || len(resources.Objects) == 0 {
 		return nil
 	}
-	addresses, evicted, err := e.addresses.pool.Take(next.name)
-	if err != nil {
-		next.findings = append(next.findings, mesh.Finding{Reason: mesh.NoVirtualAddress, Detail: err.Error(), Count: 1})
+	evicted = e.takeAddresses(next, next.name, resources)
+	for _, host := range resources.TagHosts {
+		evicted = append(evicted, e.takeAddresses(next, next.name.OfTag(host.Tag), mesh.Resources{Objects: host.Objects})...)
 	}
 	if clashes := len(next.clashes); clashes > 0 {
 		next.findings = append(next.findings, mesh.Finding{
@@ -53,9 +53,18 @@ func (e *Engine) assignAddresses(next *serviceState, resources mesh.Resources) (
 			Detail: "instances have addresses within the range of virtual addresses: choose another range in virtualAddresses",
 		})
 	}
+	return evicted
+}
+
+// takeAddresses sets the virtual addresses of a name in its new resources.
+func (e *Engine) takeAddresses(next *serviceState, name mesh.Name, resources mesh.Resources) (evicted []mesh.Name) {
+	addresses, evicted, err := e.addresses.pool.Take(name)
+	if err != nil {
+		next.findings = append(next.findings, mesh.Finding{Reason: mesh.NoVirtualAddress, Subject: subjectOf(name), Detail: err.Error(), Count: 1})
+	}
 	resources.SetAddresses(addresses)
-	if !slices.Equal(addresses, mesh.AddressesOf(e.byName[next.name].desired.Objects)) {
-		e.options.Store.Save(contract.Change{Addresses: map[mesh.Name][]netip.Addr{next.name: addresses}})
+	if !slices.Equal(addresses, mesh.AddressesOf(e.byName[name].desired.Objects)) {
+		e.options.Store.Save(contract.Change{Addresses: map[mesh.Name][]netip.Addr{name: addresses}})
 	}
 	return evicted
 }

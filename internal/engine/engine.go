@@ -125,6 +125,8 @@ type Engine struct {
 	names mesh.Names
 	// savedNames are the names in the store, by keys in lower case.
 	savedNames map[catalog.Key]mesh.Name
+	// restoredTags are the tags with hosts of an earlier run or of the leader, of services that are not known yet.
+	restoredTags map[mesh.Name][]string
 	// services are the services of the registries, by merged key.
 	services map[catalog.Key]*serviceState
 	// byName are the names in the mesh.
@@ -139,17 +141,18 @@ func New(options Options, sources []contract.Source, outputs []contract.Output) 
 		options.Store = nopStore{}
 	}
 	e := &Engine{
-		options:    options,
-		outputs:    outputs,
-		log:        options.Log,
-		metrics:    options.Metrics,
-		mailbox:    newMailbox(),
-		now:        time.Now,
-		addresses:  newAddressState(options.Addresses),
-		merger:     newMerger(options.Groups),
-		services:   map[catalog.Key]*serviceState{},
-		savedNames: map[catalog.Key]mesh.Name{},
-		byName:     map[mesh.Name]nameState{},
+		options:      options,
+		outputs:      outputs,
+		log:          options.Log,
+		metrics:      options.Metrics,
+		mailbox:      newMailbox(),
+		now:          time.Now,
+		addresses:    newAddressState(options.Addresses),
+		merger:       newMerger(options.Groups),
+		services:     map[catalog.Key]*serviceState{},
+		savedNames:   map[catalog.Key]mesh.Name{},
+		restoredTags: map[mesh.Name][]string{},
+		byName:       map[mesh.Name]nameState{},
 	}
 	for _, source := range sources {
 		e.sources = append(e.sources, newSourceState(source, guard.New(options.Rules.guard())))

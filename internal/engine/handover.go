@@ -85,6 +85,7 @@ func (e *Engine) handleHandover(h handover) {
 	renamed := e.renamed(e.restoreNames(h.Snapshot), e.now())
 	e.mu.Unlock()
 	e.notify(renamed)
+	defer e.takeOverTags(h.TagHosts)
 	bySource := servicesBySource(h.Services)
 	for _, s := range e.sources {
 		services, hold := bySource[s.name], h.Holds[s.name]
@@ -124,6 +125,9 @@ func (e *Engine) revertReports(s *sourceState, h handover) {
 		key := q.reports[name].service.Key
 		if known := e.services[key]; known != nil { // merged services have another key
 			q.reserved[known.name] = true
+			for _, tag := range known.tags {
+				q.reserved[known.name.OfTag(tag)] = true
+			}
 		}
 		e.notify(e.applyService(catalog.Service{Key: key}, e.now()))
 	}

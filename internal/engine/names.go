@@ -37,7 +37,7 @@ func (e *Engine) restoreNames(snapshot contract.Snapshot) (affected []catalog.Ke
 		e.savedNames[key] = name
 	}
 	for _, name := range slices.SortedFunc(maps.Keys(snapshot.Live), mesh.Name.Compare) {
-		if registered := mesh.RegisteredName(snapshot.Live[name]); registered != "" {
+		if registered := mesh.RegisteredName(snapshot.Live[name]); registered != "" && name.Tag == "" {
 			affected = append(affected, e.names.Restore(catalog.Key{Source: name.Source, Name: registered}, name)...)
 		}
 	}
@@ -59,6 +59,7 @@ func (e *Engine) freezeNames(source string) []mesh.Name {
 			e.saveName(key, mesh.Name{})
 		}
 	}
+	e.forgetRestoredTags(source)
 	return changed
 }
 

@@ -29,6 +29,7 @@ func (e *Engine) restore(ctx context.Context) error {
 	e.excludeForeign(snapshot.ForeignAddresses)
 	e.mu.Lock()
 	e.restoreNames(snapshot)
+	e.restoreTags(snapshot.TagHosts)
 	e.mu.Unlock()
 	live := e.restoreLive(snapshot.Live)
 	bySource := servicesBySource(snapshot.Services)

@@ -14,6 +14,8 @@ type serviceState struct {
 	catalog.Service
 	// name is the name of the service in the mesh.
 	name mesh.Name
+	// tags are the tags that have hosts of their own, sorted.
+	tags []string
 	// findings are the registrations that were skipped or adjusted.
 	findings []mesh.Finding
 	// clashes are the addresses of instances that lie within the ranges of virtual addresses.

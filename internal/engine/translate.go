@@ -24,6 +24,7 @@ func (e *Engine) translate(newest catalog.Service, observed time.Time) (changed 
 	exists := len(newest.Instances) > 0
 	if exists {
 		next.name = e.names.Of(newest.Key)
+		newest.FormerTags = e.formerTags(known, next.name)
 		resources, next.findings = mesh.Translate(newest, next.name, e.options.Mesh)
 	}
 	e.saveName(newest.Key, next.name)
@@ -32,8 +33,12 @@ func (e *Engine) translate(newest catalog.Service, observed time.Time) (changed 
 		evicted = append(evicted, e.assignAddresses(next, resources)...)
 	}
 	e.reportFindings(newest.Key, known.knownFindings(), next.findings)
-	if known != nil && known.name != next.name && e.releaseName(known.name, newest.Key, observed) {
-		changed = append(changed, known.name)
+	if known != nil && known.name != next.name {
+		if e.releaseName(known.name, newest.Key, observed) {
+			changed = append(changed, known.name)
+		}
+		changed = append(changed, e.releaseTags(known, newest.Key, nil, observed)...)
+		e.saveTags(known.name, known.tags, nil)
 	}
 	if e.setUntranslatable(next.name, newest.Key, resources.Broken) {
 		changed = append(changed, next.name)
@@ -51,6 +56,7 @@ func (e *Engine) translate(newest catalog.Service, observed time.Time) (changed 
 	if !resources.Broken && e.setDesired(next.name, newest.Key, resources, observed) {
 		changed = append(changed, next.name)
 	}
+	changed = append(changed, e.setTags(known, next, resources, observed)...)
 	return append(changed, e.reassign(evicted, observed)...)
 }
 

@@ -60,7 +60,7 @@ func (o *Output) snapshot(ctx context.Context) (contract.Snapshot, error) {
 	}
 	snapshot := contract.Snapshot{
 		Live: map[mesh.Name][]mesh.Object{}, Addresses: map[mesh.Name][]netip.Addr{},
-		ForeignAddresses: o.conflicts.ForeignAddresses(),
+		TagHosts: map[mesh.Name][]string{}, ForeignAddresses: o.conflicts.ForeignAddresses(),
 	}
 	for _, live := range all {
 		name, ok := object.ServiceOf(live)
@@ -79,7 +79,25 @@ func (o *Output) snapshot(ctx context.Context) (contract.Snapshot, error) {
 		if addresses := mesh.AddressesOf(objects); len(addresses) > 0 {
 			snapshot.Addresses[name] = addresses
 		}
-		snapshot.Services = append(snapshot.Services, mesh.Parse(name, objects)...)
+	}
+	tagged := taggedObjects(snapshot.Live)
+	for name, objects := range snapshot.Live {
+		if name.Tag != "" {
+			snapshot.TagHosts[name.Service()] = append(snapshot.TagHosts[name.Service()], name.Tag)
+			continue
+		}
+		snapshot.Services = append(snapshot.Services, mesh.Parse(name, objects, tagged[name]...)...)
 	}
 	return snapshot, nil
+}
+
+// taggedObjects returns the objects of the hosts of tags, by service.
+func taggedObjects(live map[mesh.Name][]mesh.Object) map[mesh.Name][]mesh.Object {
+	tagged := map[mesh.Name][]mesh.Object{}
+	for name, objects := range live {
+		if name.Tag != "" {
+			tagged[name.Service()] = append(tagged[name.Service()], objects...)
+		}
+	}
+	return tagged
 }

@@ -30,6 +30,8 @@ const (
 	ReservedLabel Reason = "reserved_label"
 	// BadHost means that a host is not a valid host name or belongs to another service. The host is skipped.
 	BadHost Reason = "bad_host"
+	// TooManyTagHosts means that the service has more tags with a host than allowed. Further tags get no host.
+	TooManyTagHosts Reason = "too_many_tag_hosts"
 	// UnknownProtocol means that the meta names a protocol that Istio does not have. The entry is ignored.
 	UnknownProtocol Reason = "unknown_protocol"
 	// ContradictoryProtocol means that a check of the port contradicts the declared protocol.

@@ -8,6 +8,7 @@ import (
 
 	networking "istio.io/api/networking/v1alpha3"
 
+	"github.com/isthmus-mesh/isthmus/internal/catalog"
 	"github.com/isthmus-mesh/isthmus/internal/mesh"
 	"github.com/isthmus-mesh/isthmus/internal/mesh/meshtest"
 )
@@ -39,6 +40,7 @@ func checkHostile(t *testing.T, c meshtest.Case) {
 		t.Fatalf("%+v", findings)
 	}
 	checkResources(t, resources)
+	checkTagHosts(t, c, resources)
 	endpoints := 0
 	for i, object := range resources.Objects {
 		if name, ok := mesh.ParseObjectName(object.Kind, object.Name); !ok || name != c.MeshName() {
@@ -61,6 +63,40 @@ func checkHostile(t *testing.T, c meshtest.Case) {
 	}
 	if most := c.Options.MaxInstances; most > 0 && endpoints > most {
 		t.Errorf("%d endpoints, the limit is %d", endpoints, most)
+	}
+}
+
+// checkTagHosts fails the test if a tag has a host or an endpoint that it must not have.
+func checkTagHosts(t *testing.T, c meshtest.Case, resources mesh.Resources) {
+	t.Helper()
+	if len(resources.TagHosts) > 16 {
+		t.Errorf("%d tags have hosts", len(resources.TagHosts))
+	}
+	for _, host := range resources.TagHosts {
+		name := c.MeshName().OfTag(host.Tag)
+		for _, object := range host.Objects {
+			if got, ok := mesh.ParseObjectName(object.Kind, object.Name); !ok || got != name {
+				t.Errorf("%s %s belongs to %v, want %v", object.Kind, object.Name, got, name)
+			}
+			entry, ok := object.Spec.(*networking.ServiceEntry)
+			if !ok {
+				continue
+			}
+			checkOwn(t, c, entry)
+			for _, name := range entry.Hosts {
+				if !strings.HasPrefix(name, host.Tag+"."+c.MeshName().Label+".service.") {
+					t.Errorf("tag %q has host %q", host.Tag, name)
+				}
+			}
+			for _, endpoint := range entry.Endpoints {
+				checkEndpoint(t, c, endpoint)
+				if !slices.ContainsFunc(c.Service.Instances, func(i catalog.Instance) bool {
+					return c.Options.TakesTraffic(i) && slices.ContainsFunc(i.Tags, func(tag string) bool { return strings.EqualFold(tag, host.Tag) })
+				}) {
+					t.Errorf("no instance has tag %q of host %q", host.Tag, entry.Hosts)
+				}
+			}
+		}
 	}
 }
 

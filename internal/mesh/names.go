@@ -36,14 +36,34 @@ type Name struct {
 	Source string
 	// Label is the service's name as a DNS label. It is the first label of the service's hosts.
 	Label string
+	// Tag is set for the hosts of one of the service's tags, which have objects of their own. It is a DNS label.
+	Tag string `json:",omitempty"`
 }
 
-// String returns "label.source".
-func (n Name) String() string { return n.Label + "." + n.Source }
+// tagMark stands before the source in the names of the objects of a tag.
+const tagMark = "tag"
 
-// Compare orders names by source, then by label.
+// String returns "label.source", or "label.tagname.tag.source" for a tag.
+func (n Name) String() string { return n.objectName(n.Label) }
+
+// objectName returns the name of an object with the given first label. Labels contain no dots, so an object of a tag never
+// has the name of an object of another service.
+func (n Name) objectName(first string) string {
+	if n.Tag == "" {
+		return first + "." + n.Source
+	}
+	return first + "." + n.Tag + "." + tagMark + "." + n.Source
+}
+
+// OfTag returns the name of the hosts of one of the service's tags.
+func (n Name) OfTag(tag string) Name { return Name{Source: n.Source, Label: n.Label, Tag: tag} }
+
+// Service returns the name of the service without a tag.
+func (n Name) Service() Name { return Name{Source: n.Source, Label: n.Label} }
+
+// Compare orders names by source, then by label, then by tag.
 func (n Name) Compare(other Name) int {
-	return cmp.Or(cmp.Compare(n.Source, other.Source), cmp.Compare(n.Label, other.Label))
+	return cmp.Or(cmp.Compare(n.Source, other.Source), cmp.Compare(n.Label, other.Label), cmp.Compare(n.Tag, other.Tag))
 }
 
 // ServiceEntry returns the name of the service's ServiceEntry.
@@ -58,24 +78,30 @@ func (n Name) WorkloadEntry(id catalog.InstanceID) string {
 
 // DestinationRule returns the name of the DestinationRule of one of the service's hosts.
 func (n Name) DestinationRule(host string) string {
-	return n.Label + "-" + shortHash(idHashLength, host) + "." + n.Source
+	return n.objectName(n.Label + "-" + shortHash(idHashLength, host))
 }
 
-// ParseObjectName returns the name of the service to which an object belongs; false if isthmus gives no object of that kind
-// such a name. Labels contain no dots, so the result is unambiguous.
+// ParseObjectName returns the name of the service, or of its tag, to which an object belongs; false if isthmus gives no object
+// of that kind such a name. Labels contain no dots, so the result is unambiguous.
 func ParseObjectName(kind Kind, object string) (Name, bool) {
-	label, source, found := strings.Cut(object, ".")
+	var name Name
+	switch parts := strings.Split(object, "."); {
+	case len(parts) == 2:
+		name = Name{Label: parts[0], Source: parts[1]}
+	case len(parts) == 4 && parts[2] == tagMark && isDNSLabel(parts[1]) && kind != WorkloadEntryKind:
+		name = Name{Label: parts[0], Tag: parts[1], Source: parts[3]}
+	}
 	if kind != ServiceEntryKind {
-		at := instanceHash.FindStringIndex(label)
+		at := instanceHash.FindStringIndex(name.Label)
 		if at == nil {
 			return Name{}, false
 		}
-		label = label[:at[0]]
+		name.Label = name.Label[:at[0]]
 	}
-	if !found || !isDNSLabel(label) || !isDNSLabel(source) {
+	if !isDNSLabel(name.Label) || !isDNSLabel(name.Source) {
 		return Name{}, false
 	}
-	return Name{Source: source, Label: label}, true
+	return name, true
 }
 
 // preferredName returns the name of a service without a hash. It reports false if the service needs a hash even if no other

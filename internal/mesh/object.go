@@ -22,6 +22,8 @@ const (
 	SourceLabel = prefix + "source"
 	// ServiceLabel holds the service's name in the mesh.
 	ServiceLabel = prefix + "service"
+	// TagLabel holds the tag on the objects of a tag's hosts.
+	TagLabel = prefix + "tag"
 	// PlacementLabel marks a namespace that isthmus created; its value is the Base of the Placement.
 	PlacementLabel = prefix + "placement"
 	// ServiceAnnotation holds the registered name of the service.
@@ -146,6 +148,9 @@ func identityLabels(name Name) map[string]string {
 func objectLabels(name Name) map[string]string {
 	labels := identityLabels(name)
 	labels[ManagedByLabel] = ManagedBy
+	if name.Tag != "" {
+		labels[TagLabel] = name.Tag
+	}
 	return labels
 }
 

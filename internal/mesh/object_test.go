@@ -29,6 +29,15 @@ func TestParseObjectNameIsTheInverse(t *testing.T) {
 				t.Errorf("%s %q belongs to %v, %t; want %v", kind, object, got, ok, name)
 			}
 		}
+		name = name.OfTag("master")
+		for kind, object := range map[mesh.Kind]string{
+			mesh.ServiceEntryKind:    name.ServiceEntry(),
+			mesh.DestinationRuleKind: name.DestinationRule("master.web.service.consul"),
+		} {
+			if got, ok := mesh.ParseObjectName(kind, object); !ok || got != name {
+				t.Errorf("%s %q belongs to %v, %t; want %v", kind, object, got, ok, name)
+			}
+		}
 	}
 }
 
@@ -37,12 +46,13 @@ func TestParseObjectNameRejectsOthers(t *testing.T) {
 	for kind, names := range map[mesh.Kind][]string{
 		mesh.ServiceEntryKind: {
 			"", ".", "web", "web.", ".consul", "web.consul.x", "Web.consul", "web.Consul", "-web.consul", "we b.consul",
-			strings.Repeat("x", 64) + ".consul", "web.consul-",
+			strings.Repeat("x", 64) + ".consul", "web.consul-", "web.tag.consul", "web.master.tag", "web.master.x.consul", "web..tag.consul",
+			"web.Master.tag.consul", "web.master.tag.", ".master.tag.consul", "web.a.b.tag.consul", "web." + strings.Repeat("x", 64) + ".tag.consul",
 		},
 		mesh.WorkloadEntryKind: {
 			"", "web.consul", "web-0123456789ab", "-0123456789ab.consul", "web-0123456789a.consul", "web-0123456789abc.consul",
 			"web-0123456789aX.consul", "web0123456789abc.consul", "web-0123456789ab.consul.x", "web-.consul", "web-0123456789ab.",
-			strings.Repeat("x", 64) + "-0123456789ab.consul",
+			strings.Repeat("x", 64) + "-0123456789ab.consul", "web-0123456789ab.master.tag.consul",
 		},
 	} {
 		for _, name := range names {

@@ -18,8 +18,8 @@ import (
 //
 // Objects contain no unhealthy instances. Inline endpoints do not contain the ID of the instance, so these instances get
 // IDs that no registry has, and must be matched by address. Inline endpoints of a merged service do not contain their
-// source, so they are ignored.
-func Parse(name Name, objects []Object) []catalog.Service {
+// source, so they are ignored. Tagged are the objects of the hosts of the service's tags; their endpoints have these tags.
+func Parse(name Name, objects []Object, tagged ...Object) []catalog.Service {
 	entry, spec := serviceEntryOf(objects)
 	service := entry.Annotations[ServiceAnnotation]
 	if spec == nil || service == "" {
@@ -49,6 +49,7 @@ func Parse(name Name, objects []Object) []catalog.Service {
 	services := make([]catalog.Service, 0, len(bySource))
 	for _, source := range slices.Sorted(maps.Keys(bySource)) {
 		instances := bySource[source]
+		restoreTags(instances, tagged)
 		slices.SortFunc(instances, func(a, b catalog.Instance) int { return a.ID.Compare(b.ID) })
 		services = append(services, catalog.Service{
 			Key:        catalog.Key{Source: source, Name: service},

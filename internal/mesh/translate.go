@@ -13,6 +13,7 @@
 //	ports.go          the ports for callers
 //	labels.go         the labels of the endpoints
 //	tls.go            DestinationRules where Envoy originates TLS
+//	tag_hosts.go      hosts of tags
 //	placement.go      the namespace and exportTo
 //
 // Parse is the inverse: it restores services from the objects of an earlier run.
@@ -65,6 +66,8 @@ type Options struct {
 	Addresses Addresses
 	// Labels restricts the meta entries and tags that become labels.
 	Labels Labels
+	// TagHosts are globs of tags that get hosts of their own.
+	TagHosts []string
 	// MaxInstances is the maximum number of instances of a service that take traffic; 0 means the constant MaxInstances.
 	MaxInstances int
 	// Placement selects the namespace of a service's objects and the namespaces that see them.
@@ -87,6 +90,8 @@ type Registry struct {
 // first, then the DestinationRules and the WorkloadEntries, each sorted by name.
 type Resources struct {
 	Objects []Object
+	// TagHosts are the objects of the tags with hosts of their own, sorted by tag.
+	TagHosts []TagHost
 	// Broken is true if the translation failed because of a bug. The live objects of the service must be kept.
 	Broken bool
 }
@@ -138,14 +143,20 @@ func translate(service catalog.Service, name Name, options Options, report *repo
 		resources.Objects = append(resources.Objects, origination.destinationRules(name, namespace, entry)...)
 	}
 	healthy := selectEndpoints(endpoints, name, options, report)
+	tagged := tagHosts{
+		service: service, name: name, endpoints: endpoints, entry: entry,
+		namespace: namespace, origination: origination, options: options,
+	}
 	if options.Form == InlineForm {
 		entry.Endpoints = inlineEndpoints(healthy, entry.Ports)
 		if len(entry.Endpoints) == 0 {
 			// Istio resolves the host of a DNS entry without endpoints.
 			entry.Resolution = networking.ServiceEntry_STATIC
 		}
+		resources.TagHosts = tagged.translate(healthy, report)
 		return resources
 	}
+	resources.TagHosts = tagged.translate(healthy, report)
 	entry.WorkloadSelector = &networking.WorkloadSelector{Labels: identityLabels(name)}
 	workloads := make([]Object, len(healthy))
 	for i, e := range healthy {

@@ -16,7 +16,16 @@ import (
 // checkResources fails the test if Kubernetes or Istio would reject an object, or if the order is wrong.
 func checkResources(t *testing.T, resources mesh.Resources) {
 	t.Helper()
-	for i, object := range resources.Objects {
+	checkService(t, resources.Objects)
+	for _, host := range resources.TagHosts {
+		checkService(t, host.Objects)
+	}
+}
+
+// checkService does the same for the objects of a service or of a tag.
+func checkService(t *testing.T, objects []mesh.Object) {
+	t.Helper()
+	for i, object := range objects {
 		checkMetadata(t, object)
 		checkManifest(t, object)
 		switch spec := object.Spec.(type) {
@@ -26,7 +35,7 @@ func checkResources(t *testing.T, resources mesh.Resources) {
 			}
 			checkServiceEntry(t, spec)
 		case *networking.DestinationRule:
-			if i == 0 || object.Kind != mesh.DestinationRuleKind || !slices.Contains(resources.Objects[0].Spec.(*networking.ServiceEntry).Hosts, spec.Host) {
+			if i == 0 || object.Kind != mesh.DestinationRuleKind || !slices.Contains(objects[0].Spec.(*networking.ServiceEntry).Hosts, spec.Host) {
 				t.Errorf("object %d is a DestinationRule of kind %s for %s", i, object.Kind, spec.Host)
 			}
 		case *networking.WorkloadEntry:
@@ -38,7 +47,7 @@ func checkResources(t *testing.T, resources mesh.Resources) {
 			t.Errorf("%s has a %T", object.Name, spec)
 		}
 	}
-	checkOrder(t, resources.Objects)
+	checkOrder(t, objects)
 }
 
 func checkOrder(t *testing.T, objects []mesh.Object) {

@@ -21,6 +21,8 @@ type content struct {
 	addresses map[mesh.Name][]netip.Addr
 	// names are the names of services that do not follow from their registered names.
 	names map[catalog.Key]mesh.Name
+	// tagHosts are the tags of services that have hosts of their own.
+	tagHosts map[mesh.Name][]string
 	// changed is the time of the newest record.
 	changed time.Time
 }
@@ -43,9 +45,17 @@ func (c *content) apply(r record) {
 	case r.Gone != "":
 		maps.DeleteFunc(c.services, func(key catalog.Key, _ catalog.Service) bool { return key.Source == r.Gone })
 		maps.DeleteFunc(c.names, func(key catalog.Key, _ mesh.Name) bool { return key.Source == r.Gone })
+		maps.DeleteFunc(c.tagHosts, func(name mesh.Name, _ []string) bool { return name.Source == r.Gone })
 		delete(c.synced, r.Gone)
 	case r.Holds != nil:
 		c.holds = *r.Holds
+	case r.Tagged != nil && len(r.Tags) == 0:
+		delete(c.tagHosts, *r.Tagged)
+	case r.Tagged != nil:
+		if c.tagHosts == nil {
+			c.tagHosts = map[mesh.Name][]string{}
+		}
+		c.tagHosts[*r.Tagged] = r.Tags
 	case r.Named != nil && (r.Name == nil || *r.Name == mesh.Name{}):
 		delete(c.names, *r.Named)
 	case r.Named != nil:
@@ -74,6 +84,7 @@ func (c *content) snapshot() contract.Snapshot {
 		Holds:           maps.Clone(c.holds),
 		Addresses:       maps.Clone(c.addresses),
 		Names:           maps.Clone(c.names),
+		TagHosts:        maps.Clone(c.tagHosts),
 		Changed:         c.changed,
 	}
 }
@@ -94,6 +105,9 @@ func (c *content) records() []record {
 	}
 	for _, name := range slices.SortedFunc(maps.Keys(c.addresses), mesh.Name.Compare) {
 		records = append(records, record{Addressed: &name, Addresses: c.addresses[name], At: c.changed})
+	}
+	for _, name := range slices.SortedFunc(maps.Keys(c.tagHosts), mesh.Name.Compare) {
+		records = append(records, record{Tagged: &name, Tags: c.tagHosts[name], At: c.changed})
 	}
 	return append(records, record{Holds: &snapshot.Holds, At: c.changed})
 }

@@ -103,11 +103,14 @@ func TestSaveAndLoad(t *testing.T) {
 		f.Save(contract.Change{Addresses: map[mesh.Name][]netip.Addr{gone: nil}})
 		f.Save(contract.Change{Names: map[catalog.Key]mesh.Name{{Source: "consul", Name: "w_b"}: web, {Source: "consul", Name: "g.n"}: gone}})
 		f.Save(contract.Change{Names: map[catalog.Key]mesh.Name{{Source: "consul", Name: "g.n"}: {}}})
+		f.Save(contract.Change{TagHosts: map[mesh.Name][]string{web: {"master", "replica"}, gone: {"master"}}})
+		f.Save(contract.Change{TagHosts: map[mesh.Name][]string{gone: nil}})
 		stop()
 	}
 	want := contract.Snapshot{
 		Addresses:       map[mesh.Name][]netip.Addr{web: addresses},
 		Names:           map[catalog.Key]mesh.Name{{Source: "consul", Name: "w_b"}: web},
+		TagHosts:        map[mesh.Name][]string{web: {"master", "replica"}},
 		Services:        []catalog.Service{service("s0", "1"), service("s1", "1"), service("s2", "1"), service("web", "2")},
 		CompleteSources: []string{"consul"},
 		Holds:           map[string]guard.Hold{"consul": {Since: since, Reason: "r", Instances: 2}},

@@ -44,6 +44,10 @@ type record struct {
 	Named *catalog.Key `json:"named,omitempty"`
 	// Name is a name in the mesh. The zero name removes the record.
 	Name *mesh.Name `json:"name,omitempty"`
+	// Tagged is a service whose Tags have hosts of their own. Without Tags, it has none.
+	Tagged *mesh.Name `json:"tagged,omitempty"`
+	// Tags are tags with hosts of their own.
+	Tags []string `json:"tags,omitempty"`
 	// At is the time of the change.
 	At time.Time `json:"at"`
 }
@@ -65,6 +69,9 @@ func recordsOf(change contract.Change, now time.Time) []record {
 	}
 	for key, name := range change.Names {
 		records = append(records, record{Named: &key, Name: &name, At: now})
+	}
+	for name, tags := range change.TagHosts {
+		records = append(records, record{Tagged: &name, Tags: tags, At: now})
 	}
 	for name, addresses := range change.Addresses {
 		records = append(records, record{Addressed: &name, Addresses: addresses, At: now})

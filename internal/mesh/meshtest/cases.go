@@ -40,6 +40,7 @@ func Cases() []Case {
 		hosts(),
 		sources(),
 		placements(),
+		tagHosts(),
 	)
 }
 

@@ -30,7 +30,8 @@ var (
 	hostilePorts  = []int{80, 8080, 443, 0, -1, 65535, 65536, 1 << 40}
 	hostileShares = []int{1, 0, -1, 10, 65536, 1 << 40}
 	hostileChecks = []string{"http", "grpc", "tcp", "ttl", "h2ping"}
-	templateTexts = []string{"{{ .Name }}", "{{ .Name }}-x", "{{ .Name }}.service.consul", "{{ .Name }}.{{ .Datacenter }}.{{ .Domain }}", "x.{{ .Name }}.default.svc"}
+	hostileTags   = []string{"master", "MASTER", "replica", "web", "service", "*", "a.b", "_tcp", "traefik.enable=true", "${X}", "-", "", strings.Repeat("t", 63), strings.Repeat("t", 64)}
+	templateTexts = []string{"{{ .Name }}", "{{ .Name }}-x", "{{ .Name }}.service.consul", "{{ .Name }}.{{ .Datacenter }}.{{ .Domain }}", "x.{{ .Name }}.default.svc", "{{ .Name }}.web.service.consul"}
 )
 
 // Hostile derives a service and options from arbitrary bytes, for fuzz tests. The fields mix hostile values, usual values
@@ -102,6 +103,9 @@ func (d *dice) options(o *mesh.Options) {
 		ruled(o)
 	}
 	if d.yes() {
+		o.TagHosts = []string{"*"}
+	}
+	if d.yes() {
 		callers := []mesh.Protocol{mesh.HTTP, mesh.GRPC, mesh.TCP}
 		o.TLSOrigination = []mesh.TLSOrigination{{Services: []string{"*"}, Force: d.yes(), Protocol: callers[d.below(len(callers))]}}
 	}
@@ -125,6 +129,9 @@ func (d *dice) instance() catalog.Instance {
 		i.NodeMeta[d.text(hostileKeys)] = d.text(hostileValues)
 		i.Tags = append(i.Tags, d.text(hostileKeys)+"="+d.text(hostileValues))
 		i.Checks = append(i.Checks, catalog.Check{Type: hostileChecks[d.below(len(hostileChecks))], Port: hostilePorts[d.below(len(hostilePorts))], TLS: d.yes()})
+	}
+	for range d.below(4) {
+		i.Tags = append(i.Tags, d.text(hostileTags))
 	}
 	if d.below(32) == 31 {
 		i.Tags = append(i.Tags, numbered(300)...)

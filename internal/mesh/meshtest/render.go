@@ -2,6 +2,7 @@ package meshtest
 
 import (
 	"bytes"
+	"slices"
 	"testing"
 
 	"sigs.k8s.io/yaml"
@@ -13,7 +14,7 @@ import (
 func Render(t testing.TB, resources mesh.Resources, findings []mesh.Finding) []byte {
 	t.Helper()
 	var out bytes.Buffer
-	for _, object := range resources.Objects {
+	for _, object := range Objects(resources) {
 		manifest, err := object.Manifest()
 		if err != nil {
 			t.Fatal(err)
@@ -31,6 +32,15 @@ func Render(t testing.TB, resources mesh.Resources, findings []mesh.Finding) []b
 	}
 	out.Write(toYAML(t, map[string]any{"findings": list}))
 	return out.Bytes()
+}
+
+// Objects returns all objects of a service, those of its tags last.
+func Objects(resources mesh.Resources) []mesh.Object {
+	objects := slices.Clone(resources.Objects)
+	for _, host := range resources.TagHosts {
+		objects = append(objects, host.Objects...)
+	}
+	return objects
 }
 
 // toYAML encodes a value as YAML.

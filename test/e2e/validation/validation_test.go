@@ -66,7 +66,7 @@ func accepted(t *testing.T, c meshtest.Case) {
 	if resources.Broken {
 		t.Fatalf("%+v", findings)
 	}
-	for _, object := range resources.Objects {
+	for _, object := range meshtest.Objects(resources) {
 		cfg := config.Config{Meta: config.Meta{Name: object.Name, Namespace: object.Namespace}, Spec: object.Spec}
 		validate := istio.ValidateWorkloadEntry
 		cfg.GroupVersionKind = gvk.WorkloadEntry

@@ -1,0 +1,52 @@
+package mesh
+
+import (
+	"slices"
+	"strings"
+
+	networking "istio.io/api/networking/v1alpha3"
+
+	"github.com/isthmus-mesh/isthmus/internal/catalog"
+)
+
+// tagEndpoint identifies an endpoint in the objects of a service.
+type tagEndpoint struct {
+	address string
+	port    int
+}
+
+// restoreTags gives the instances the tags with hosts of which they are endpoints. Without the tags, a restored instance
+// would lose its place in these hosts.
+func restoreTags(instances []catalog.Instance, tagged []Object) {
+	tags := map[tagEndpoint][]string{}
+	for _, object := range tagged {
+		entry, ok := object.Spec.(*networking.ServiceEntry)
+		name, _ := ParseObjectName(ServiceEntryKind, object.Name)
+		if !ok || name.Tag == "" {
+			continue
+		}
+		for _, e := range entry.Endpoints {
+			at := tagEndpoint{e.GetAddress(), int(e.GetPorts()[defaultPort])}
+			tags[at] = append(tags[at], name.Tag)
+		}
+	}
+	for i := range instances {
+		for _, tag := range tags[tagEndpoint{instances[i].Address, instances[i].Port}] {
+			instances[i].Tags = withBareTag(instances[i].Tags, tag)
+		}
+	}
+}
+
+// withBareTag returns tags with a tag as it was registered. The label of the tag, tag.NAME, shows the case of the letters.
+func withBareTag(tags []string, tag string) []string {
+	for i, labeled := range tags {
+		key, value, _ := strings.Cut(labeled, "=")
+		name, isTag := strings.CutPrefix(key, bareTagPrefix)
+		if isTag && value == "true" && strings.ToLower(name) == tag {
+			tags = slices.Clone(tags)
+			tags[i] = name
+			return tags
+		}
+	}
+	return append(slices.Clip(tags), tag)
+}
