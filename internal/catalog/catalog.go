@@ -63,7 +63,7 @@ func (s Service) Apply(before Service) Service {
 		}
 	}
 	slices.SortFunc(s.Instances, func(a, b Instance) int { return a.ID.Compare(b.ID) })
-	MarkSuperseded(s.Instances)
+	MarkEndpoints(s.Instances)
 	s.Datacenter = cmp.Or(s.Datacenter, before.Datacenter)
 	return s
 }
@@ -148,8 +148,11 @@ type Instance struct {
 	// Modified orders the registrations of one datacenter by age: a newer one has a larger number (Consul's ModifyIndex).
 	Modified uint64 `json:",omitempty"`
 	// Superseded is true if a newer registration of the service has the same address and port. Only the newest registration
-	// of an address is an endpoint. MarkSuperseded sets the field.
+	// of an address and port counts. MarkEndpoints sets the field.
 	Superseded bool `json:",omitempty"`
+	// AdditionalPort is true if the registration is an additional port of an endpoint whose main port is another
+	// registration, or if that other registration is missing. MarkEndpoints sets the field.
+	AdditionalPort bool `json:",omitempty"`
 }
 
 // Check is a health check of a service.
@@ -191,6 +194,11 @@ type Port struct {
 	Number int
 	// Default is true for the port of callers that name no port.
 	Default bool
+	// Address is the address of the port if it is not the instance's; such a port cannot be used.
+	Address string `json:",omitempty"`
+	// Protocol is the protocol of the port if the registry or the objects of an earlier run declare it, in any notation;
+	// otherwise it is empty.
+	Protocol string `json:",omitempty"`
 }
 
 // Locality is the location of an instance, as far as the registry has it.

@@ -6,10 +6,15 @@ import (
 	"strings"
 )
 
-// endpoint is an address and a port in a canonical form.
-type endpoint struct {
-	ip   netip.AddrPort
+// host is an address in a canonical form: an IP address or a name.
+type host struct {
+	ip   netip.Addr
 	name string
+}
+
+// endpoint is an address and a port in a canonical form. The zero endpoint stands for an instance without one of them.
+type endpoint struct {
+	host
 	port int
 }
 
@@ -18,10 +23,27 @@ func endpointOf(i Instance) (endpoint, bool) {
 	if i.Address == "" || i.Port < 1 || i.Port > 65535 {
 		return endpoint{}, false
 	}
-	if ip, err := netip.ParseAddr(strings.TrimSuffix(strings.TrimPrefix(i.Address, "["), "]")); err == nil {
-		return endpoint{ip: netip.AddrPortFrom(ip.Unmap(), uint16(i.Port))}, true
+	return endpoint{hostOf(i.Address), i.Port}, true
+}
+
+// hostOf returns the canonical form of an address.
+func hostOf(address string) host {
+	if ip, err := netip.ParseAddr(strings.TrimSuffix(strings.TrimPrefix(address, "["), "]")); err == nil {
+		return host{ip: ip.Unmap()}
 	}
-	return endpoint{name: strings.ToLower(strings.TrimSuffix(i.Address, ".")), port: i.Port}, true
+	return host{name: strings.ToLower(strings.TrimSuffix(address, "."))}
+}
+
+// SameAddress reports whether two addresses are the same in different notations.
+func SameAddress(a, b string) bool { return a == b || hostOf(a) == hostOf(b) }
+
+// endpointsOf returns the endpoint of each instance.
+func endpointsOf(instances []Instance) []endpoint {
+	endpoints := make([]endpoint, len(instances))
+	for i := range instances {
+		endpoints[i], _ = endpointOf(instances[i])
+	}
+	return endpoints
 }
 
 // newer reports whether a registration is newer than another one. Indexes of different datacenters cannot be compared;
@@ -32,16 +54,12 @@ func newer(a, b Instance) bool {
 	) < 0
 }
 
-// Superseded returns, for each instance with the same address and port as a newer registration, the index of that
-// registration. The result is nil if all endpoints are unique.
-func Superseded(instances []Instance) (by map[int]int) {
-	if len(instances) < 2 {
-		return nil
-	}
+// superseded returns, for each instance with the same endpoint as a newer registration, the index of that registration. The
+// result is nil if all endpoints are unique.
+func superseded(instances []Instance, endpoints []endpoint) (by map[int]int) {
 	newest := make(map[endpoint]int, len(instances))
-	for i := range instances {
-		e, ok := endpointOf(instances[i])
-		if !ok {
+	for i, e := range endpoints {
+		if e == (endpoint{}) {
 			continue
 		}
 		other, taken := newest[e]
@@ -49,9 +67,8 @@ func Superseded(instances []Instance) (by map[int]int) {
 			newest[e] = i
 		}
 	}
-	for i := range instances {
-		e, ok := endpointOf(instances[i])
-		if !ok || newest[e] == i {
+	for i, e := range endpoints {
+		if e == (endpoint{}) || newest[e] == i {
 			continue
 		}
 		if by == nil {
@@ -60,23 +77,4 @@ func Superseded(instances []Instance) (by map[int]int) {
 		by[i] = newest[e]
 	}
 	return by
-}
-
-// MarkSuperseded sets the field Superseded of all instances.
-func MarkSuperseded(instances []Instance) {
-	by := Superseded(instances)
-	for i := range instances {
-		_, instances[i].Superseded = by[i]
-	}
-}
-
-// Endpoints returns the number of instances that are not superseded.
-func (s Service) Endpoints() int {
-	count := 0
-	for i := range s.Instances {
-		if !s.Instances[i].Superseded {
-			count++
-		}
-	}
-	return count
 }

@@ -36,10 +36,10 @@ func TestSuperseded(t *testing.T) {
 		"a port like another": {[]catalog.Instance{at("a", "10.0.0.1", 80, 1), at("b", "10.0.0.1", 80+1<<16, 2)}, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if diff := cmp.Diff(test.want, catalog.Superseded(test.instances)); diff != "" {
+			if diff := cmp.Diff(test.want, catalog.Group(test.instances).Superseded); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)
 			}
-			catalog.MarkSuperseded(test.instances)
+			catalog.MarkEndpoints(test.instances)
 			if got := (catalog.Service{Instances: test.instances}).Endpoints(); got != len(test.instances)-len(test.want) {
 				t.Errorf("%d endpoints", got)
 			}

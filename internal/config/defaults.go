@@ -13,7 +13,7 @@ func Default() Config {
 		Mesh: Mesh{
 			Domain: "consul", ClusterDomain: "cluster.local",
 			DefaultProtocol: "http", Health: passingAndWarning,
-			Ports: defaultPorts(), NativePort: true, MaxInstances: mesh.MaxInstances,
+			DefaultPorts: true, NativePort: true, MaxInstances: mesh.MaxInstances,
 		},
 		VirtualAddresses: VirtualAddresses{IPv4: "244.0.0.0/6", Keep: Duration(24 * time.Hour)},
 		DNS:              DNS{Answer: AnswerVirtual, TTL: Duration(5 * time.Second), NegativeTTL: Duration(5 * time.Second)},

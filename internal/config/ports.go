@@ -3,39 +3,25 @@ package config
 import (
 	"cmp"
 	"fmt"
-	"strings"
+	"slices"
 
 	"github.com/isthmus-mesh/isthmus/internal/mesh"
 )
 
-func defaultPorts() []Port {
-	var ports []Port
-	for _, port := range mesh.DefaultPorts() {
-		ports = append(ports, Port{Name: port.Name, Protocol: strings.ToLower(string(port.Protocol))})
-	}
-	return ports
-}
-
-// UnmarshalJSON ignores the default that has the same position in the list.
-func (p *Port) UnmarshalJSON(data []byte) error {
-	type bare Port
-	var port bare
-	if err := strict(data, &port); err != nil {
-		return err
-	}
-	*p = Port(port)
-	return nil
-}
-
-// ports returns the named ports in the form of the translation.
+// ports returns the named ports in the form of the translation: the defaults that no entry replaces, then the entries.
 func (m Mesh) ports() ([]mesh.NamedPort, error) {
-	ports := make([]mesh.NamedPort, len(m.Ports))
+	var ports []mesh.NamedPort
+	if m.DefaultPorts {
+		ports = slices.DeleteFunc(mesh.DefaultPorts(), func(port mesh.NamedPort) bool {
+			return slices.ContainsFunc(m.Ports, func(own Port) bool { return own.Name == port.Name })
+		})
+	}
 	for i, port := range m.Ports {
 		protocol, err := mesh.ParseProtocol(cmp.Or(port.Protocol, m.DefaultProtocol))
 		if err != nil {
 			return nil, fmt.Errorf("mesh.ports[%d].protocol: %w", i, err)
 		}
-		ports[i] = mesh.NamedPort{Name: port.Name, Protocol: protocol, Number: uint32(port.Number)}
+		ports = append(ports, mesh.NamedPort{Name: port.Name, Protocol: protocol, Number: uint32(port.Number)})
 	}
 	return ports, nil
 }

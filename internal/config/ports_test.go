@@ -11,12 +11,18 @@ import (
 
 func TestPorts(t *testing.T) {
 	for content, want := range map[string][]mesh.NamedPort{
-		"":                               mesh.DefaultPorts(),
-		"mesh: {ports: []}":              {},
-		"mesh: {ports: [{name: admin}]}": {{Name: "admin", Protocol: mesh.HTTP}},
-		"mesh: {ports: [{name: admin}], defaultProtocol: tcp}": {{Name: "admin", Protocol: mesh.TCP}},
+		"":                            mesh.DefaultPorts(),
+		"mesh: {ports: []}":           mesh.DefaultPorts(),
+		"mesh: {defaultPorts: false}": nil,
+		"mesh: {ports: [{name: admin}]}": {
+			{Name: "grpc", Protocol: mesh.GRPC}, {Name: "management", Protocol: mesh.HTTP}, {Name: "dapr", Protocol: mesh.GRPC}, {Name: "admin", Protocol: mesh.HTTP},
+		},
+		"mesh: {ports: [{name: admin}], defaultProtocol: tcp, defaultPorts: false}": {{Name: "admin", Protocol: mesh.TCP}},
 		"mesh: {ports: [{name: grpc, protocol: grpc, number: 9090}, {name: jmx, protocol: tcp}]}": {
-			{Name: "grpc", Protocol: mesh.GRPC, Number: 9090}, {Name: "jmx", Protocol: mesh.TCP},
+			{Name: "management", Protocol: mesh.HTTP},
+			{Name: "dapr", Protocol: mesh.GRPC},
+			{Name: "grpc", Protocol: mesh.GRPC, Number: 9090},
+			{Name: "jmx", Protocol: mesh.TCP},
 		},
 	} {
 		c, err := Parse([]byte(content))

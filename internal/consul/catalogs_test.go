@@ -62,7 +62,7 @@ func translateCatalog(t *testing.T, file string) []byte {
 			service.Key = other.Key
 			service.Instances = append(service.Instances, other.Instances...)
 			slices.SortFunc(service.Instances, func(a, b catalog.Instance) int { return a.ID.Compare(b.ID) })
-			catalog.MarkSuperseded(service.Instances)
+			catalog.MarkEndpoints(service.Instances)
 		}
 		services[folded] = service
 		names.Add(key)

@@ -37,7 +37,7 @@ func convert(key catalog.Key, datacenter string, entries []*api.ServiceEntry) ca
 		service.Instances = nil
 	} else {
 		service.Datacenter = service.Instances[0].ID.Datacenter
-		catalog.MarkSuperseded(service.Instances)
+		catalog.MarkEndpoints(service.Instances)
 	}
 	return service
 }
@@ -102,6 +102,7 @@ func instanceOf(datacenter string, entry *api.ServiceEntry) catalog.Instance {
 	for _, port := range service.Ports {
 		instance.Ports = append(instance.Ports, catalog.Port{Name: port.Name, Number: port.Port, Default: port.Default})
 	}
+	instance.Ports = append(instance.Ports, urlPorts(service.TaggedAddresses, instance.Address)...)
 	if len(service.Meta) != 0 {
 		instance.Meta = service.Meta
 	}

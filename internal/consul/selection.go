@@ -51,7 +51,7 @@ func (s Selection) apply(service catalog.Service) catalog.Service {
 		return service.AsComplete()
 	case slices.ContainsFunc(service.Instances, excluded): // usually false; a copy of 100,000 instances takes 20 MB
 		service.Instances = slices.DeleteFunc(slices.Clone(service.Instances), excluded)
-		catalog.MarkSuperseded(service.Instances)
+		catalog.MarkEndpoints(service.Instances)
 	}
 	return service
 }

@@ -116,6 +116,6 @@ func join(key catalog.Key, parts []catalog.Service, withSource bool) catalog.Ser
 		}
 	}
 	slices.SortFunc(merged.Instances, func(a, b catalog.Instance) int { return a.ID.Compare(b.ID) })
-	catalog.MarkSuperseded(merged.Instances)
+	catalog.MarkEndpoints(merged.Instances)
 	return merged
 }

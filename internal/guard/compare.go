@@ -140,7 +140,7 @@ func (g *Guard) view(s *service) catalog.Service {
 		}
 	}
 	slices.SortFunc(view.Instances, func(a, b catalog.Instance) int { return a.ID.Compare(b.ID) })
-	catalog.MarkSuperseded(view.Instances)
+	catalog.MarkEndpoints(view.Instances)
 	return view
 }
 

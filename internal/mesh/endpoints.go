@@ -28,22 +28,37 @@ type endpoint struct {
 }
 
 // usableEndpoints returns all instances with a usable address and port, healthy or not, in the order of the catalog. Of
-// several registrations with the same address and port, only the newest is an endpoint. The labels are not set yet.
+// several registrations with the same address and port, only the newest counts. Registrations that are ports of one endpoint
+// are one instance, which has the ID, the labels, the weight and the health of the registration of the main port. The labels
+// are not set yet.
 func usableEndpoints(service catalog.Service, options Options, report *report) []endpoint {
 	endpoints := make([]endpoint, 0, len(service.Instances))
-	superseded := catalog.Superseded(service.Instances)
+	group := catalog.Group(service.Instances)
+	additional := additionalPorts(service, group, options, report)
 	for i := range service.Instances {
-		if newest, ok := superseded[i]; ok {
+		if newest, ok := group.Superseded[i]; ok {
 			report.superseded(service.Instances[i], service.Instances[newest])
-		} else if e, ok := usableEndpoint(service.Name, &service.Instances[i], options, report); ok {
+			continue
+		}
+		if _, ok := group.Additional[i]; ok {
+			continue
+		}
+		if name, ok := group.Unassigned[i]; ok {
+			report.unassigned(service.Instances[i], name, group.MainPort)
+			continue
+		}
+		if e, ok := usableEndpoint(service.Name, &service.Instances[i], additional[i], options, report); ok {
 			endpoints = append(endpoints, e)
 		}
+	}
+	for _, i := range group.Alike {
+		report.alike(service.Instances[i])
 	}
 	return endpoints
 }
 
-// usableEndpoint returns the endpoint of an instance; false if its address or port cannot be used.
-func usableEndpoint(service string, instance *catalog.Instance, options Options, report *report) (endpoint, bool) {
+// usableEndpoint returns the endpoint of an instance with its additional ports; false if its address or port cannot be used.
+func usableEndpoint(service string, instance *catalog.Instance, additional map[string]namedPort, options Options, report *report) (endpoint, bool) {
 	address, byName, ok := usableAddress(*instance, options, report)
 	switch {
 	case !ok:
@@ -54,7 +69,7 @@ func usableEndpoint(service string, instance *catalog.Instance, options Options,
 	}
 	weight, takesTraffic := trafficShare(*instance, options.PassingOnly)
 	port, hints := uint32(instance.Port), hintsOf(*instance)
-	named := namedPorts(*instance, hints, options, report)
+	named := namedPorts(*instance, additional, hints, options, report)
 	protocol, provisional := instanceProtocol(service, *instance, hints, options.DefaultProtocol, report)
 	return endpoint{
 		instance: instance,

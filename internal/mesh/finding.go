@@ -21,6 +21,11 @@ const (
 	BadPort Reason = "bad_port"
 	// SkippedPort means that a named port is missing on some instances or conflicts with another port. The port is skipped.
 	SkippedPort Reason = "skipped_port"
+	// PortWithoutEndpoint means that a registration is an additional port, but its address has no registration of the main
+	// port. The registration is skipped.
+	PortWithoutEndpoint Reason = "port_without_endpoint"
+	// AmbiguousPorts means that an address has several registrations that nothing tells apart. Each is an instance.
+	AmbiguousPorts Reason = "ambiguous_ports"
 	// Duplicate means that a newer registration has the same address and port. The instance is skipped.
 	Duplicate Reason = "duplicate"
 	// BadLabel means that a meta entry or tag cannot be converted to a label. It is skipped.

@@ -22,9 +22,10 @@ type NamedPort struct {
 }
 
 // DefaultPorts returns the ports that widespread libraries register: those of gRPC servers in Spring Boot (grpc-spring:
-// meta gRPC_port, from 2.4 the tag gRPC.port), and of Spring Boot's management (Spring Boot Admin reads management.port).
+// meta gRPC_port, from 2.4 the tag gRPC.port), of Spring Boot's management (Spring Boot Admin reads management.port), and of
+// Dapr's sidecars (meta DAPR_PORT, the port by which sidecars call each other).
 func DefaultPorts() []NamedPort {
-	return []NamedPort{{Name: "grpc", Protocol: GRPC}, {Name: "management", Protocol: HTTP}}
+	return []NamedPort{{Name: "grpc", Protocol: GRPC}, {Name: "management", Protocol: HTTP}, {Name: "dapr", Protocol: GRPC}}
 }
 
 // maxPorts is the maximum number of named ports of an instance.
@@ -47,20 +48,25 @@ type namedPort struct {
 	protocol Protocol
 }
 
-// namedPorts returns the named ports of an instance: Consul's own, and those that its meta and tags declare.
-func namedPorts(instance catalog.Instance, hints map[string]string, options Options, report *report) map[string]namedPort {
+// namedPorts returns the named ports of an instance: those of additional registrations, Consul's own, and those that its meta
+// and tags declare.
+func namedPorts(instance catalog.Instance, ports map[string]namedPort, hints map[string]string, options Options, report *report) map[string]namedPort {
 	if len(instance.Ports) == 0 && len(hints) == 0 {
-		return nil
+		return ports
 	}
-	ports := map[string]namedPort{}
+	if ports == nil {
+		ports = map[string]namedPort{}
+	}
 	for _, port := range instance.Ports {
 		name := cleanPortName(port.Name)
 		switch {
 		case port.Default:
+		case port.Address != "":
+			report.instance(BadPort, instance, fmt.Sprintf("port %q is at another address, %q; the port is skipped", clip(port.Name), clip(port.Address)))
 		case CheckPortName(name) != nil:
 			report.instance(BadPort, instance, fmt.Sprintf("port %q has an invalid or reserved name; the port is skipped", clip(port.Name)))
 		default:
-			addPort(ports, name, namedPort{port.Number, options.protocolOf(name)}, instance, report)
+			addPort(ports, name, namedPort{port.Number, options.protocolOfPort(name, port.Protocol)}, instance, report)
 		}
 	}
 	for _, port := range options.Ports {
@@ -131,6 +137,17 @@ func (o Options) protocolOf(name string) Protocol {
 		return protocol
 	}
 	return o.DefaultProtocol
+}
+
+// protocolOfPort returns the protocol of a port that may declare one. An unknown protocol is TCP, because it is not HTTP.
+func (o Options) protocolOfPort(name, declared string) Protocol {
+	if declared == "" {
+		return o.protocolOf(name)
+	}
+	if protocol, ok := registeredProtocol(declared); ok {
+		return protocol
+	}
+	return TCP
 }
 
 // protocolByName returns the protocol that is the prefix of a port's name.

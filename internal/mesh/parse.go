@@ -84,7 +84,7 @@ func parseInstance(id catalog.InstanceID, endpoint *networking.WorkloadEntry, en
 	instance := catalog.Instance{
 		ID: id, Address: endpoint.Address,
 		Port:     int(endpoint.Ports[defaultPort]),
-		Ports:    parsePorts(endpoint),
+		Ports:    parsePorts(endpoint, entry),
 		Locality: catalog.Locality{Region: region, Zone: zone},
 		Weights:  catalog.Weights{Passing: int(endpoint.Weight), Warning: int(endpoint.Weight)},
 		Health:   catalog.Passing,
@@ -104,13 +104,19 @@ func parseInstance(id catalog.InstanceID, endpoint *networking.WorkloadEntry, en
 	return instance
 }
 
-// parsePorts returns the named ports of an endpoint. Their protocols follow from their names or from the labels.
-func parsePorts(endpoint *networking.WorkloadEntry) []catalog.Port {
+// parsePorts returns the named ports of an endpoint. The protocol of a port that callers do not have follows from its name
+// or from the labels.
+func parsePorts(endpoint *networking.WorkloadEntry, entry *networking.ServiceEntry) []catalog.Port {
 	var ports []catalog.Port
 	for _, name := range slices.Sorted(maps.Keys(endpoint.Ports)) {
-		if CheckPortName(name) == nil {
-			ports = append(ports, catalog.Port{Name: name, Number: int(endpoint.Ports[name])})
+		if CheckPortName(name) != nil {
+			continue
 		}
+		port := catalog.Port{Name: name, Number: int(endpoint.Ports[name])}
+		if at := slices.IndexFunc(entry.Ports, func(p *networking.ServicePort) bool { return p.Name == name }); at >= 0 {
+			port.Protocol = entry.Ports[at].Protocol
+		}
+		ports = append(ports, port)
 	}
 	return ports
 }

@@ -19,7 +19,7 @@ import (
 //  4. meta or tag "grpc" with the value true or the own port: GRPC
 //  5. a bare tag that names a transport, for example grpc or h2c, unless there are several
 //  6. configuration of a router in tags: fabio's proto=, Traefik's loadbalancer.server.scheme=
-//  7. the scheme of meta "url" or "uri" with the own port
+//  7. the scheme of meta "url" or "uri" with the own port, or of a tagged address that is a URL with the own port
 //  8. the name of the default port among Consul's Ports
 //  9. a check of the own port: gRPC, HTTP/2 ping, HTTP, TCP over TLS
 //  10. the suffix -grpc of the service's name
@@ -96,6 +96,11 @@ func declaredProtocol(instance catalog.Instance, hints map[string]string, report
 	for _, find := range []func(catalog.Instance) (Protocol, string){bareTagProtocol, routerProtocol, urlProtocol} {
 		if protocol, by := find(instance); protocol != "" {
 			return protocol, by
+		}
+	}
+	for _, port := range instance.Ports {
+		if protocol, ok := registeredProtocol(port.Protocol); ok && port.Number == instance.Port && port.Address == "" {
+			return protocol, quoted("port", port.Name)
 		}
 	}
 	for _, port := range instance.Ports {
