@@ -11,6 +11,8 @@ type Grouping struct {
 	Unassigned map[int]string
 	// Alike lists a registration of each address with several registrations that nothing tells apart.
 	Alike []int
+	// Guessed lists the registrations that have the main port because they have no hint to another one.
+	Guessed []int
 	// MainPort is the name of the main port, if the endpoints have several ports. It is empty for registrations without a
 	// distinguishing tag.
 	MainPort string

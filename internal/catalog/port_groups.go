@@ -21,6 +21,8 @@ type portFinder struct {
 	ports []string
 	// certain is true if a name is certain to be the name of a port.
 	certain bool
+	// mainKind is the kind of the checks of the main port; empty if they differ.
+	mainKind string
 	// byNumber holds the port with a number, and noPort if several have it.
 	byNumber map[int]string
 }
@@ -30,7 +32,7 @@ const noPort = "?"
 
 // assignPorts finds the ports that port tags tell apart, and assigns the registrations to endpoints. Two registrations at
 // one address are ports of one endpoint if they differ in a port tag. The other registrations have the port with the same
-// tag, or else the one with the same number.
+// tag, or else the one with the same number; see portOf.
 //
 // The tags mean something else, and each registration is an endpoint, if most addresses lack the main port, or if no name
 // is one that only ports have and most addresses have one registration.
@@ -85,6 +87,17 @@ func (f *portFinder) nameAll() {
 	slices.SortFunc(f.ports, func(a, b string) int {
 		return cmp.Or(cmp.Compare(rank(a, httpCheck[a]), rank(b, httpCheck[b])), cmp.Compare(a, b))
 	})
+	kinds := map[string]bool{}
+	for i, name := range f.names {
+		if name == f.ports[0] {
+			kinds[checkedKind(f.instances[i])] = true
+		}
+	}
+	if len(kinds) == 1 {
+		for kind := range kinds {
+			f.mainKind = kind
+		}
+	}
 }
 
 // compareTags orders the tags that may name a port: known names first, then those of most registrations.
@@ -98,10 +111,11 @@ func (f *portFinder) compareTags(a, b string) int {
 	return cmp.Or(cmp.Compare(unknown(a), unknown(b)), cmp.Compare(f.frequency[b], f.frequency[a]), cmp.Compare(a, b))
 }
 
-// portOf returns the name of a registration's port; noPort if it cannot be told.
-func (f *portFinder) portOf(i int) string {
+// portOf returns the name of a registration's port; noPort if it cannot be told. alone is true for the only registration at
+// its address: without a hint to another port, it has the main port, and guessed is true.
+func (f *portFinder) portOf(i int, alone bool) (name string, guessed bool) {
 	if name, ok := f.names[i]; ok {
-		return name
+		return name, false
 	}
 	var named []string
 	for _, name := range f.tagsOf(i).all() {
@@ -110,18 +124,25 @@ func (f *portFinder) portOf(i int) string {
 		}
 	}
 	if len(named) == 1 {
-		return named[0]
+		return named[0], false
 	}
-	if name, ok := f.byNumber[f.instances[i].Port]; ok {
-		return name
+	if name, ok := f.byNumber[f.instances[i].Port]; ok && name != noPort {
+		return name, false
 	}
-	if len(named) == 0 && slices.Contains(f.ports, "") {
-		return ""
+	if len(named) > 0 {
+		return noPort, false
 	}
-	if kind := checkedKind(f.instances[i]); len(named) == 0 && slices.Contains(f.ports, kind) {
-		return kind
+	kind := checkedKind(f.instances[i])
+	switch {
+	case slices.Contains(f.ports, ""):
+		return "", false
+	case kind != "" && slices.Contains(f.ports, kind):
+		return kind, false
+	case alone && !slices.ContainsFunc(f.tagsOf(i).names, knownPort) && (kind == "" || f.mainKind == "" || kind == f.mainKind):
+		return f.ports[0], true
+	default:
+		return noPort, false
 	}
-	return noPort
 }
 
 // tagsOf returns the port tags of a registration.
@@ -142,7 +163,11 @@ func (f *portFinder) assignAt(address host, found *Grouping) bool {
 	var mains []int
 	additional := map[string][]int{}
 	for _, i := range members {
-		if name := f.portOf(i); name == f.ports[0] {
+		name, guessed := f.portOf(i, len(members) == 1)
+		if guessed {
+			found.Guessed = append(found.Guessed, i)
+		}
+		if name == f.ports[0] {
 			mains = append(mains, i)
 		} else {
 			additional[name] = append(additional[name], i)

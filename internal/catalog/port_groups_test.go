@@ -71,6 +71,9 @@ func outline(instances []catalog.Instance) string {
 	for _, i := range g.Alike {
 		lines = append(lines, "alike: "+instances[i].Address)
 	}
+	for _, i := range g.Guessed {
+		lines = append(lines, "guessed: "+instances[i].Address)
+	}
 	return strings.Join(lines, "; ")
 }
 
@@ -90,7 +93,16 @@ func TestPortsOfAnEndpoint(t *testing.T) {
 		"one lacks the main port":       {slices.Concat(at("a", servers), servers("b")[1:]), "a:4646 rpc=4647 serf=4648; no endpoint: b:4647 rpc; no endpoint: b:4648 serf"},
 		"one is alone":                  {slices.Concat(at("a", servers), servers("b")[:1]), "a:4646 rpc=4647 serf=4648; b:4646"},
 		"one has no tag but the number": {slices.Concat(at("a", servers), []catalog.Instance{registration("b", 4647)}), "a:4646 rpc=4647 serf=4648; no endpoint: b:4647 rpc"},
-		"one cannot be told":            {slices.Concat(at("a", servers), []catalog.Instance{registration("b", 999)}), "a:4646 rpc=4647 serf=4648; no endpoint: b:999 "},
+		"one has neither":               {slices.Concat(at("a", servers), []catalog.Instance{registration("b", 999, "eu")}), "a:4646 rpc=4647 serf=4648; b:999; guessed: b"},
+		"one is another port":           {slices.Concat(at("a", servers), []catalog.Instance{registration("b", 999, "grpc")}), "a:4646 rpc=4647 serf=4648; no endpoint: b:999 "},
+		"one has another check": {
+			[]catalog.Instance{checked(registration("a", 80, "http"), "http"), registration("a", 81, "rpc"), checked(registration("b", 999), "tcp")},
+			"a:80 rpc=81; no endpoint: b:999 ",
+		},
+		"several cannot be told": {
+			slices.Concat(at("a", servers), []catalog.Instance{registration("b", 998, "eu"), registration("b", 999, "eu")}),
+			"a:4646 rpc=4647 serf=4648; no endpoint: b:998 ; no endpoint: b:999 ; alike: b",
+		},
 		"tools are not the main port": {at("a", func(a string) []catalog.Instance {
 			return []catalog.Instance{checked(registration(a, 6379, "db"), "tcp"), checked(registration(a, 9121, "metrics"), "http")}
 		}), "a:6379 metrics=9121"},

@@ -61,3 +61,10 @@ func (r *report) alike(instance catalog.Instance) {
 			"(if they are different ports, register a tag or the meta entry %s for each)", clip(instance.Address), catalog.PortKey,
 	))
 }
+
+// guessed adds a finding about a registration that has the main port for want of a hint.
+func (r *report) guessed(instance catalog.Instance, mainPort string) {
+	r.instance(AmbiguousPorts, instance, fmt.Sprintf(
+		"the service has several ports, and no tag tells which one the registration is: it counts as the main port, %s", quotedPort(mainPort),
+	))
+}

@@ -54,6 +54,9 @@ func usableEndpoints(service catalog.Service, options Options, report *report) [
 	for _, i := range group.Alike {
 		report.alike(service.Instances[i])
 	}
+	for _, i := range group.Guessed {
+		report.guessed(service.Instances[i], group.MainPort)
+	}
 	return endpoints
 }
 

@@ -18,6 +18,7 @@ type instance struct {
 	ports  api.ServicePorts
 	tags   []string
 	meta   map[string]string
+	tagged map[string]api.ServiceAddress
 	weight int
 	// health is the status of its only check, an HTTP check. The default is "passing".
 	health string
@@ -52,7 +53,7 @@ func (i instance) registration() *api.CatalogRegistration {
 	return &api.CatalogRegistration{
 		Node: i.onNode(), Address: "10.0.0.1", SkipNodeUpdate: false,
 		Service: &api.AgentService{
-			ID: i.id, Service: i.service, Address: i.address, Port: i.port, Ports: i.ports, Tags: i.tags, Meta: i.meta,
+			ID: i.id, Service: i.service, Address: i.address, Port: i.port, Ports: i.ports, Tags: i.tags, Meta: i.meta, TaggedAddresses: i.tagged,
 			Weights: api.AgentWeights{Passing: weight, Warning: 1},
 		},
 		Checks: api.HealthChecks{{

@@ -29,6 +29,7 @@ func Cases() []Case {
 	return slices.Concat(
 		typical(),
 		ports(),
+		sharedAddresses(),
 		protocols(),
 		origination(),
 		labels(),

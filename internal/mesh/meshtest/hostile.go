@@ -27,6 +27,10 @@ var (
 	hostileValues = []string{
 		"", "true", "9090", "80", "8080", "v1", "istio", "grpc", "MYSQL", "tls", "kube-system", "blue", "a/b", "*", "a,b", "\xff", "日本", strings.Repeat("v", 63), strings.Repeat("v", 64),
 	}
+	hostilePortTags = []string{
+		"http", "grpc", "metrics", "default", "native", "Native--2", "untagged", "", "isthmus-port=http", "isthmus-port=native", "isthmus-port=" + strings.Repeat("x", 48),
+		strings.Repeat("y", 63), "日本", "tag.http=true", "blue", "db",
+	}
 	hostilePorts  = []int{80, 8080, 443, 0, -1, 65535, 65536, 1 << 40}
 	hostileShares = []int{1, 0, -1, 10, 65536, 1 << 40}
 	hostileChecks = []string{"http", "grpc", "tcp", "ttl", "h2ping"}
@@ -135,6 +139,14 @@ func (d *dice) instance() catalog.Instance {
 	}
 	if d.below(32) == 31 {
 		i.Tags = append(i.Tags, numbered(300)...)
+	}
+	if d.yes() {
+		i.Tags = append(i.Tags, d.text(hostilePortTags))
+	}
+	for at := range i.Ports {
+		if d.below(4) == 3 {
+			i.Ports[at].Protocol, i.Ports[at].Address = d.text(hostileValues), d.text(hostileAddresses)
+		}
 	}
 	return i
 }

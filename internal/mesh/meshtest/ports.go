@@ -85,6 +85,63 @@ func ports() []Case {
 	}
 }
 
+// sharedAddresses are registrations of one name at the same address.
+func sharedAddresses() []Case {
+	at := func(id, where string, number int, changes ...change) catalog.Instance {
+		return instance(id, append([]change{address(where), port(number)}, changes...)...)
+	}
+	servers := func(ofHTTP, ofRPC change) catalog.Service {
+		return service(
+			"server",
+			at("a-http", "10.0.0.1", 4646, tags("eu", "http"), checks("http"), weights(7, 1), ofHTTP),
+			at("a-rpc", "10.0.0.1", 4647, tags("eu", "rpc"), checks("tcp"), ofRPC),
+			at("b-http", "10.0.0.2", 4646, tags("eu", "http"), checks("http")),
+			at("b-rpc", "10.0.0.2", 4647, tags("eu", "rpc"), checks("tcp")),
+		)
+	}
+	healthy, critical := health(catalog.Passing), health(catalog.Critical)
+	return []Case{
+		of("address-with-two-ports", servers(healthy, healthy)),
+		of("address-with-two-ports-inline", servers(healthy, healthy), inline),
+		of("address-with-two-ports-native-off", servers(healthy, healthy), func(o *mesh.Options) { o.NoNativePort = true }),
+		// The health of the main port is the health of the endpoint.
+		of("address-with-two-ports-main-critical", servers(critical, healthy)),
+		of("address-with-two-ports-other-critical", servers(healthy, critical)),
+		of("address-with-two-ports-fixed", service(
+			"redis",
+			at("a-db", "10.0.0.1", 21001, tags("db")),
+			at("a-metrics", "10.0.0.1", 22001, tags("metrics")),
+			at("b-db", "10.0.0.2", 21501, tags("db")),
+			at("b-metrics", "10.0.0.2", 22501, tags("metrics")),
+			at("c-db", "10.0.0.3", 21901, tags("db")),
+			at("c-metrics", "10.0.0.3", 22901, tags("metrics")),
+		), fallback(mesh.TCP), func(o *mesh.Options) {
+			o.Ports = []mesh.NamedPort{{Name: "metrics", Protocol: mesh.HTTP, Number: 9121}}
+		}),
+		of("address-without-main-port", service(
+			"server",
+			at("a-http", "10.0.0.1", 4646, tags("http")),
+			at("a-rpc", "10.0.0.1", 4647, tags("rpc")),
+			at("b-rpc", "10.0.0.2", 4647, tags("rpc")),
+			at("c", "10.0.0.3", 9999),
+		)),
+		of("address-with-alike-ports", service("web", at("a-1", "10.0.0.1", 8081, tags("x")), at("a-2", "10.0.0.1", 8082, tags("x")))),
+		of("address-with-odd-port-tags", service(
+			"web",
+			at("a-1", "10.0.0.1", 8081, tags("http")),
+			at("a-2", "10.0.0.1", 8082, tags("native")),
+			at("a-3", "10.0.0.1", 8083),
+		)),
+		of("address-of-urls", service("web", instance("web", port(9000), namedPorts(
+			catalog.Port{Name: "grpc", Number: 9000, Protocol: "grpc"},
+			catalog.Port{Name: "http", Number: 8000, Protocol: "https"},
+			catalog.Port{Name: "odd", Number: 8001, Protocol: "carrier-pigeon"},
+			catalog.Port{Name: "other", Number: 8002, Protocol: "http", Address: "10.9.9.9"},
+			catalog.Port{Name: "ws", Number: 8003, Protocol: "ws"},
+		)))),
+	}
+}
+
 func protocols() []Case {
 	single := func(changes ...change) catalog.Service { return service("web", instance("web", changes...)) }
 	return []Case{
