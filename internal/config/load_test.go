@@ -2,6 +2,7 @@ package config
 
 import (
 	"flag"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -9,6 +10,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/isthmus-mesh/isthmus/internal/mesh"
 )
@@ -107,6 +109,7 @@ mesh:
   rules:
   - {services: ["shop-*"], namespace: shop, exportTo: ["*"]}
   namespaceChoices: [blue]
+  podRanges: [10.244.0.0/16, "fd00:10::/48"]
 kubernetes: {namespace: base, shards: 2}
 `))
 	if err != nil {
@@ -117,15 +120,16 @@ kubernetes: {namespace: base, shards: 2}
 		t.Fatal(err)
 	}
 	want := mesh.Options{
-		Domain: "consul", ClusterDomain: "cluster.local", Form: mesh.WorkloadEntryForm, DefaultProtocol: mesh.HTTP, PassingOnly: true, Ports: mesh.DefaultPorts(),
+		Domain: "consul", ClusterDomain: "cluster.local", Form: mesh.AutoForm, DefaultProtocol: mesh.HTTP, PassingOnly: true, Ports: mesh.DefaultPorts(),
 		Labels: mesh.Labels{Allow: []string{"istio.io/*"}, Deny: []string{"*"}}, MaxInstances: 100,
+		PodRanges: []netip.Prefix{netip.MustParsePrefix("10.244.0.0/16"), netip.MustParsePrefix("fd00:10::/48")},
 		Addresses: mesh.Addresses{Allow: ranges(t, "127.0.0.0/8", "::1"), Deny: ranges(t, "*")},
 		Placement: mesh.Placement{
 			Base: "base", Shards: 2, Choices: []string{"blue"}, ExportTo: []string{".", "istio-system"},
 			Rules: []mesh.Rule{{Services: []string{"shop-*"}, Namespace: "shop", ExportTo: []string{"*"}}},
 		},
 	}
-	if diff := cmp.Diff(want, got, cmp.Comparer(func(a, b mesh.AddressRange) bool { return a == b })); diff != "" {
+	if diff := cmp.Diff(want, got, cmpopts.EquateComparable(mesh.AddressRange{}, netip.Addr{}, netip.Prefix{})); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 	if diff := cmp.Diff([]string{"base-0", "base-1", "blue", "shop"}, got.Placement.Namespaces()); diff != "" {
@@ -179,7 +183,11 @@ func TestBadInput(t *testing.T) {
 		"tag that is no label":      {"mesh: {tagHosts: [master, v1.2]}", `mesh.tagHosts[1]: "v1.2" matches no tag that is a DNS label`},
 		"tag with a value":          {"mesh: {tagHosts: ['role=*']}", `mesh.tagHosts[0]: "role=*" matches no tag that is a DNS label`},
 		"one host for all":          {"mesh: {hosts: [a.b]}", `mesh.hosts[0]: host template "a.b" gives all services the same host "a.b"; add {{ .Name }}`},
-		"endpoints":                 {"mesh: {endpoints: x}", `mesh.endpoints: "x" is not one of workloadEntry, inline`},
+		"endpoints":                 {"mesh: {endpoints: x}", `mesh.endpoints: "x" is not one of auto, workloadEntry, inline`},
+		"pod range":                 {"mesh: {podRanges: [10.244.0.0]}", `mesh.podRanges[0]: "10.244.0.0" is an address; write 10.244.0.0/32`},
+		"pod range with host bits":  {"mesh: {podRanges: [10.244.0.0/16, 10.1.2.3/8]}", `mesh.podRanges[1]: "10.1.2.3/8" is not the first address of a range; use 10.0.0.0/8`},
+		"mapped pod range":          {"mesh: {podRanges: ['::ffff:10.0.0.0/104']}", `mesh.podRanges[0]: "::ffff:10.0.0.0/104": write IPv4 ranges in IPv4 notation`},
+		"name as pod range":         {"mesh: {podRanges: [pods]}", `mesh.podRanges[0]: "pods" is not a range such as 10.244.0.0/16`},
 		"protocol":                  {"mesh: {defaultProtocol: x}", `mesh.defaultProtocol: protocol "x" is unknown; use one of tcp, tls`},
 		"health":                    {"mesh: {health: x}", `mesh.health: "x" is not one of passingAndWarning, passing`},
 		"export":                    {"mesh: {exportTo: [A_b, x, x]}", `mesh.exportTo: "A_b" is neither ".", "*", "~" nor the name of a namespace, "x" is a duplicate`},

@@ -15,7 +15,7 @@ func (c Config) MeshOptions() (mesh.Options, error) {
 	}
 	options := mesh.Options{
 		ClusterDomain:   c.Mesh.ClusterDomain,
-		Form:            cmp.Or(mesh.Form(c.Mesh.Endpoints), mesh.WorkloadEntryForm),
+		Form:            cmp.Or(mesh.Form(c.Mesh.Endpoints), mesh.AutoForm),
 		DefaultProtocol: protocol,
 		NoNativePort:    !c.Mesh.NativePort,
 		PassingOnly:     c.Mesh.Health == passing,
@@ -23,6 +23,9 @@ func (c Config) MeshOptions() (mesh.Options, error) {
 		TagHosts:        c.Mesh.TagHosts,
 		MaxInstances:    c.Mesh.MaxInstances,
 		Placement:       c.placement(),
+	}
+	if options.PodRanges, err = c.Mesh.podRanges(); err != nil {
+		return mesh.Options{}, err
 	}
 	if options.Ports, err = c.Mesh.ports(); err != nil {
 		return mesh.Options{}, err

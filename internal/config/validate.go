@@ -144,7 +144,7 @@ func (m Mesh) validate(found *problems) {
 		}
 	}
 	if m.Endpoints != "" {
-		found.oneOf("mesh.endpoints", m.Endpoints, string(mesh.WorkloadEntryForm), string(mesh.InlineForm))
+		found.oneOf("mesh.endpoints", m.Endpoints, string(mesh.AutoForm), string(mesh.WorkloadEntryForm), string(mesh.InlineForm))
 	}
 	if _, err := mesh.ParseProtocol(m.DefaultProtocol); err != nil {
 		found.fail("mesh.defaultProtocol", "%v", err)
@@ -154,6 +154,9 @@ func (m Mesh) validate(found *problems) {
 		rule.validate(found, fmt.Sprintf("mesh.tlsOrigination[%d]", i))
 	}
 	found.oneOf("mesh.health", m.Health, passingAndWarning, passing)
+	if _, err := m.podRanges(); err != nil {
+		found.errs = append(found.errs, err)
+	}
 	if _, err := m.Addresses.options(); err != nil {
 		found.errs = append(found.errs, err)
 	}

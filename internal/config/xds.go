@@ -1,7 +1,6 @@
 package config
 
 import (
-	"cmp"
 	"fmt"
 	"slices"
 
@@ -51,12 +50,15 @@ func (x XDS) validate(found *problems) {
 }
 
 // ForXDS returns the configuration with the defaults of output xds. Endpoints are inline unless configured otherwise,
-// because they cost istiod half as much as WorkloadEntries. WorkloadEntries are spread over namespaces, because istiod's
-// work for a namespace grows with services times instances.
+// because they cost istiod half as much as WorkloadEntries. This applies to auto too: the form of a service depends on its
+// history, which replicas of this output don't share. WorkloadEntries are spread over namespaces, because istiod's work
+// for a namespace grows with services times instances.
 func (c Config) ForXDS() Config {
-	c.Mesh.Endpoints = cmp.Or(c.Mesh.Endpoints, string(mesh.InlineForm))
+	if c.Mesh.Endpoints == "" || c.Mesh.Endpoints == string(mesh.AutoForm) {
+		c.Mesh.Endpoints = string(mesh.InlineForm)
+	}
 	c.Kubernetes.Shards = 0
-	if c.Mesh.Endpoints == string(mesh.WorkloadEntryForm) {
+	if c.Mesh.Endpoints != string(mesh.InlineForm) {
 		c.Kubernetes.Shards = c.XDS.Shards
 	}
 	return c

@@ -39,10 +39,11 @@ func TestForms(t *testing.T) {
 		shards int
 	}
 	for content, want := range map[string]struct{ kube, xds outcome }{
-		"":                                 {outcome{mesh.WorkloadEntryForm, 0}, outcome{mesh.InlineForm, 0}},
-		"kubernetes: {shards: 7}":          {outcome{mesh.WorkloadEntryForm, 7}, outcome{mesh.InlineForm, 0}},
+		"":                                 {outcome{mesh.AutoForm, 0}, outcome{mesh.InlineForm, 0}},
+		"kubernetes: {shards: 7}":          {outcome{mesh.AutoForm, 7}, outcome{mesh.InlineForm, 0}},
+		"mesh: {endpoints: auto}":          {outcome{mesh.AutoForm, 0}, outcome{mesh.InlineForm, 0}},
 		"mesh: {endpoints: inline}":        {outcome{mesh.InlineForm, 0}, outcome{mesh.InlineForm, 0}},
-		"mesh: {endpoints: ''}":            {outcome{mesh.WorkloadEntryForm, 0}, outcome{mesh.InlineForm, 0}},
+		"mesh: {endpoints: ''}":            {outcome{mesh.AutoForm, 0}, outcome{mesh.InlineForm, 0}},
 		"mesh: {endpoints: workloadEntry}": {outcome{mesh.WorkloadEntryForm, 0}, outcome{mesh.WorkloadEntryForm, 500}},
 		"mesh: {endpoints: workloadEntry}\nxds: {shards: 0}": {
 			outcome{mesh.WorkloadEntryForm, 0}, outcome{mesh.WorkloadEntryForm, 0},

@@ -36,6 +36,8 @@ type Snapshot struct {
 	Names map[catalog.Key]mesh.Name
 	// TagHosts are the tags of services that have hosts of their own.
 	TagHosts map[mesh.Name][]string
+	// PodAddresses are the addresses for which services have inline endpoints. A store with Live can leave them out.
+	PodAddresses map[mesh.Name]netip.Addr
 	// Live are the live objects of services. It may hold services that Services doesn't, and may be partial.
 	Live map[mesh.Name][]mesh.Object
 	// ForeignAddresses are the addresses that objects of others use in the mesh.
@@ -61,4 +63,6 @@ type Change struct {
 	Names map[catalog.Key]mesh.Name
 	// TagHosts are the tags of services that have hosts of their own now. An empty list means that the service has none.
 	TagHosts map[mesh.Name][]string
+	// PodAddresses are the addresses for which services have inline endpoints. The zero address means that there is none.
+	PodAddresses map[mesh.Name]netip.Addr
 }

@@ -108,10 +108,10 @@ func (e *Engine) clashesOf(service catalog.Service) (clashes map[netip.Addr]bool
 	return clashes
 }
 
-// reassign assigns new addresses to evicted services. It returns the services whose objects changed. The caller holds
-// Engine.mu.
-func (e *Engine) reassign(evicted []mesh.Name, observed time.Time) (changed []mesh.Name) {
-	for _, name := range evicted {
+// reassign translates the services of the names again, of which the addresses or the form may change. It returns the
+// services whose objects changed. The caller holds Engine.mu.
+func (e *Engine) reassign(affected []mesh.Name, observed time.Time) (changed []mesh.Name) {
+	for _, name := range affected {
 		if known, ok := e.services[e.byName[name].owner]; ok {
 			changed = append(changed, e.translate(known.Service, observed)...)
 		}

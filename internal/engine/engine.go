@@ -58,6 +58,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"slices"
 	"strings"
 	"sync"
@@ -127,6 +128,8 @@ type Engine struct {
 	savedNames map[catalog.Key]mesh.Name
 	// restoredTags are the tags with hosts of an earlier run or of the leader, of services that are not known yet.
 	restoredTags map[mesh.Name][]string
+	// pods are the addresses for which services have inline endpoints.
+	pods map[mesh.Name]netip.Addr
 	// services are the services of the registries, by merged key.
 	services map[catalog.Key]*serviceState
 	// byName are the names in the mesh.
@@ -152,6 +155,7 @@ func New(options Options, sources []contract.Source, outputs []contract.Output) 
 		services:     map[catalog.Key]*serviceState{},
 		savedNames:   map[catalog.Key]mesh.Name{},
 		restoredTags: map[mesh.Name][]string{},
+		pods:         map[mesh.Name]netip.Addr{},
 		byName:       map[mesh.Name]nameState{},
 	}
 	for _, source := range sources {

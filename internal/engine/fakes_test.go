@@ -163,12 +163,13 @@ func (o *immediateOutput) Notify(name mesh.Name) {
 
 // fakeStore is a store in memory.
 type fakeStore struct {
-	// mu guards services, synced, holds and addresses.
+	// mu guards services, synced, holds, addresses and pods.
 	mu        sync.Mutex
 	services  map[catalog.Key]catalog.Service
 	synced    map[string]bool
 	holds     map[string]guard.Hold
 	addresses map[mesh.Name][]netip.Addr
+	pods      map[mesh.Name]netip.Addr
 	// partial reports whether snapshots are for comparison only: no source in them is complete.
 	partial bool
 	// released receives the sources whose held removals an operator releases.
@@ -178,7 +179,7 @@ type fakeStore struct {
 func newFakeStore() *fakeStore {
 	return &fakeStore{
 		services: map[catalog.Key]catalog.Service{}, synced: map[string]bool{},
-		addresses: map[mesh.Name][]netip.Addr{}, released: make(chan string, 1),
+		addresses: map[mesh.Name][]netip.Addr{}, pods: map[mesh.Name]netip.Addr{}, released: make(chan string, 1),
 	}
 }
 
@@ -187,7 +188,7 @@ func (s *fakeStore) Load(context.Context) (contract.Snapshot, error) {
 	defer s.mu.Unlock()
 	snapshot := contract.Snapshot{
 		Services: slices.Collect(maps.Values(s.services)), Holds: s.holds,
-		Addresses: maps.Clone(s.addresses), Changed: time.Unix(1, 0),
+		Addresses: maps.Clone(s.addresses), PodAddresses: maps.Clone(s.pods), Changed: time.Unix(1, 0),
 	}
 	if !s.partial {
 		snapshot.CompleteSources = slices.Sorted(maps.Keys(s.synced))
@@ -215,6 +216,11 @@ func (s *fakeStore) Save(change contract.Change) {
 	for name, addresses := range change.Addresses {
 		if s.addresses[name] = addresses; len(addresses) == 0 {
 			delete(s.addresses, name)
+		}
+	}
+	for name, address := range change.PodAddresses {
+		if s.pods[name] = address; !address.IsValid() {
+			delete(s.pods, name)
 		}
 	}
 	if change.Holds != nil {

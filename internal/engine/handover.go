@@ -98,6 +98,10 @@ func (e *Engine) handleHandover(h handover) {
 		s.guard.Restore(services, hold)
 		e.publishHold(s, endNewLeader)
 	}
+	e.mu.Lock()
+	reformed := e.restoreForms(h.Snapshot)
+	e.mu.Unlock()
+	e.notify(reformed)
 	e.handleConflicts(contract.Conflicts{LeaderAddresses: h.Addresses})
 }
 

@@ -30,6 +30,7 @@ func (e *Engine) restore(ctx context.Context) error {
 	e.mu.Lock()
 	e.restoreNames(snapshot)
 	e.restoreTags(snapshot.TagHosts)
+	e.restoreForms(snapshot)
 	e.mu.Unlock()
 	live := e.restoreLive(snapshot.Live)
 	bySource := servicesBySource(snapshot.Services)

@@ -25,9 +25,10 @@ func (e *Engine) translate(newest catalog.Service, observed time.Time) (changed 
 	if exists {
 		next.name = e.names.Of(newest.Key)
 		newest.FormerTags = e.formerTags(known, next.name)
-		resources, next.findings = mesh.Translate(newest, next.name, e.options.Mesh)
+		resources, next.findings = mesh.Translate(newest, next.name, e.meshOptions(known, next.name))
 	}
 	e.saveName(newest.Key, next.name)
+	e.recordForm(known, next, resources)
 	evicted := e.excludeInstances(next, known.knownClashes())
 	if exists {
 		evicted = append(evicted, e.assignAddresses(next, resources)...)

@@ -88,18 +88,24 @@ func (w *writer) write(ctx context.Context, desired []mesh.Object) (requeueAfter
 
 // update applies the objects that differ, the ServiceEntry first, and deletes the others. A rejected object does not
 // keep the others from being written. If the service moves to another namespace, the objects in the old one stay until
-// all objects in the new one are written.
+// all objects in the new one are written. If it moves to another form of endpoints, it has endpoints at each step.
 func (w *writer) update(ctx context.Context, desired []mesh.Object) error {
+	if w.formWaits(desired[0]) {
+		return nil
+	}
+	if w.losesInlineEndpoints(desired[0]) {
+		if err := w.applyWorkloads(ctx, desired[1:]); err != nil {
+			return err
+		}
+	}
 	var errs []error
 	for _, wanted := range desired {
-		key := object.KeyOf(wanted)
-		live := w.live[key]
-		delete(w.live, key)
-		errs = append(errs, w.applyIfChanged(ctx, wanted, live))
+		errs = append(errs, w.applyOne(ctx, wanted))
 	}
 	complete := errors.Join(errs...) == nil
+	entryFailed := errs[0] != nil
 	for key, live := range w.live {
-		if w.isSourcePending(live) {
+		if w.isSourcePending(live) || entryFailed && w.mayBeSelected(live, desired[0]) {
 			continue
 		}
 		if complete || key.Namespace == desired[0].Namespace {
@@ -107,6 +113,14 @@ func (w *writer) update(ctx context.Context, desired []mesh.Object) error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// applyOne applies an object unless the live object is equal, and takes the latter out of the live objects.
+func (w *writer) applyOne(ctx context.Context, wanted mesh.Object) error {
+	key := object.KeyOf(wanted)
+	live := w.live[key]
+	delete(w.live, key)
+	return w.applyIfChanged(ctx, wanted, live)
 }
 
 // isSourcePending reports whether a live object has instances of a source that has not reported them yet. Then nothing

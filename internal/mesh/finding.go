@@ -60,6 +60,9 @@ const (
 	NoVirtualAddress Reason = "no_virtual_address"
 	// AddressClash means that an instance is registered with an address of the virtual range. No service gets that address.
 	AddressClash Reason = "address_clash"
+	// PodAddress means that WorkloadEntries have addresses that may be those of pods. Istio then takes away the per-port
+	// inbound configuration of these pods.
+	PodAddress Reason = "pod_address"
 	// Untranslatable means that the translation failed because of a bug. The live objects of the service are kept.
 	Untranslatable Reason = "untranslatable"
 )
@@ -116,6 +119,14 @@ func (r *report) superseded(instance, newest catalog.Instance) {
 	r.instance(Duplicate, instance, fmt.Sprintf(
 		"address %s port %d has a newer registration, %s; the instance is skipped", clip(instance.Address), instance.Port, instanceSubject(newest.ID),
 	))
+}
+
+// podAddresses adds the finding that WorkloadEntries may have the addresses of pods. It names no address, so it stays the
+// same while instances come and go.
+func (r *report) podAddresses(count int) {
+	r.findings = append(r.findings, Finding{Reason: PodAddress, Count: count, Detail: "WorkloadEntries have addresses in " +
+		"mesh.podRanges: a pod with such an address loses the inbound configuration of its ports; set mesh.endpoints to auto, " +
+		"or mesh.podRanges to the ranges of the pods"})
 }
 
 // instanceSubject returns the ID of an instance with a bounded length: a service ID may have 10 kB.

@@ -39,7 +39,7 @@ func selectEndpoints(endpoints []endpoint, name Name, options Options, report *r
 			continue
 		case size > maxInline:
 			report.instance(TooManyInstances, *e.instance, "labels: the object is full; the instance is skipped "+
-				"(register fewer meta entries and tags, or set mesh.endpoints to workloadEntry)")
+				"(register fewer meta entries and tags, or leave them out with mesh.labels.deny)")
 			continue
 		}
 		e.entry.Labels = instanceLabels(*e.instance, name, options.Labels, report)

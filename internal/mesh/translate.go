@@ -22,21 +22,12 @@ package mesh
 import (
 	"fmt"
 	"maps"
+	"net/netip"
 	"slices"
 
 	networking "istio.io/api/networking/v1alpha3"
 
 	"github.com/isthmus-mesh/isthmus/internal/catalog"
-)
-
-// Form is the representation of a service's endpoints.
-type Form string
-
-const (
-	// WorkloadEntryForm writes one WorkloadEntry for each instance; the ServiceEntry selects them by label.
-	WorkloadEntryForm Form = "workloadEntry"
-	// InlineForm writes the instances into the ServiceEntry: one object for each service, which suits large catalogs.
-	InlineForm Form = "inline"
 )
 
 // Options configure the translation. They are the same for all services of a run.
@@ -52,6 +43,11 @@ type Options struct {
 	Hosts []HostTemplate
 	// Form is the representation of the endpoints.
 	Form Form
+	// PodRanges contain all addresses that may belong to a pod of the mesh. AutoForm uses them.
+	PodRanges []netip.Prefix
+	// PodAddress is the address for which AutoForm has chosen inline endpoints for the service before. Unlike all other
+	// options, it belongs to one service.
+	PodAddress netip.Addr
 	// DefaultProtocol is the protocol of services without any hint to one.
 	DefaultProtocol Protocol
 	// Ports are the ports that instances may declare by meta and tags in addition to their own port.
@@ -124,6 +120,7 @@ func translate(service catalog.Service, name Name, options Options, report *repo
 	if len(endpoints) == 0 {
 		return Resources{}
 	}
+	options.resolveForm(endpoints, report)
 	protocol := serviceProtocol(endpoints, report)
 	origination := options.origination(service, protocol)
 	namespace := options.Placement.place(service, name, report)
@@ -139,6 +136,7 @@ func translate(service catalog.Service, name Name, options Options, report *repo
 	}
 	entry.Ports = servicePorts(endpoints, protocol, origination, options, len(entry.Hosts) > 1, report)
 	resources := Resources{Objects: []Object{serviceEntryObject(service, name, namespace, entry)}}
+	options.notePodAddress(&resources.Objects[0])
 	if origination != nil {
 		resources.Objects = append(resources.Objects, origination.destinationRules(name, namespace, entry)...)
 	}

@@ -23,6 +23,8 @@ type content struct {
 	names map[catalog.Key]mesh.Name
 	// tagHosts are the tags of services that have hosts of their own.
 	tagHosts map[mesh.Name][]string
+	// pods are the addresses for which services have inline endpoints.
+	pods map[mesh.Name]netip.Addr
 	// changed is the time of the newest record.
 	changed time.Time
 }
@@ -46,6 +48,7 @@ func (c *content) apply(r record) {
 		maps.DeleteFunc(c.services, func(key catalog.Key, _ catalog.Service) bool { return key.Source == r.Gone })
 		maps.DeleteFunc(c.names, func(key catalog.Key, _ mesh.Name) bool { return key.Source == r.Gone })
 		maps.DeleteFunc(c.tagHosts, func(name mesh.Name, _ []string) bool { return name.Source == r.Gone })
+		maps.DeleteFunc(c.pods, func(name mesh.Name, _ netip.Addr) bool { return name.Source == r.Gone })
 		delete(c.synced, r.Gone)
 	case r.Holds != nil:
 		c.holds = *r.Holds
@@ -70,6 +73,13 @@ func (c *content) apply(r record) {
 			c.addresses = map[mesh.Name][]netip.Addr{}
 		}
 		c.addresses[*r.Addressed] = r.Addresses
+	case r.Inlined != nil && !r.Pod.IsValid():
+		delete(c.pods, *r.Inlined)
+	case r.Inlined != nil:
+		if c.pods == nil {
+			c.pods = map[mesh.Name]netip.Addr{}
+		}
+		c.pods[*r.Inlined] = r.Pod
 	}
 	if r.At.After(c.changed) {
 		c.changed = r.At
@@ -85,6 +95,7 @@ func (c *content) snapshot() contract.Snapshot {
 		Addresses:       maps.Clone(c.addresses),
 		Names:           maps.Clone(c.names),
 		TagHosts:        maps.Clone(c.tagHosts),
+		PodAddresses:    maps.Clone(c.pods),
 		Changed:         c.changed,
 	}
 }
@@ -108,6 +119,9 @@ func (c *content) records() []record {
 	}
 	for _, name := range slices.SortedFunc(maps.Keys(c.tagHosts), mesh.Name.Compare) {
 		records = append(records, record{Tagged: &name, Tags: c.tagHosts[name], At: c.changed})
+	}
+	for _, name := range slices.SortedFunc(maps.Keys(c.pods), mesh.Name.Compare) {
+		records = append(records, record{Inlined: &name, Pod: c.pods[name], At: c.changed})
 	}
 	return append(records, record{Holds: &snapshot.Holds, At: c.changed})
 }

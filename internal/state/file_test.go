@@ -90,12 +90,14 @@ func TestSaveAndLoad(t *testing.T) {
 	since := time.Date(2026, 1, 2, 3, 4, 5, 6, time.UTC)
 	web, gone := mesh.Name{Source: "consul", Label: "web"}, mesh.Name{Source: "consul", Label: "gone"}
 	addresses := []netip.Addr{netip.MustParseAddr("244.1.2.3"), netip.MustParseAddr("fd00::1")}
+	pod := netip.MustParseAddr("10.244.1.7")
 	for i := range 3 { // each run continues from the one before
 		f, stop := running(t, path, quiet(), nil)
 		f.Save(contract.Change{Services: []catalog.Service{service("web", "1", "2"), service(fmt.Sprint("s", i), "1"), service("gone", "1")}})
 		f.Save(contract.Change{Synced: "consul"})
 		old := catalog.Service{Key: catalog.Key{Source: "old", Name: "web"}, Instances: service("web", "1").Instances}
 		f.Save(contract.Change{Services: []catalog.Service{old}, Synced: "old"})
+		f.Save(contract.Change{PodAddresses: map[mesh.Name]netip.Addr{{Source: "old", Label: "web"}: pod}})
 		f.Save(contract.Change{Gone: []string{"old"}})
 		f.Save(contract.Change{Services: []catalog.Service{service("web", "2"), service("gone")}})
 		f.Save(contract.Change{Holds: map[string]guard.Hold{"consul": {Since: since, Reason: "r", Instances: i}}})
@@ -105,12 +107,15 @@ func TestSaveAndLoad(t *testing.T) {
 		f.Save(contract.Change{Names: map[catalog.Key]mesh.Name{{Source: "consul", Name: "g.n"}: {}}})
 		f.Save(contract.Change{TagHosts: map[mesh.Name][]string{web: {"master", "replica"}, gone: {"master"}}})
 		f.Save(contract.Change{TagHosts: map[mesh.Name][]string{gone: nil}})
+		f.Save(contract.Change{PodAddresses: map[mesh.Name]netip.Addr{web: pod, gone: pod}})
+		f.Save(contract.Change{PodAddresses: map[mesh.Name]netip.Addr{gone: {}}})
 		stop()
 	}
 	want := contract.Snapshot{
 		Addresses:       map[mesh.Name][]netip.Addr{web: addresses},
 		Names:           map[catalog.Key]mesh.Name{{Source: "consul", Name: "w_b"}: web},
 		TagHosts:        map[mesh.Name][]string{web: {"master", "replica"}},
+		PodAddresses:    map[mesh.Name]netip.Addr{web: pod},
 		Services:        []catalog.Service{service("s0", "1"), service("s1", "1"), service("s2", "1"), service("web", "2")},
 		CompleteSources: []string{"consul"},
 		Holds:           map[string]guard.Hold{"consul": {Since: since, Reason: "r", Instances: 2}},

@@ -48,6 +48,10 @@ type record struct {
 	Tagged *mesh.Name `json:"tagged,omitempty"`
 	// Tags are tags with hosts of their own.
 	Tags []string `json:"tags,omitempty"`
+	// Inlined is a service that has inline endpoints because of the address Pod. Without Pod, it no longer has them.
+	Inlined *mesh.Name `json:"inlined,omitempty"`
+	// Pod is the address of an instance that may be a pod.
+	Pod netip.Addr `json:"pod,omitzero"`
 	// At is the time of the change.
 	At time.Time `json:"at"`
 }
@@ -72,6 +76,9 @@ func recordsOf(change contract.Change, now time.Time) []record {
 	}
 	for name, tags := range change.TagHosts {
 		records = append(records, record{Tagged: &name, Tags: tags, At: now})
+	}
+	for name, address := range change.PodAddresses {
+		records = append(records, record{Inlined: &name, Pod: address, At: now})
 	}
 	for name, addresses := range change.Addresses {
 		records = append(records, record{Addressed: &name, Addresses: addresses, At: now})

@@ -11,6 +11,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	isthmusd "github.com/isthmus-mesh/isthmus/internal/daemon"
+
+	"github.com/isthmus-mesh/isthmus/test/testbed"
 )
 
 // TestSelectionAndPlacement verifies that the configuration selects services and their namespaces, and that a change of
@@ -91,7 +93,7 @@ func configFile(t *testing.T, content string) string {
 
 func rewrite(t *testing.T, path, content string) {
 	t.Helper()
-	if err := os.WriteFile(path, []byte("kubernetes: {removalGrace: 0s}\n"+content), 0o600); err != nil {
+	if err := os.WriteFile(path, []byte(testbed.WithPodRanges("kubernetes: {removalGrace: 0s}\n"+content)), 0o600); err != nil {
 		t.Fatal(err)
 	}
 }

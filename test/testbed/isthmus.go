@@ -2,14 +2,20 @@ package testbed
 
 import (
 	"context"
+	"errors"
 	"io"
 	"os"
-	"path/filepath"
+	"slices"
+
+	"sigs.k8s.io/yaml"
 )
 
 // OnLoopback is a configuration that allows services on loopback addresses, which isthmus skips by default.
 const OnLoopback = `mesh: {addresses: {allow: [127.0.0.0/8, localhost.localdomain]}}
 `
+
+// PodRange contains the addresses of pods in the tests.
+const PodRange = "10.244.0.0/16"
 
 // Isthmus is a running isthmus.
 type Isthmus struct {
@@ -30,6 +36,9 @@ func (r *Run) StartIsthmus(consul *Consul, kube *Kube, args ...string) (*Isthmus
 		return nil, err
 	}
 	i := &Isthmus{Admin: "http://" + loopback(port)}
+	if args, err = r.withPodRanges(args); err != nil {
+		return nil, err
+	}
 	args = append([]string{"run", "--admin-addr", loopback(port)}, args...)
 	if kube != nil {
 		args = append(args, "--kubeconfig", kube.Kubeconfig)
@@ -43,8 +52,53 @@ func (r *Run) StartIsthmus(consul *Consul, kube *Kube, args ...string) (*Isthmus
 
 // Config writes a configuration file for isthmus and returns its path.
 func (r *Run) Config(content string) (path string, err error) {
-	path = filepath.Join(r.dir, "isthmus.yaml")
-	return path, os.WriteFile(path, []byte(content), 0o600)
+	file, err := os.CreateTemp(r.dir, "isthmus-*.yaml")
+	if err != nil {
+		return "", err
+	}
+	_, err = file.WriteString(content)
+	return file.Name(), errors.Join(err, file.Close())
+}
+
+// withPodRanges changes the configuration file of the arguments by WithPodRanges. Arguments without a file get one.
+func (r *Run) withPodRanges(args []string) ([]string, error) {
+	at := slices.Index(args, "--config") + 1
+	if at == 0 || at == len(args) {
+		path, err := r.Config("")
+		if err != nil {
+			return nil, err
+		}
+		args = append(slices.Clone(args), "--config", path)
+		at = len(args) - 1
+	}
+	content, err := os.ReadFile(args[at])
+	if err != nil {
+		return nil, err
+	}
+	return args, os.WriteFile(args[at], []byte(WithPodRanges(string(content))), 0o600)
+}
+
+// WithPodRanges returns a configuration in which mesh.podRanges is PodRange unless it is set. The instances of most tests
+// have private addresses, as virtual machines may have them, and get WorkloadEntries.
+func WithPodRanges(content string) string {
+	config := map[string]any{}
+	if yaml.Unmarshal([]byte(content), &config) != nil {
+		return content // isthmus rejects it
+	}
+	rules, ok := config["mesh"].(map[string]any)
+	if !ok {
+		rules = map[string]any{}
+		config["mesh"] = rules
+	}
+	if _, set := rules["podRanges"]; set {
+		return content
+	}
+	rules["podRanges"] = []string{PodRange}
+	changed, err := yaml.Marshal(config)
+	if err != nil {
+		return content
+	}
+	return string(changed)
 }
 
 // Wait waits until the daemon is ready.
