@@ -16,7 +16,7 @@ func Default() Config {
 			DefaultPorts: true, NativePort: true, MaxInstances: mesh.MaxInstances,
 		},
 		VirtualAddresses: VirtualAddresses{IPv4: "244.0.0.0/6", Keep: Duration(24 * time.Hour)},
-		DNS:              DNS{Answer: AnswerVirtual, TTL: Duration(5 * time.Second), NegativeTTL: Duration(5 * time.Second)},
+		DNS:              DNS{Answer: AnswerVirtual, MaxAmplification: 4, TTL: Duration(5 * time.Second), NegativeTTL: Duration(5 * time.Second)},
 		Guard:            defaultGuard(),
 		Kubernetes: Kubernetes{
 			Namespace: "consul-services", Writers: 16, RemovalGrace: Duration(time.Minute),

@@ -21,12 +21,13 @@ const (
 
 // DNS configures the DNS server.
 type DNS struct {
-	Address     string    `json:"address" doc:"host:port to listen on, for UDP and TCP. An empty host means all interfaces. Empty: no DNS server."`
-	Answer      string    `json:"answer" doc:"virtual: the virtual addresses of services. instances: the addresses of the instances that receive traffic, in random order, for callers outside the mesh."`
-	TTL         Duration  `json:"ttl" doc:"TTL of answers, in whole seconds."`
-	NegativeTTL Duration  `json:"negativeTTL" doc:"TTL of answers for names that don't exist, in whole seconds."`
-	Domains     []string  `json:"domains" doc:"Additional domains to answer for, besides those of the sources. Unknown names in them don't exist. The server answers for the hosts of services in any domain."`
-	Forward     []Forward `json:"forward" doc:"DNS servers for unknown names in the domains of the sources. The entry with the longest matching domain applies. Unknown names without an entry don't exist."`
+	Address          string    `json:"address" doc:"host:port to listen on, for UDP and TCP. An empty host means all interfaces. Empty: no DNS server."`
+	Answer           string    `json:"answer" doc:"virtual: the virtual addresses of services. instances: the addresses of the instances that receive traffic, in random order, for callers outside the mesh."`
+	TTL              Duration  `json:"ttl" doc:"TTL of answers, in whole seconds."`
+	NegativeTTL      Duration  `json:"negativeTTL" doc:"TTL of answers for names that don't exist, in whole seconds."`
+	MaxAmplification int       `json:"maxAmplification" doc:"How many times longer than the query a UDP answer may be if the client has no valid DNS cookie. A longer answer is truncated, and clients repeat the query by TCP. 2 to 100, or 0 for no limit."`
+	Domains          []string  `json:"domains" doc:"Additional domains to answer for, besides those of the sources. Unknown names in them don't exist. The server answers for the hosts of services in any domain."`
+	Forward          []Forward `json:"forward" doc:"DNS servers for unknown names in the domains of the sources. The entry with the longest matching domain applies. Unknown names without an entry don't exist."`
 }
 
 // Forward configures the DNS servers for one domain.
@@ -51,6 +52,9 @@ func (c Config) validateDNS(found *problems) {
 		if ttl < 0 || ttl.Std() > maxTTL || ttl.Std()%time.Second != 0 {
 			found.fail(path, "%s is not within 0s and %s, in whole seconds", ttl, Duration(maxTTL))
 		}
+	}
+	if d.MaxAmplification != 0 && (d.MaxAmplification < 2 || d.MaxAmplification > 100) {
+		found.fail("dns.maxAmplification", "%d is not within 2 and 100; set 4, or 0 for no limit", d.MaxAmplification)
 	}
 	for i, domain := range d.Domains {
 		found.consulDomain(fmt.Sprintf("dns.domains[%d]", i), domain, c.Mesh.ClusterDomain)

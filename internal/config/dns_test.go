@@ -18,6 +18,8 @@ func TestNamesAndAddresses(t *testing.T) {
 		"dns: {address: '53'}":                                              "dns.address: \"53\" is not host:port",
 		"dns: {answer: all}":                                                "dns.answer: \"all\" is not one of virtual, instances",
 		"dns: {ttl: 1500ms}":                                                "dns.ttl: 1.5s is not within",
+		"dns: {maxAmplification: 1}":                                        "dns.maxAmplification: 1 is not within 2 and 100; set 4, or 0 for no limit",
+		"dns: {maxAmplification: 0}":                                        "",
 		"dns: {negativeTTL: 25h}":                                           "dns.negativeTTL: 25h is not within",
 		"dns: {domains: [svc.cluster.local]}":                               "dns.domains[0]: \"svc.cluster.local\" is under the cluster's own domain",
 		"dns: {forward: [{servers: [consul]}]}":                             "dns.forward[0].servers[0]: \"consul\" is not host:port",

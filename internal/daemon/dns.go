@@ -21,7 +21,7 @@ func newDNS(c config.Config, log *slog.Logger, registry prometheus.Registerer) (
 	}
 	server, err := dns.Listen(dns.Options{
 		Address: c.DNS.Address, Instances: c.DNS.Answer == config.AnswerInstances,
-		Domains: c.ConsulDomains(), MoreDomains: c.DNS.Domains, Forward: c.Forward(), Addresses: addresses,
+		Domains: c.ConsulDomains(), MoreDomains: c.DNS.Domains, Forward: c.Forward(), Addresses: addresses, MaxAmplification: c.DNS.MaxAmplification,
 		TTL: c.DNS.TTL.Std(), NegativeTTL: c.DNS.NegativeTTL.Std(), Log: log, Metrics: dns.NewMetrics(registry),
 	})
 	if err != nil {

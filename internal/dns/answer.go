@@ -2,48 +2,55 @@ package dns
 
 import (
 	"net"
+	"net/netip"
 	"time"
 
 	"github.com/miekg/dns"
 )
 
-const (
-	// maxUDP is the size in bytes of the longest UDP answer that no network fragments (dnsflagday.net/2020).
-	maxUDP = 1232
-	// maxUDPRecords is more than the number of records that fit into maxUDP, at 16 bytes each. An answer with as many
-	// records is truncated and marked as truncated.
-	maxUDPRecords = 100
-)
-
 // ServeDNS implements dns.Handler.
 func (s *Server) ServeDNS(w dns.ResponseWriter, query *dns.Msg) {
-	_, overUDP := w.RemoteAddr().(*net.UDPAddr)
 	start := time.Now()
-	reply := s.reply(query, overUDP)
+	client, overUDP := clientOf(w.RemoteAddr())
+	reply := s.reply(query, client, overUDP)
 	s.options.Metrics.answered(query, reply, time.Since(start))
 	_ = w.WriteMsg(reply) // the client is gone
 }
 
+// clientOf returns the address of a client and whether the client uses UDP.
+func clientOf(address net.Addr) (client netip.Addr, overUDP bool) {
+	switch a := address.(type) {
+	case *net.UDPAddr:
+		return a.AddrPort().Addr(), true
+	case *net.TCPAddr:
+		return a.AddrPort().Addr(), false
+	default:
+		return netip.Addr{}, false
+	}
+}
+
 // reply answers a query with a message that fits the protocol of the query.
-func (s *Server) reply(query *dns.Msg, overUDP bool) *dns.Msg {
-	reply := s.answer(query, overUDP)
-	reply.Compress = true
-	size := dns.MaxMsgSize
-	edns := query.IsEdns0()
-	if overUDP {
-		size = dns.MinMsgSize
-		if edns != nil {
-			size = min(max(int(edns.UDPSize()), dns.MinMsgSize), maxUDP)
-		}
+func (s *Server) reply(query *dns.Msg, client netip.Addr, overUDP bool) *dns.Msg {
+	state, cookie := s.cookies.check(query, client)
+	var reply *dns.Msg
+	switch edns := query.IsEdns0(); {
+	case edns != nil && edns.Version() != 0:
+		reply = errorReply(query, dns.RcodeBadVers) // RFC 6891, 6.1.3
+	case state == malformedCookie:
+		reply = errorReply(query, dns.RcodeFormatError) // RFC 7873, 5.2.2
+	default:
+		reply = s.answer(query, overUDP)
 	}
-	if edns != nil && reply.IsEdns0() == nil {
+	if query.IsEdns0() != nil {
 		reply.SetEdns0(maxUDP, false)
-		if edns.Version() != 0 {
-			reply.Answer, reply.Ns, reply.Extra = nil, nil, reply.Extra[len(reply.Extra)-1:]
-			reply.Rcode = dns.RcodeBadVers // RFC 6891, 6.1.3
+		if edns := reply.IsEdns0(); cookie != nil {
+			edns.Option = append(edns.Option, cookie)
 		}
 	}
-	reply.Truncate(size)
+	size, unproven := s.sizeLimit(query, overUDP, state == validCookie)
+	if fit(reply, size) {
+		s.options.Metrics.countTruncated(unproven)
+	}
 	return reply
 }
 

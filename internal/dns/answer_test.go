@@ -159,9 +159,7 @@ func TestMixedInstances(t *testing.T) {
 	f := start(t, options, served{"mixed", nil, mixed})
 	for range 20 {
 		for kind, want := range map[uint16]int{miekg.TypeA: 41, miekg.TypeAAAA: 1} {
-			m := query("mixed.service.consul.", kind)
-			m.SetEdns0(1232, false)
-			if reply := f.ask(t, "udp", m); len(reply.Answer) != want || reply.Truncated {
+			if reply := f.askWithCookie(t, query("mixed.service.consul.", kind)); len(reply.Answer) != want || reply.Truncated {
 				t.Fatalf("%s: %d records, want %d, truncated %v", miekg.TypeToString[kind], len(reply.Answer), want, reply.Truncated)
 			}
 		}

@@ -37,7 +37,7 @@ func (d *discardWriter) WriteMsg(m *dns.Msg) error {
 // newLoadedServer returns a server with services that does not listen.
 func newLoadedServer(instances bool, services int) *Server {
 	s := newServer(Options{
-		Domains: []string{"consul"}, MoreDomains: []string{"a.consul", "shop"}, Instances: instances,
+		Domains: []string{"consul"}, MoreDomains: []string{"a.consul", "shop"}, Instances: instances, MaxAmplification: 4,
 		Addresses: vip.Options{IPv4: netip.MustParsePrefix("244.0.0.0/6")},
 		Log:       slog.New(slog.DiscardHandler), Metrics: NewMetrics(prometheus.NewRegistry()),
 	})
@@ -56,7 +56,7 @@ func newLoadedServer(instances bool, services int) *Server {
 	return s
 }
 
-// FuzzPackets verifies that no packet makes the server panic or causes a reply above the size limit.
+// FuzzPackets verifies that no packet makes the server panic or causes a reply above the size limits.
 func FuzzPackets(f *testing.F) {
 	for _, name := range []string{"saaa.service.consul.", "_saaa._tcp.service.consul.", "1.0.0.244.in-addr.arpa.", "0a000001.addr.dc1.consul.", "saaa.", ".", "\\000.consul."} {
 		for _, kind := range []uint16{dns.TypeA, dns.TypeSRV, dns.TypeANY, dns.TypePTR, dns.TypeSOA} {
@@ -80,6 +80,9 @@ func FuzzPackets(f *testing.F) {
 			s.ServeDNS(w, query)
 			if udp && w.size > maxUDP {
 				t.Errorf("the reply has %d bytes, query %s", w.size, query)
+			}
+			if udp && w.size > 4*len(packet) {
+				t.Errorf("the reply has %d bytes, the query %d: %s", w.size, len(packet), query)
 			}
 		}
 	})

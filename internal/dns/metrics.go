@@ -15,6 +15,7 @@ type Metrics struct {
 	queries     *prometheus.CounterVec
 	seconds     prometheus.Histogram
 	forwarded   *prometheus.CounterVec
+	truncated   *prometheus.CounterVec
 	hosts       prometheus.Gauge
 }
 
@@ -35,11 +36,15 @@ func NewMetrics(registerer prometheus.Registerer) *Metrics {
 			Name: "isthmus_dns_forwarded_total",
 			Help: "Number of DNS queries forwarded to Consul, by outcome: answered, failed or too_many.",
 		}, []string{"outcome"}),
+		truncated: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "isthmus_dns_truncated_total",
+			Help: "Number of truncated DNS answers, by reason: size, or no_cookie for the limit of clients without a DNS cookie.",
+		}, []string{"reason"}),
 		hosts: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "isthmus_dns_hosts", Help: "Number of hosts that the DNS server answers for.",
 		}),
 	}
-	registerer.MustRegister(m.queries, m.seconds, m.forwarded, m.hosts)
+	registerer.MustRegister(m.queries, m.seconds, m.forwarded, m.truncated, m.hosts)
 	return m
 }
 
@@ -58,4 +63,13 @@ func (m *Metrics) answered(query, reply *dns.Msg, duration time.Duration) {
 	}
 	m.queries.WithLabelValues(kind, rcode).Inc()
 	m.seconds.Observe(duration.Seconds())
+}
+
+// countTruncated counts a truncated answer. The client is unproven if a valid cookie would have allowed a longer answer.
+func (m *Metrics) countTruncated(unproven bool) {
+	reason := "size"
+	if unproven {
+		reason = "no_cookie"
+	}
+	m.truncated.WithLabelValues(reason).Inc()
 }

@@ -38,6 +38,9 @@ type Options struct {
 	Forward map[string][]string
 	// Addresses are the ranges of the virtual addresses. The server is authoritative for their reverse names.
 	Addresses vip.Options
+	// MaxAmplification is how many times longer than the query a UDP answer may be if the client has no valid DNS cookie.
+	// 0 means no limit.
+	MaxAmplification int
 	// TTL is the time to live of an answer.
 	TTL time.Duration
 	// NegativeTTL is the time to live of the answer that a name or record does not exist.
@@ -56,6 +59,7 @@ type Server struct {
 	udp       net.PacketConn
 	tcp       net.Listener
 	forwarder *forwarder
+	cookies   *cookies
 
 	table *table
 	// unstable holds the services whose names and addresses are not final yet. Only the goroutine of Run uses it.
@@ -95,6 +99,7 @@ func newServer(options Options) *Server {
 	return &Server{
 		WorkSet: contract.NewWorkSet(), options: options, zones: zonesOf(options), table: table,
 		forwarder: newForwarder(options, func(name string) bool { return table.find(name) != nil }), unstable: map[mesh.Name]bool{},
+		cookies: newCookies(),
 	}
 }
 

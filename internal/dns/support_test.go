@@ -79,7 +79,7 @@ type fixture struct {
 // defaults returns the options of most tests.
 func defaults() dns.Options {
 	return dns.Options{
-		Address: "127.0.0.1:0", Domains: []string{"consul"}, TTL: 5 * time.Second, NegativeTTL: 3 * time.Second,
+		Address: "127.0.0.1:0", Domains: []string{"consul"}, TTL: 5 * time.Second, MaxAmplification: 4, NegativeTTL: 3 * time.Second,
 		Addresses: vip.Options{IPv4: netip.MustParsePrefix("244.0.0.0/6"), IPv6: netip.MustParsePrefix("fd00:1::/64")},
 	}
 }
