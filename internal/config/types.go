@@ -92,7 +92,7 @@ type TLSRule struct {
 // Addresses restricts the addresses of instances.
 type Addresses struct {
 	Allow []string `json:"allow" doc:"Ranges (10.0.0.0/8), IP addresses and globs of host names (*.example.com) to accept. Takes precedence over deny."`
-	Deny  []string `json:"deny" doc:"Ranges, IP addresses and globs of host names to reject. Loopback, link-local and cloud metadata addresses and names, and names of the cluster, are rejected by default."`
+	Deny  []string `json:"deny" doc:"Ranges, IP addresses and globs of host names to reject. Loopback, link-local and cloud metadata addresses and names, and names of the cluster, also in short form (web, web.default), are rejected by default."`
 }
 
 // Labels restricts the labels that come from meta entries and tags.

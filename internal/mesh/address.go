@@ -37,25 +37,3 @@ func endsInNumber(name string) bool {
 var hexNumber = regexp.MustCompile(`^0x[0-9a-f]*$`)
 
 var broadcast = netip.AddrFrom4([4]byte{255, 255, 255, 255})
-
-// embedding lists the IPv6 prefixes whose addresses contain an IPv4 address, and the offset of that address in bytes. A
-// connection to the IPv6 address may reach the IPv4 address.
-var embedding = []struct {
-	prefix netip.Prefix
-	at     int
-}{
-	{netip.MustParsePrefix("::/96"), 12},        // IPv4-compatible, RFC 4291, 2.5.5.1
-	{netip.MustParsePrefix("64:ff9b::/96"), 12}, // NAT64, RFC 6052
-	{netip.MustParsePrefix("2002::/16"), 2},     // 6to4, RFC 3056
-}
-
-// embedded returns the IPv4 address that an IPv6 address contains.
-func embedded(ip netip.Addr) (netip.Addr, bool) {
-	for _, form := range embedding {
-		if !ip.IsLoopback() && form.prefix.Contains(ip) {
-			bytes := ip.As16()
-			return netip.AddrFrom4([4]byte(bytes[form.at : form.at+4])), true
-		}
-	}
-	return netip.Addr{}, false
-}

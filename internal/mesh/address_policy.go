@@ -15,10 +15,11 @@ import (
 //	Allow              accepted
 //	Deny               rejected
 //	built-in list      rejected: loopback, link-local, metadata services of clouds
-//	cluster's names    rejected
+//	cluster's names    rejected, also in short form: web, web.default
 //	any other          accepted
 //
-// An IPv6 address that contains an IPv4 address must pass with both.
+// An IPv6 address that contains an IPv4 address must pass with both. Networks can use other prefixes for IPv4 addresses; add
+// them to Deny.
 type Addresses struct {
 	// Allow lists accepted addresses.
 	Allow []AddressRange
@@ -81,7 +82,7 @@ func (a Addresses) check(name string, ip netip.Addr, clusterDomain string) error
 	if err := a.checkOne(name, ip, clusterDomain); err != nil {
 		return err
 	}
-	if inner, ok := embedded(ip); ok && name == "" {
+	for _, inner := range embedded(ip) {
 		if err := a.checkOne("", inner, clusterDomain); err != nil {
 			return fmt.Errorf("address %s contains an IPv4 address: %w", ip, err)
 		}
@@ -106,16 +107,15 @@ func (a Addresses) checkOne(name string, ip netip.Addr, clusterDomain string) er
 			return fmt.Errorf("address %s is %s; to accept it, set mesh.addresses.allow: [%q]", text, f.meaning, f.AddressRange)
 		}
 	}
-	if name != "" && ofCluster(name, clusterDomain) {
+	switch {
+	case name == "":
+		return nil
+	case ofCluster(name, clusterDomain):
 		return fmt.Errorf("address %s is a name of the Kubernetes cluster; to accept it, set mesh.addresses.allow: [%q]", text, name)
+	case completedToCluster(name):
+		return fmt.Errorf("address %s is a short name, which a pod completes to a name of the Kubernetes cluster; register a full name or an IP address; to accept it, set mesh.addresses.allow: [%q]", text, name)
 	}
 	return nil
-}
-
-// ofCluster reports whether a name belongs to the Kubernetes cluster. A pod's search list also completes names of one or
-// two labels; these cannot be distinguished from names of machines.
-func ofCluster(name, clusterDomain string) bool {
-	return UnderDomain(name, clusterDomain) || UnderDomain(name, "svc") || name == "kubernetes" || name == "kubernetes.default"
 }
 
 // forbiddenRange is an entry of the built-in list of rejected addresses.

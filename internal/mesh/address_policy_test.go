@@ -58,7 +58,24 @@ func TestForbiddenAddresses(t *testing.T) {
 
 		"10.0.0.1": "", "192.168.0.1": "", "128.0.0.1": "", "169.253.0.1": "", "100.64.0.1": "", "240.0.0.1": "", "fd00::1": "", "fec0::1": "",
 		"2001:db8::1": "", "::ffff:10.0.0.1": "", "64:ff9b::10.0.0.1": "", "2002:a00:1::1": "",
-		"vm-17": "", "mylocalhost": "", "localhost.example.com": "", "cluster.local.example.com": "", "mysvc": "", "mycluster.local": "",
+		// Short names of the cluster.
+		"vm-17": "vm-17", "wpad": "wpad", "WPAD.": "wpad", "mylocalhost": "mylocalhost", "mysvc": "mysvc", "com": "com", "xn--fiq228c": "xn--fiq228c",
+		"web.default": "web.default", "Web.Default.": "web.default", "istiod.istio-system": "istiod.istio-system", "web.dev": "web.dev", "web.prod": "web.prod",
+		"web.test": "web.test", "web.internal": "web.internal", "mycluster.local": "mycluster.local", "web.consul": "web.consul",
+		"web-0.web.default": "web-0.web.default", "web-0.web.payments": "web-0.web.payments", "10-0-0-1.default.pod": "10-0-0-1.default.pod",
+		"web.default.svc": "web.default.svc", "web-0.web.default.svc": "web-0.web.default.svc", "web.web.default.pod": "web.web.default.pod",
+		"www.example.com": "", "example.com": "", "db.co.uk": "", "example.de": "", "localhost.example.com": "", "cluster.local.example.com": "",
+		"vm-17.corp.example": "", "vm-17.dc1.corp": "", "vm-17.ec2.internal": "", "db.shop.dev": "", "n1.node.consul": "", "vm.rack.dc.acme": "", "x.mycluster.local": "",
+
+		// IPv6 addresses that contain an IPv4 address.
+		"::ffff:0:127.0.0.1": "127.0.0.0/8", "::ffff:0:169.254.169.254": "169.254.169.254", "::ffff:0:10.0.0.1": "",
+		"64:ff9b:1::a9fe:a9fe": "169.254.169.254", "64:ff9b:1:fffe::127.0.0.1": "127.0.0.0/8", "64:ff9b:1:7f00:0:100::": "127.0.0.0/8",
+		"64:ff9b:1:7f01:2:300::": "127.0.0.0/8", "64:ff9b:1:ffa9:fe:a9fe::": "169.254.169.254", "64:ff9b:1:ffff:a9:fea9:fe00:0": "169.254.169.254",
+		"64:ff9b:1::10.0.0.1": "", "64:ff9b:1:abcd::192.168.1.1": "", "64:ff9b:2::7f00:1": "",
+		"2001:0:7f00:1::": "127.0.0.0/8", "2001:0:a00:1:0:0:80ff:fffe": "127.0.0.0/8", "2001:0:a00:1::5601:5601": "169.254.169.254",
+		"2001:0:a00:1::f5ff:fffe": "", "2001:1::7f00:1": "",
+		"fd00::5efe:127.0.0.1": "127.0.0.0/8", "2001:db8::200:5efe:a9fe:a9fe": "169.254.169.254", "fd00::5efe:10.0.0.1": "", "fd00::100:5efe:7f00:1": "",
+		"2002:7f00:1::5efe:a00:1": "127.0.0.0/8", "::169.254.1.1": "169.254.0.0/16", "::10.0.0.1": "",
 	} {
 		got := forbiddenFor(t, address, mesh.Addresses{})
 		if admits == "" {
@@ -71,7 +88,7 @@ func TestForbiddenAddresses(t *testing.T) {
 			t.Errorf("%q: %q, want a finding that names %s", address, got, admits)
 		}
 		// The configuration of the finding accepts the address.
-		if left := forbiddenFor(t, address, mesh.Addresses{Allow: rangesOf(t, admits, "2000::/3", "::/8", "64:ff9b::/96")}); left != "" {
+		if left := forbiddenFor(t, address, mesh.Addresses{Allow: rangesOf(t, admits, "2000::/3", "::/8", "64:ff9b::/32", "fd00::/64")}); left != "" {
 			t.Errorf("%q with %s allowed: %s", address, admits, left)
 		}
 	}
@@ -95,7 +112,10 @@ func TestAddressRules(t *testing.T) {
 		{"10.1.2.3", nil, []string{"*"}, true}, // globs match host names only
 		{"vm-1", nil, []string{"*"}, false},
 		{"VM-1.Corp.example.", []string{"*.Corp.example"}, []string{"*"}, true},
-		{"vm-1", nil, []string{"0.0.0.0/0", "::/0"}, true},
+		{"vm-1.example.com", nil, []string{"0.0.0.0/0", "::/0"}, true},
+		{"vm-1", []string{"vm-*"}, nil, true},
+		{"64:ff9b:1::10.1.2.3", nil, []string{"10.0.0.0/8"}, false},
+		{"2001:0:1:1::f5fe:fdfc", nil, []string{"10.0.0.0/8"}, false},
 		{"2001:db8::1", nil, []string{"2001:db8::/32"}, false},
 		{"127.0.0.1", []string{"0.0.0.0/0"}, nil, true},
 		{"::1", []string{"::1"}, nil, true},

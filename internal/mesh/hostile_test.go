@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"golang.org/x/net/publicsuffix"
 	networking "istio.io/api/networking/v1alpha3"
 
 	"github.com/isthmus-mesh/isthmus/internal/catalog"
@@ -151,6 +152,11 @@ func checkAddress(t *testing.T, address, clusterDomain string) {
 	t.Helper()
 	ip, err := netip.ParseAddr(address)
 	if err != nil {
+		labels := strings.Split(address, ".")
+		_, public := publicsuffix.PublicSuffix(address)
+		if len(labels) == 1 || labels[len(labels)-1] == "pod" || (len(labels) == 2 && !public) {
+			t.Errorf("address %q is a short name", address)
+		}
 		if mesh.UnderDomain(address, "localhost") || mesh.UnderDomain(address, "svc") || mesh.UnderDomain(address, clusterDomain) {
 			t.Errorf("address %q", address)
 		}
@@ -158,5 +164,15 @@ func checkAddress(t *testing.T, address, clusterDomain string) {
 	}
 	if ip.Is4In6() || ip.IsLoopback() || ip.IsLinkLocalUnicast() || ip.IsUnspecified() || ip.IsMulticast() {
 		t.Errorf("address %q", address)
+	}
+	inside := ip.As16()
+	for prefix, bytes := range map[string][]byte{
+		"::/96": inside[12:], "::ffff:0:0:0/96": inside[12:], "64:ff9b::/96": inside[12:], "64:ff9b:1::/48": inside[12:], "2002::/16": inside[2:6],
+		"2001::/32": inside[4:8],
+	} {
+		v4 := netip.AddrFrom4([4]byte(bytes))
+		if netip.MustParsePrefix(prefix).Contains(ip) && (v4.IsLoopback() || v4.IsLinkLocalUnicast()) {
+			t.Errorf("address %q contains %s", address, v4)
+		}
 	}
 }

@@ -43,6 +43,12 @@ var shared struct {
 }
 
 func TestMain(m *testing.M) {
+	if address := os.Getenv(istioProxyEnv); address != "" {
+		if err := runIstioDNSProxy(address); err != nil {
+			panic(err)
+		}
+		return
+	}
 	klog.SetLogger(logr.Discard()) // the clients' own messages
 	ctrllog.SetLogger(logr.Discard())
 	flag.Parse()

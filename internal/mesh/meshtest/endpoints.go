@@ -58,7 +58,7 @@ func addresses() []Case {
 		of("address-mixed", service(
 			"web",
 			instance("by-ip"),
-			instance("by-name", address("vm-17")),
+			instance("by-name", address("vm-17.example.com")),
 		)),
 		of("address-ipv6", service(
 			"web",

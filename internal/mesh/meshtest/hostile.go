@@ -15,7 +15,7 @@ var (
 		"kubernetes", "127", "0x7f000001", "bank.default.svc.cluster.local", "svc", "中文", "", "-", strings.Repeat("x", 64), strings.Repeat("x", 2000),
 	}
 	hostileAddresses = []string{
-		"10.0.0.1", "10.0.0.2", "2001:db8::1", "vm-17", "127.0.0.1", "::1", "[::ffff:127.0.0.1]", "::127.0.0.1", "64:ff9b::a9fe:a9fe",
+		"10.0.0.1", "10.0.0.2", "2001:db8::1", "vm-17", "vm-17.example.com", "wpad", "web.default", "web-0.web.default", "10-0-0-1.default.pod", "64:ff9b:1::a9fe:a9fe", "::ffff:0:127.0.0.1", "2001:0:a00:1::80ff:fffe", "fd00::5efe:127.0.0.1", "127.0.0.1", "::1", "[::ffff:127.0.0.1]", "::127.0.0.1", "64:ff9b::a9fe:a9fe",
 		"2002:7f00:1::", "169.254.169.254", "fe80::1", "fe80::1%eth0", "0.0.0.0", "::", "224.0.0.1", "255.255.255.255", "localhost.",
 		"db.localhost", "metadata.google.internal", "kubernetes.default.svc", "bank.cluster.local", "unix:///run/x.sock", "0x7f.1", "",
 	}
