@@ -130,6 +130,9 @@ type Instance struct {
 	Address string
 	// Port is the registered port; 0 if there is none. It may be out of range.
 	Port int
+	// Virtual are the virtual addresses that the registry's own mesh gives to the service. Callers of this mesh must not get
+	// them for another service.
+	Virtual []string `json:",omitempty"`
 	// Ports are the named ports (Consul's Ports) in the order of their registration. If one of them is the default, its
 	// number equals Port.
 	Ports []Port

@@ -80,6 +80,9 @@ func (s Source) validate(found *problems, at, clusterDomain string) {
 	if err := checkAddress(s.Address); err != nil {
 		found.fail(at+"address", "%v", err)
 	}
+	if s.AddressTag == "consul-virtual" {
+		found.fail(at+"addressTag", "consul-virtual is an address of Consul's own mesh, which Envoy cannot reach; use an address of the instances, for example wan")
+	}
 	if s.Connections < 3 {
 		found.fail(at+"connections", "%d is less than 3: listing, reading and waiting need one connection each", s.Connections)
 	}

@@ -69,7 +69,7 @@ func (f *follower) naive(t *testing.T, ctx context.Context, config *api.Config) 
 			for name := range names {
 				entries, _, err := client.Health().Service(name, "", false, (&api.QueryOptions{}).WithContext(ctx))
 				requests.Add(1)
-				now := convert(catalog.Key{Name: name}, "", entries)
+				now := convert(catalog.Key{Name: name}, "", entries, "")
 				if err == nil && !reflect.DeepEqual(known[name], now) {
 					known[name] = now
 					f.sink.Update(now, time.Now())

@@ -56,7 +56,7 @@ func translateCatalog(t *testing.T, file string) []byte {
 	services := map[string]catalog.Service{}
 	for _, entries := range readCatalog(t, file) {
 		key := catalog.Key{Source: "consul", Name: entries[0].Service.Service}
-		service := convert(key, "dc1", entries)
+		service := convert(key, "dc1", entries, "")
 		folded := strings.ToLower(key.Name)
 		if other, ok := services[folded]; ok {
 			service.Key = other.Key

@@ -22,11 +22,11 @@ const (
 // gateways) of this very name: Consul finds names whatever their case. Entries of other peers are left
 // out. Each instance is there once, sorted by ID. An entry's own datacenter is used where none is given: who may write
 // a node may write what he likes there (/v1/txn).
-func convert(key catalog.Key, datacenter string, entries []*api.ServiceEntry) catalog.Service {
+func convert(key catalog.Key, datacenter string, entries []*api.ServiceEntry, addressTag string) catalog.Service {
 	service := catalog.Service{Key: key, Datacenter: datacenter, Instances: make([]catalog.Instance, 0, len(entries))}
 	for _, entry := range entries {
 		if wanted(key.Name, entry) {
-			instance := instanceOf(datacenter, entry)
+			instance := instanceOf(datacenter, entry, addressTag)
 			if before := len(service.Instances) - 1; before >= 0 {
 				shareWith(&instance, service.Instances[before])
 			}
@@ -57,6 +57,9 @@ func shareWith(instance *catalog.Instance, other catalog.Instance) {
 	if slices.Equal(instance.Checks, other.Checks) {
 		instance.Checks = other.Checks
 	}
+	if slices.Equal(instance.Virtual, other.Virtual) {
+		instance.Virtual = other.Virtual
+	}
 }
 
 func wanted(name string, entry *api.ServiceEntry) bool {
@@ -77,7 +80,7 @@ func unique(instances []catalog.Instance) []catalog.Instance {
 	})
 }
 
-func instanceOf(datacenter string, entry *api.ServiceEntry) catalog.Instance {
+func instanceOf(datacenter string, entry *api.ServiceEntry, addressTag string) catalog.Instance {
 	node, service := entry.Node, entry.Service
 	instance := catalog.Instance{
 		ID: catalog.InstanceID{
@@ -103,6 +106,8 @@ func instanceOf(datacenter string, entry *api.ServiceEntry) catalog.Instance {
 		instance.Ports = append(instance.Ports, catalog.Port{Name: port.Name, Number: port.Port, Default: port.Default})
 	}
 	instance.Ports = append(instance.Ports, urlPorts(service.TaggedAddresses, instance.Address)...)
+	instance.Virtual = virtualAddresses(service.TaggedAddresses)
+	useTaggedAddress(&instance, entry, addressTag)
 	if len(service.Meta) != 0 {
 		instance.Meta = service.Meta
 	}

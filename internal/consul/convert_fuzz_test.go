@@ -34,7 +34,7 @@ func FuzzAnswer(f *testing.F) {
 		if inline {
 			c = bothForms[1]
 		}
-		c.Service = convert(webKey, "dc1", entries)
+		c.Service = convert(webKey, "dc1", entries, "")
 		resources, findings := mesh.Translate(c.Service, mesh.Name{Source: webKey.Source, Label: webKey.Name}, c.Options)
 		if resources.Broken {
 			t.Fatalf("unexpected findings %+v", findings)

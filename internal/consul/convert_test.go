@@ -38,7 +38,7 @@ func TestConvertWhole(t *testing.T) {
 	  {"Node": {"Node": "n1", "Address": "10.0.0.1", "Locality": {"Region": "eu", "Zone": "eu-1"}},
 	   "Service": {"ID": "web-1", "Service": "web", "Tags": [], "Meta": {},
 	               "Ports": [{"Name": "a", "Port": 1}, {"Name": "b", "Port": 2, "Default": true}]}}
-	]`))
+	]`), "")
 	want := catalog.Service{Key: webKey, Datacenter: "dc9", Instances: []catalog.Instance{
 		{
 			ID:      catalog.InstanceID{Datacenter: "dc9", Node: "n1", ServiceID: "web-1"},
@@ -71,7 +71,7 @@ func TestConvertLeavesOut(t *testing.T) {
 		"a service's a peer": `{"Node": {"PeerName": "p"}, "Service": {"ID": "a", "Service": "web"}}`,
 	} {
 		t.Run(name, func(t *testing.T) {
-			if got := convert(webKey, "", decode(t, "["+entry+"]")); got.Instances != nil {
+			if got := convert(webKey, "", decode(t, "["+entry+"]"), ""); got.Instances != nil {
 				t.Errorf("got %+v", got)
 			}
 		})
@@ -81,7 +81,7 @@ func TestConvertLeavesOut(t *testing.T) {
 func TestConvertKeepsOneOfTwins(t *testing.T) {
 	got := convert(webKey, "", decode(t, `[{"Node": {"Node": "n"}, "Service": {"ID": "a", "Service": "web"}},
 	  {"Node": {"Node": "N"}, "Service": {"ID": "A", "Service": "web"}},
-	  {"Node": {"Node": "n2"}, "Service": {"ID": "a", "Service": "web"}}]`))
+	  {"Node": {"Node": "n2"}, "Service": {"ID": "a", "Service": "web"}}]`), "")
 	if len(got.Instances) != 2 || got.Instances[0].ID.Node != "N" || got.Instances[1].ID.Node != "n2" {
 		t.Errorf("got %+v", got.Instances)
 	}
@@ -147,7 +147,7 @@ func FuzzConvert(f *testing.F) {
 		if json.Unmarshal(body, &entries) != nil {
 			return
 		}
-		service := convert(webKey, "dc1", entries)
+		service := convert(webKey, "dc1", entries, "wan")
 		seen := map[catalog.InstanceID]bool{}
 		for i, instance := range service.Instances {
 			if i > 0 && service.Instances[i-1].ID.Compare(instance.ID) >= 0 {

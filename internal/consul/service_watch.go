@@ -127,7 +127,7 @@ func (w *serviceWatch) ask(ctx context.Context, q *api.QueryOptions) ([]*api.Ser
 }
 
 func (w *serviceWatch) convert(body []*api.ServiceEntry) catalog.Service {
-	s := convert(w.last.Key, w.source.opts.Datacenter, body)
+	s := convert(w.last.Key, w.source.opts.Datacenter, body, w.source.opts.AddressTag)
 	if s.Datacenter == "" {
 		s.Datacenter = w.last.Datacenter
 	}

@@ -58,6 +58,8 @@ type Options struct {
 	Selection Selection
 	// Filter is an expression in Consul's filter language that each instance must match; empty matches all.
 	Filter string
+	// AddressTag is the key of the tagged address that instances have, if it exists; empty for the normal address.
+	AddressTag string
 	// Logger is the log of the source; nil for none.
 	Logger *slog.Logger
 	// Metrics has the metrics of the source; nil for none.

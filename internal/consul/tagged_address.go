@@ -12,6 +12,57 @@ import (
 	"github.com/isthmus-mesh/isthmus/internal/catalog"
 )
 
+// The tagged addresses of virtual addresses: those that Consul assigns, and those of another platform, for example the
+// ClusterIP of a Service of Kubernetes.
+var virtualTags = []string{"consul-virtual", "virtual"}
+
+// virtualAddresses returns the virtual addresses of an instance.
+func virtualAddresses(tagged map[string]api.ServiceAddress) (addresses []string) {
+	for _, tag := range virtualTags {
+		if address := tagged[tag].Address; address != "" && len(address) <= maxURL {
+			addresses = append(addresses, address)
+		}
+	}
+	return addresses
+}
+
+// useTaggedAddress gives an instance its tagged address with a key, if it has one:
+//
+//  1. the tagged address of the service, with its port
+//  2. the tagged address of the node, if the service has no other address than its node
+//  3. the normal address
+//
+// A URL is no address. Checks of the normal port become checks of the port of the tagged address: both are the same port of
+// the instance.
+func useTaggedAddress(instance *catalog.Instance, entry *api.ServiceEntry, tag string) {
+	if tag == "" {
+		return
+	}
+	node, service := entry.Node, entry.Service
+	if own := service.TaggedAddresses[tag]; isAddress(own.Address) {
+		port := cmp.Or(own.Port, instance.Port)
+		for i := range instance.Checks {
+			if instance.Checks[i].Port == instance.Port {
+				instance.Checks[i].Port = port
+			}
+		}
+		slices.SortFunc(instance.Checks, catalog.Check.Compare)
+		for i := range instance.Ports {
+			if instance.Ports[i].Number == instance.Port {
+				instance.Ports[i].Number = port
+			}
+		}
+		instance.Address, instance.Port = own.Address, port
+		return
+	}
+	if address := node.TaggedAddresses[tag]; isAddress(address) && catalog.SameAddress(instance.Address, node.Address) {
+		instance.Address = address
+	}
+}
+
+// isAddress reports whether a tagged address is not empty and no URL.
+func isAddress(address string) bool { return address != "" && !strings.Contains(address, "://") }
+
 // maxURL is the maximum length of a URL in a tagged address, in bytes.
 const maxURL = 1024
 

@@ -1,6 +1,7 @@
 package consul
 
 import (
+	"fmt"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -47,5 +48,44 @@ func TestURLPorts(t *testing.T) {
 				t.Errorf("(-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+// TestAddressTag verifies which address and port an instance has for an address tag.
+func TestAddressTag(t *testing.T) {
+	const node = `"Node": {"Node": "n", "Address": "10.0.0.1", "TaggedAddresses": {"lan": "10.0.0.1", "wan": "198.51.100.1", "url": "http://10.0.0.1"}}`
+	for name, test := range map[string]struct{ tag, service, want string }{
+		"none":                     {"", `"Port": 80, "TaggedAddresses": {"wan": {"Address": "198.51.100.2", "Port": 8080}}`, "10.0.0.1:80"},
+		"the service's":            {"wan", `"Port": 80, "TaggedAddresses": {"wan": {"Address": "198.51.100.2", "Port": 8080}}`, "198.51.100.2:8080"},
+		"the service's, by name":   {"wan", `"Port": 80, "Address": "10.0.0.9", "TaggedAddresses": {"wan": {"Address": "a.example.com"}}`, "a.example.com:80"},
+		"the node's":               {"wan", `"Port": 80`, "198.51.100.1:80"},
+		"the node's, same address": {"wan", `"Port": 80, "Address": "10.0.0.1"`, "198.51.100.1:80"},
+		"not the node's":           {"wan", `"Port": 80, "Address": "10.0.0.9"`, "10.0.0.9:80"},
+		"unknown":                  {"lan_ipv6", `"Port": 80, "Address": "10.0.0.9"`, "10.0.0.9:80"},
+		"the service's is a URL":   {"grpc", `"Port": 80, "TaggedAddresses": {"grpc": {"Address": "grpc://10.0.0.1:81", "Port": 81}}`, "10.0.0.1:80"},
+		"the node's is a URL":      {"url", `"Port": 80`, "10.0.0.1:80"},
+		"the service's is empty":   {"wan", `"Port": 80, "TaggedAddresses": {"wan": {"Address": "", "Port": 8080}}`, "198.51.100.1:80"},
+		"IPv6":                     {"lan_ipv6", `"Port": 80, "TaggedAddresses": {"lan_ipv6": {"Address": "2001:db8::1", "Port": 80}}`, "2001:db8::1:80"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			entry := "[{" + node + `, "Service": {"ID": "web", "Service": "web", ` + test.service + `},
+				"Checks": [{"ServiceID": "web", "Type": "http", "Status": "passing", "Output": "HTTP GET http://10.0.0.1:80/: 200 OK"}]}]`
+			got := convert(webKey, "dc1", decode(t, entry), test.tag).Instances[0]
+			if text := fmt.Sprintf("%s:%d", got.Address, got.Port); text != test.want {
+				t.Errorf("%s, want %s", text, test.want)
+			}
+			if got.Checks[0].Port != got.Port {
+				t.Errorf("the check of port 80 tests port %d, the port is %d", got.Checks[0].Port, got.Port)
+			}
+		})
+	}
+}
+
+// TestVirtualAddresses verifies that the virtual addresses of Consul and of other platforms are reported.
+func TestVirtualAddresses(t *testing.T) {
+	got := convert(webKey, "dc1", decode(t, `[{"Node": {"Node": "n"}, "Service": {"ID": "web", "Service": "web", "Port": 80, "TaggedAddresses":
+		{"consul-virtual": {"Address": "244.0.0.7", "Port": 80}, "virtual": {"Address": "10.96.14.3"}, "lan": {"Address": "10.0.0.1"}}}}]`), "").Instances[0].Virtual
+	if diff := cmp.Diff([]string{"244.0.0.7", "10.96.14.3"}, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
 	}
 }

@@ -50,7 +50,7 @@ func (e *Engine) assignAddresses(next *serviceState, resources mesh.Resources) (
 	if clashes := len(next.clashes); clashes > 0 {
 		next.findings = append(next.findings, mesh.Finding{
 			Reason: mesh.AddressClash, Count: clashes,
-			Detail: "instances have addresses within the range of virtual addresses: choose another range in virtualAddresses",
+			Detail: "instances have addresses, or virtual addresses of Consul, within the range of virtual addresses: choose another range in virtualAddresses",
 		})
 	}
 	return evicted
@@ -93,17 +93,24 @@ func (e *Engine) excludeInstances(next *serviceState, before map[netip.Addr]bool
 	return evicted
 }
 
-// clashesOf returns the addresses of a service's instances that lie within the ranges of virtual addresses.
+// clashesOf returns the addresses of a service's instances that lie within the ranges of virtual addresses: their own, and
+// the virtual addresses of the registry's own mesh.
 func (e *Engine) clashesOf(service catalog.Service) (clashes map[netip.Addr]bool) {
-	for _, instance := range service.Instances {
-		ip, err := netip.ParseAddr(instance.Address)
+	add := func(address string) {
+		ip, err := netip.ParseAddr(address)
 		if ip = ip.Unmap(); err != nil || !e.options.Addresses.Contains(ip) {
-			continue
+			return
 		}
 		if clashes == nil {
 			clashes = map[netip.Addr]bool{}
 		}
 		clashes[ip] = true
+	}
+	for _, instance := range service.Instances {
+		add(instance.Address)
+		for _, address := range instance.Virtual {
+			add(address)
+		}
 	}
 	return clashes
 }

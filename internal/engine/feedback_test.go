@@ -54,6 +54,29 @@ func TestAddressesOfInstancesAreExcluded(t *testing.T) {
 	}
 }
 
+// TestVirtualAddressesOfConsulAreExcluded verifies that no service gets a virtual address that Consul's own mesh gave to a
+// service, and that such an address is a finding.
+func TestVirtualAddressesOfConsulAreExcluded(t *testing.T) {
+	source := newFakeSource("consul")
+	e := startWith(t, addressed(nil), newFakeOutput(), source)
+	taken := reported("consul", "taken", "1", "2")
+	for i := range taken.Instances {
+		taken.Instances[i].Virtual = []string{"10.9.0.1", "10.9.0.2", "10.10.0.1", "no address"}
+	}
+	for i := range 11 { // with "taken", the services need all addresses that are left
+		source.report(reported("consul", fmt.Sprint("s", i), "1"))
+	}
+	source.report(taken)
+	source.sync()
+	eventually(t, true, distinct(e, 12))
+	eventually(t, true, e.Complete)
+	for name, address := range addresses(e) {
+		if address == "[10.9.0.1]" || address == "[10.9.0.2]" {
+			t.Errorf("%s has %s", name, address)
+		}
+	}
+}
+
 // TestAddressesFollowTheLeader verifies that services adopt the addresses that the leader assigned, in any order of the
 // reports. It also verifies that a service loses an address to a foreign object only if the object has it.
 func TestAddressesFollowTheLeader(t *testing.T) {

@@ -57,7 +57,7 @@ func usableEndpoints(service catalog.Service, options Options, report *report) [
 	for _, i := range group.Guessed {
 		report.guessed(service.Instances[i], group.MainPort)
 	}
-	return endpoints
+	return withoutNames(endpoints, report)
 }
 
 // usableEndpoint returns the endpoint of an instance with its additional ports; false if its address or port cannot be used.
@@ -132,14 +132,3 @@ func trafficShare(instance catalog.Instance, passingOnly bool) (uint32, bool) {
 
 // maxWeight is Consul's maximum weight of an instance (a DNS SRV weight, RFC 2782).
 const maxWeight = 65535
-
-// resolution returns STATIC if all addresses are IP addresses, and DNS if at least one is a host name. With DNS, Envoy
-// resolves host names itself and uses IP addresses as they are.
-func resolution(endpoints []endpoint) networking.ServiceEntry_Resolution {
-	for _, e := range endpoints {
-		if e.byName {
-			return networking.ServiceEntry_DNS
-		}
-	}
-	return networking.ServiceEntry_STATIC
-}

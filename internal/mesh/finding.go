@@ -17,6 +17,8 @@ const (
 	BadAddress Reason = "bad_address"
 	// ForbiddenAddress means that the built-in list or the configuration rejects the address. The instance is skipped.
 	ForbiddenAddress Reason = "forbidden_address"
+	// MixedAddresses means that the address is a host name in a service of IP addresses. The instance is skipped.
+	MixedAddresses Reason = "mixed_addresses"
 	// BadPort means that the port is not in the range 1-65535. The instance is skipped, or only the port if it is a named one.
 	BadPort Reason = "bad_port"
 	// SkippedPort means that a named port is missing on some instances or conflicts with another port. The port is skipped.

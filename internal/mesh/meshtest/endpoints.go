@@ -60,6 +60,17 @@ func addresses() []Case {
 			instance("by-ip"),
 			instance("by-name", address("vm-17.example.com")),
 		)),
+		of("address-mostly-names", service(
+			"web",
+			instance("by-ip"),
+			instance("by-name", address("vm-17.example.com")),
+		)),
+		of("address-mostly-ip", service(
+			"web",
+			instance("by-ip-1", health(catalog.Critical)),
+			instance("by-ip-2", health(catalog.Critical)),
+			instance("by-name", address("vm-17.example.com")),
+		)),
 		of("address-ipv6", service(
 			"web",
 			instance("bare", address("2001:DB8:0::1")),
