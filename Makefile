@@ -7,6 +7,10 @@ MODULES := . test/e2e
 comma := ,
 MODULES_LIST := $(subst $() $(),$(comma),$(MODULES))
 
+# Module istiod has all of Istio as dependencies. Without cgo and the race detector, its packages are in Go's cache since
+# "make tools".
+TEST_ISTIOD = CGO_ENABLED=0 $(BIN)/report istiod ./...
+
 # The race detector needs a C compiler. With CI=true a missing compiler is an error.
 CC_FOUND := $(shell command -v $$(go env CC) 2>/dev/null)
 RACE := $(if $(CC_FOUND),-race,)
@@ -25,14 +29,20 @@ build: ## Build isthmus into .build/bin
 	@CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X github.com/isthmus-mesh/isthmus/internal/cli.version=$(VERSION)" -o $(BIN)/isthmus ./cmd/isthmus
 	@CGO_ENABLED=0 go build -trimpath -o $(BIN)/ ./demo ./demo/student-service
 
+.PHONY: istiod
+istiod: ## Build isthmus-istiod, istiod with Consul as a registry, into .build/bin
+	@mkdir -p $(BIN)
+	@cd istiod && CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X istio.io/istio/pkg/version.buildVersion=isthmus-$(VERSION)" -o $(CURDIR)/$(BIN)/ ./cmd/isthmus-istiod
+
 .PHONY: demo
 demo: tools build ## Show the product on real servers; OUTPUT=xds, KEEP=1 and ENVOY=path are options
 	@$(BIN)/demo
 
 .PHONY: test
-test: tools build report ## Run all tests, with a summary of the skipped ones at the end
+test: tools build istiod report ## Run all tests, with a summary of the skipped ones at the end
 	@if [ -z "$(RACE)" ]; then echo "no C compiler: tests run without the race detector"; [ "$$CI" != true ]; fi
-	@$(BIN)/report $(MODULES_LIST) $(RACE) -timeout 25m ./...
+	@result=0; $(BIN)/report $(MODULES_LIST) $(RACE) -timeout 25m ./... || result=1; \
+	$(TEST_ISTIOD) || result=1; exit $$result
 
 .PHONY: test-unit
 test-unit: report ## Run the tests that need no server, without the race detector
@@ -49,21 +59,23 @@ report:
 
 .PHONY: lint
 lint: ## Check format and code (gofumpt, go vet, staticcheck, golangci-lint) and the conventions of the project
-	@unformatted=$$(go tool gofumpt -l cmd demo internal test); if [ -n "$$unformatted" ]; then echo "run make fmt for:"; echo "$$unformatted"; exit 1; fi
+	@unformatted=$$(go tool gofumpt -l cmd demo internal istiod test); if [ -n "$$unformatted" ]; then echo "run make fmt for:"; echo "$$unformatted"; exit 1; fi
 	@tools/build.sh golangci-lint
 	@bin=$$PWD/$(BIN); go build -o $$bin/staticcheck honnef.co/go/tools/cmd/staticcheck; \
 	for module in $(MODULES); do \
 		(cd $$module && go vet ./... && $$bin/staticcheck ./... && $$bin/golangci-lint run --config $(CURDIR)/.golangci.yml ./...) || exit 1; \
 	done
+	@cd istiod && CGO_ENABLED=0 go vet ./...
 	@go test ./test/conventions
 
 .PHONY: fmt
 fmt: ## Format the code
-	@go tool gofumpt -w cmd demo internal test
+	@go tool gofumpt -w cmd demo internal istiod test
 
 .PHONY: generate
 generate: ## Write the generated pages of docs/reference
 	@go test ./internal/config ./internal/cli ./test/conventions -run 'ReferenceIsCurrent$$' -update -count 1
+	@cd istiod && go test . -run '^TestPins$$' -update -count 1 && go mod tidy
 
 FUZZTIME ?= 1m
 

@@ -57,7 +57,7 @@ func (f *flags) newDaemon(cmd *cobra.Command) (*daemon.Daemon, error) {
 	}
 	options := daemon.Options{
 		Config: c, Output: out, Store: out.store, Conflicts: out.conflicts,
-		Log: log, Level: level, Metrics: registry, Version: version, TuneGC: true,
+		Log: log, Level: level, Metrics: registry, Version: version,
 	}
 	if f.configFile != "" {
 		options.File = &daemon.ConfigFile{

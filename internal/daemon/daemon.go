@@ -45,8 +45,9 @@ type Options struct {
 	Metrics *prometheus.Registry
 	// Version is the version that the log reports at the start.
 	Version string
-	// TuneGC lets the daemon change the settings of the garbage collector. Set it only if the process is all isthmus.
-	TuneGC bool
+	// Embedded says that the process is another program, which serves metrics and probes. The daemon then has no admin
+	// server, registers no metrics of the process, and does not change the settings of the garbage collector.
+	Embedded bool
 }
 
 // Daemon consists of all parts of a process, ready to run. Use New to create one.
@@ -54,10 +55,10 @@ type Daemon struct {
 	log     *slog.Logger
 	level   *slog.LevelVar
 	version string
-	tuneGC  bool
 	sources []*consul.Source
 	engine  *engine.Engine
-	admin   *admin.Server
+	// admin is nil if the daemon is embedded.
+	admin *admin.Server
 	// reload is nil if there is no configuration file.
 	reload *reloader
 }
@@ -66,7 +67,6 @@ type Daemon struct {
 // the configuration or the environment must be fixed, so a retry doesn't help.
 func New(options Options) (*Daemon, error) {
 	c, log, registry := options.Config, options.Log, options.Metrics
-	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	rules, err := engineRules(c)
 	if err != nil {
 		return nil, err
@@ -92,16 +92,12 @@ func New(options Options) (*Daemon, error) {
 	e := engine.New(engine.Options{
 		Rules: rules, Groups: c.Groups(), Addresses: ranges, Store: options.Store, Log: log, Metrics: engine.NewMetrics(registry),
 	}, inputs, outputs)
-	server, err := admin.Listen(admin.Options{
-		Address: c.Admin.Address, Metrics: registry, Ready: e.Ready, Profiles: c.Admin.Profiles, Log: log,
-		Status: func() any { return newStatus(e, options.Conflicts) },
-	})
-	if err != nil {
-		return nil, fmt.Errorf("%w; choose another with --admin-addr", err)
-	}
-	d := &Daemon{
-		log: log, level: options.Level, version: options.Version, tuneGC: options.TuneGC,
-		sources: sources, engine: e, admin: server,
+	d := &Daemon{log: log, level: options.Level, version: options.Version, sources: sources, engine: e}
+	if !options.Embedded {
+		registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+		if d.admin, err = newAdmin(e, options); err != nil {
+			return nil, err
+		}
 	}
 	if options.File != nil {
 		d.reload = newReloader(c, *options.File, d.apply, log)
@@ -109,25 +105,41 @@ func New(options Options) (*Daemon, error) {
 	return d, nil
 }
 
+// newAdmin opens the port of the admin server.
+func newAdmin(e *engine.Engine, options Options) (*admin.Server, error) {
+	server, err := admin.Listen(admin.Options{
+		Address: options.Config.Admin.Address, Metrics: options.Metrics, Ready: e.Ready,
+		Profiles: options.Config.Admin.Profiles, Log: options.Log,
+		Status: func() any { return newStatus(e, options.Conflicts) },
+	})
+	if err != nil {
+		return nil, fmt.Errorf("%w; choose another with --admin-addr", err)
+	}
+	return server, nil
+}
+
 // Run runs all parts until ctx ends or one of them fails. The admin server stops last, so probes succeed during the
 // shutdown.
 func (d *Daemon) Run(ctx context.Context) error {
-	d.log.Info("isthmus started", "version", d.version, "address", d.admin.Address())
 	group, groupCtx := errgroup.WithContext(ctx)
-	serving, stopServing := context.WithCancel(context.WithoutCancel(ctx))
-	group.Go(func() error { return d.admin.Run(serving) })
+	address, stopServing := "", func() {}
+	if d.admin != nil {
+		var serving context.Context
+		serving, stopServing = context.WithCancel(context.WithoutCancel(ctx))
+		address = d.admin.Address()
+		group.Go(func() error { return d.admin.Run(serving) })
+		group.Go(func() error {
+			tuneGC(groupCtx, d.engine)
+			return nil
+		})
+	}
+	d.log.Info("isthmus started", "version", d.version, "address", address)
 	group.Go(func() error {
 		defer stopServing()
 		return d.engine.Run(groupCtx)
 	})
 	if d.reload != nil {
 		group.Go(func() error { return d.reload.run(groupCtx) })
-	}
-	if d.tuneGC {
-		group.Go(func() error {
-			tuneGC(groupCtx, d.engine)
-			return nil
-		})
 	}
 	err := group.Wait()
 	if ctx.Err() != nil {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"time"
 
 	"google.golang.org/protobuf/proto"
 	networking "istio.io/api/networking/v1alpha3"
@@ -60,6 +61,11 @@ const (
 	// DestinationRuleKind is Istio's DestinationRule.
 	DestinationRuleKind Kind = "DestinationRule"
 )
+
+// CreationTime is the creation time of objects that istiod does not read from Kubernetes: the year 2100. If several services
+// have the same host, istiod takes the oldest one (SortServicesByCreationTime in its pilot/pkg/model). An object without a
+// creation time would be older than every object that a user created.
+var CreationTime = time.Date(2100, time.January, 1, 0, 0, 0, 0, time.UTC)
 
 // Object is one resource of the mesh, in a form that all outputs can write. It is immutable.
 type Object struct {

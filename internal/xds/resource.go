@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"fmt"
-	"time"
 
 	discovery "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
 	"google.golang.org/protobuf/proto"
@@ -19,10 +18,7 @@ import (
 // versionLength is the number of bytes of a resource's version, which is written in hexadecimal digits.
 const versionLength = 16
 
-// creationTime is the creation time of all resources: the year 2100. If several services have the same host, istiod takes
-// the oldest one (SortServicesByCreationTime in its pilot/pkg/model). A resource without a creation time would be older
-// than every object that a user created.
-var creationTime = timestamppb.New(time.Date(2100, time.January, 1, 0, 0, 0, 0, time.UTC))
+var creationTime = timestamppb.New(mesh.CreationTime)
 
 // resource is an encoded object. It is encoded once and never changes.
 type resource struct {

@@ -46,6 +46,8 @@ type IstiodOptions struct {
 	Pod *Pod
 	// Address is the address of the plain gRPC port. The default is loopback.
 	Address string
+	// Consul are flags of isthmus-istiod. With them, that program runs in place of istiod, with Consul as a registry.
+	Consul []string
 }
 
 // StartIstiod starts an istiod that reads a Kubernetes API, and waits until it is ready. Its settings are for an
@@ -56,7 +58,20 @@ func (r *Run) StartIstiod(ctx context.Context, kube *Kube) (*Istiod, error) {
 
 // StartIstiodWith is StartIstiod with options.
 func (r *Run) StartIstiodWith(ctx context.Context, kube *Kube, options IstiodOptions) (*Istiod, error) {
-	path, err := Binary(IstiodBinary)
+	i, err := r.LaunchIstiod(ctx, kube, options)
+	if err != nil {
+		return nil, err
+	}
+	return i, i.Wait(ctx)
+}
+
+// LaunchIstiod is StartIstiodWith without waiting until istiod is ready.
+func (r *Run) LaunchIstiod(ctx context.Context, kube *Kube, options IstiodOptions) (*Istiod, error) {
+	binary, registries := IstiodBinary, "Kubernetes"
+	if len(options.Consul) > 0 {
+		binary, registries = IsthmusIstiodBinary, "Kubernetes,Consul"
+	}
+	path, err := Binary(binary)
 	if err != nil {
 		return nil, err
 	}
@@ -84,23 +99,23 @@ func (r *Run) StartIstiodWith(ctx context.Context, kube *Kube, options IstiodOpt
 	}
 	i.XDS = net.JoinHostPort(cmp.Or(options.Address, "127.0.0.1"), strconv.Itoa(xds))
 	i.HTTP, i.Monitoring = "http://"+loopback(web), "http://"+loopback(monitoring)
+	args := []string{
+		"discovery", "--kubeconfig", kube.Kubeconfig, "--meshConfig", meshFile, "--registries", registries,
+		"--httpsAddr", "", "--secureGRPCAddr", secure, "--grpcAddr", i.XDS, "--httpAddr", loopback(web),
+		"--monitoringAddr", loopback(monitoring), "--ctrlz_port", strconv.Itoa(ctrlz),
+	}
 	i.Process, err = r.Start("istiod", path, []string{
 		"POD_NAMESPACE=" + systemNamespace, "POD_NAME=istiod-0",
 		"PILOT_ENABLE_METADATA_EXCHANGE=false", "PILOT_ENABLE_ALPN_FILTER=false",
-	},
-		"discovery", "--kubeconfig", kube.Kubeconfig, "--meshConfig", meshFile, "--registries", "Kubernetes",
-		"--httpsAddr", "", "--secureGRPCAddr", secure, "--grpcAddr", i.XDS, "--httpAddr", loopback(web),
-		"--monitoringAddr", loopback(monitoring), "--ctrlz_port", strconv.Itoa(ctrlz))
-	if err != nil {
-		return nil, err
-	}
-	return i, i.Wait(ctx)
+	}, append(args, options.Consul...)...)
+	return i, err
 }
 
 // Wait waits until istiod is ready.
-func (i *Istiod) Wait(ctx context.Context) error {
-	return i.ready(ctx, func(ctx context.Context) error { return getOK(ctx, i.HTTP+"/ready") })
-}
+func (i *Istiod) Wait(ctx context.Context) error { return i.ready(ctx, i.IsReady) }
+
+// IsReady returns nil if istiod is ready.
+func (i *Istiod) IsReady(ctx context.Context) error { return getOK(ctx, i.HTTP+"/ready") }
 
 // IstiodObject is an object in the configuration of istiod.
 type IstiodObject struct {

@@ -25,6 +25,8 @@ const (
 	IsthmusBinary   = "isthmus"
 	StudentBinary   = "student-service"
 	DemoBinary      = "demo"
+	// IsthmusIstiodBinary is the program of module istiod; "make istiod" builds it.
+	IsthmusIstiodBinary = "isthmus-istiod"
 )
 
 const module = "module github.com/isthmus-mesh/isthmus\n"
