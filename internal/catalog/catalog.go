@@ -156,6 +156,8 @@ type Instance struct {
 	// AdditionalPort is true if the registration is an additional port of an endpoint whose main port is another
 	// registration, or if that other registration is missing. MarkEndpoints sets the field.
 	AdditionalPort bool `json:",omitempty"`
+	// LeftOut are the kinds for which the source leaves the instance out: it is no endpoint. It is empty for most instances.
+	LeftOut Kinds `json:",omitempty"`
 }
 
 // Check is a health check of a service.

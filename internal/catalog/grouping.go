@@ -26,7 +26,7 @@ type AdditionalPort struct {
 	Main int
 }
 
-// Group assigns the registrations of a service to endpoints:
+// Group assigns the registrations of a service to endpoints. Registrations that are left out belong to none:
 //
 //	same address and port                         the newest registration counts
 //	same address, other port, other port tag      ports of one endpoint; see portNames
@@ -57,11 +57,11 @@ func MarkEndpoints(instances []Instance) {
 	}
 }
 
-// Endpoints returns the number of endpoints: the instances that are neither superseded nor an additional port.
+// Endpoints returns the number of endpoints: the instances that are neither left out, superseded nor an additional port.
 func (s Service) Endpoints() int {
 	count := 0
 	for i := range s.Instances {
-		if !s.Instances[i].Superseded && !s.Instances[i].AdditionalPort {
+		if i := &s.Instances[i]; i.LeftOut == 0 && !i.Superseded && !i.AdditionalPort {
 			count++
 		}
 	}

@@ -18,9 +18,9 @@ type endpoint struct {
 	port int
 }
 
-// endpointOf returns the endpoint of an instance; false if it has no address or no port.
+// endpointOf returns the endpoint of an instance; false if it has no address or no port, or is left out.
 func endpointOf(i Instance) (endpoint, bool) {
-	if i.Address == "" || i.Port < 1 || i.Port > 65535 {
+	if i.LeftOut != 0 || i.Address == "" || i.Port < 1 || i.Port > 65535 {
 		return endpoint{}, false
 	}
 	return endpoint{hostOf(i.Address), i.Port}, true

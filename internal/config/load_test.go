@@ -35,7 +35,7 @@ sources:
 - name: east
   address: https://consul.east.example:8501
   wait: 90s
-  services: {include: ["shop-*"], exclude: ["*-internal"], withTags: [mesh], withoutTags: [old], filter: Service.Port == 80}
+  services: {include: ["shop-*"], exclude: ["*-internal"], withTags: [mesh], withoutTags: [old], includeKinds: [udp], filter: Service.Port == 80}
 mesh:
   hosts: ["{{ .Name }}", "{{ .Name }}.{{ .Datacenter }}.shop.example"]
   endpoints: inline
@@ -52,7 +52,7 @@ kubernetes:
 	want.Sources[0].Wait = Duration(90 * time.Second)
 	want.Sources[0].Services = Services{
 		Include: []string{"shop-*"}, Exclude: []string{"*-internal"}, WithTags: []string{"mesh"}, WithoutTags: []string{"old"},
-		Filter: "Service.Port == 80",
+		IncludeKinds: []string{"udp"}, Filter: "Service.Port == 80",
 	}
 	want.Mesh.Hosts = []string{"{{ .Name }}", "{{ .Name }}.{{ .Datacenter }}.shop.example"}
 	want.Mesh.Endpoints = "inline"
@@ -170,6 +170,7 @@ func TestBadInput(t *testing.T) {
 		"address":                   {"sources: [{address: 'http://'}]", `sources[0].address: "http://" is not host:port, http://host:port, https://host:port or unix:///path`},
 		"address with a password":   {"sources: [{address: 'http://u:secret@h:1'}]", `sources[0].address: "…@h:1" is not host:port`},
 		"port":                      {"sources: [{address: 'h:99999'}]", `"h:99999": "99999" is not a port`},
+		"kind":                      {"sources: [{services: {includeKinds: [k8s]}}]", `sources[0].services.includeKinds: "k8s" is not one of udp, connect_native, connect_sidecar, kubernetes_sync`},
 		"wait":                      {"sources: [{wait: 1h}]", "sources[0].wait: 1h is not within 1s and 8m"},
 		"duration without a unit":   {"sources: [{wait: 5}]", `duration 5: write it with its unit, as in "30s" or "5m"`},
 		"half a key pair":           {"sources: [{tls: {certFile: x}}]", "sources[0].tls: certFile and keyFile require each other"},

@@ -33,11 +33,12 @@ type Source struct {
 
 // Services selects services and instances of a source.
 type Services struct {
-	Include     []string `json:"include" doc:"Globs of service names to include: * matches any characters, ? matches one. Empty: all. Services that their name excludes cause no queries."`
-	Exclude     []string `json:"exclude" doc:"Globs of service names to exclude. Takes precedence over include."`
-	WithTags    []string `json:"withTags" doc:"Globs of tags. An instance is included only if each glob matches one of its tags."`
-	WithoutTags []string `json:"withoutTags" doc:"Globs of tags. An instance is excluded if a glob matches one of its tags."`
-	Filter      string   `json:"filter" reload:"restart" doc:"Filter expression of Consul for instances, as for /v1/health/service: Service.Meta.team == \"blue\" and Node.Meta.zone != \"lab\". Consul validates it at the start."`
+	Include      []string `json:"include" doc:"Globs of service names to include: * matches any characters, ? matches one. Empty: all. Services that their name excludes cause no queries."`
+	Exclude      []string `json:"exclude" doc:"Globs of service names to exclude. Takes precedence over include."`
+	WithTags     []string `json:"withTags" doc:"Globs of tags. An instance is included only if each glob matches one of its tags."`
+	WithoutTags  []string `json:"withoutTags" doc:"Globs of tags. An instance is excluded if a glob matches one of its tags."`
+	IncludeKinds []string `json:"includeKinds" doc:"Kinds of instances to include that are left out by default: udp (the port is a UDP port), connect_native (the port accepts only the mutual TLS of Consul's mesh), connect_sidecar (only a transparent proxy of Consul's mesh may call the port), kubernetes_sync (catalog sync copied a Service of a Kubernetes cluster). An instance with isthmus: true in its meta is included whatever its kind."`
+	Filter       string   `json:"filter" reload:"restart" doc:"Filter expression of Consul for instances, as for /v1/health/service: Service.Meta.team == \"blue\" and Node.Meta.zone != \"lab\". Consul validates it at the start."`
 }
 
 // TLS configures TLS to a Consul agent.

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/isthmus-mesh/isthmus/internal/catalog"
 	"github.com/isthmus-mesh/isthmus/internal/mesh"
 )
 
@@ -100,6 +101,9 @@ func (s Services) validate(found *problems, at string) {
 	found.globs(at+"exclude", s.Exclude)
 	found.globs(at+"withTags", s.WithTags)
 	found.globs(at+"withoutTags", s.WithoutTags)
+	if _, err := catalog.ParseKinds(s.IncludeKinds); err != nil {
+		found.fail(at+"includeKinds", "%v", err)
+	}
 }
 
 // checkAddress accepts the addresses that Consul's own programs accept.

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/hashicorp/consul/api"
@@ -54,9 +55,16 @@ func translateCatalog(t *testing.T, file string) []byte {
 	t.Helper()
 	var names mesh.Names
 	services := map[string]catalog.Service{}
-	for _, entries := range readCatalog(t, file) {
+	selector := newSelector(Selection{})
+	selector.open(&recorder{})
+	registered := readCatalog(t, file)
+	for _, entries := range registered {
+		name := entries[0].Service.Service
+		selector.setSidecars(name, sidecarsOf(name, entries), time.Time{})
+	}
+	for _, entries := range registered {
 		key := catalog.Key{Source: "consul", Name: entries[0].Service.Service}
-		service := convert(key, "dc1", entries, "")
+		service := selector.apply(convert(key, "dc1", entries, ""))
 		folded := strings.ToLower(key.Name)
 		if other, ok := services[folded]; ok {
 			service.Key = other.Key

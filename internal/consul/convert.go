@@ -114,6 +114,7 @@ func instanceOf(datacenter string, entry *api.ServiceEntry, addressTag string) c
 	if len(node.Meta) != 0 {
 		instance.NodeMeta = node.Meta
 	}
+	instance.LeftOut = kindsOf(entry, instance)
 	return instance
 }
 

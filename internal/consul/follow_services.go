@@ -64,6 +64,9 @@ func (s *Source) follow(ctx context.Context, names map[string]uint64, complete b
 	before := s.listed
 	s.listed = names
 	initial := s.sync.begin(names, complete)
+	if initial {
+		s.selector.expect(names)
+	}
 	s.detector.Resize() // before the first service is read
 	for name := range names {
 		if s.services[name] == nil {

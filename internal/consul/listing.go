@@ -24,7 +24,7 @@ const (
 // listing is a list of names, as far as the source needs it. The list itself can be of any size: each registration adds its
 // tags to it. So it is read as a stream, and no tag is kept.
 type listing struct {
-	// names has the selected names and a digest of the tags of each.
+	// names has the names to follow and a digest of the tags of each.
 	names map[string]uint64
 	// total is the number of names, without Consul's own service.
 	total int
@@ -32,7 +32,7 @@ type listing struct {
 	selected int
 	// consul means that Consul's own service is in the list.
 	consul bool
-	// digest is a digest of the selected names.
+	// digest is a digest of the names to follow.
 	digest uint64
 	// duration is how long reading the body took.
 	duration time.Duration
@@ -75,10 +75,12 @@ func (s *Source) addListed(l *listing, by Selection, name []byte, tags uint64) {
 		return
 	}
 	l.total++
-	if name == nil || !by.matchesName(string(name)) {
+	if name == nil || !by.follows(string(name)) {
 		return
 	}
-	l.selected++
+	if by.matchesName(string(name)) {
+		l.selected++
+	}
 	l.digest += maphash.Bytes(listSeed, name)
 	l.names[s.intern(name)] = tags
 }

@@ -3,14 +3,12 @@ package consul
 import (
 	"slices"
 	"strings"
-	"sync"
-	"time"
 
 	"github.com/isthmus-mesh/isthmus/internal/catalog"
-	"github.com/isthmus-mesh/isthmus/internal/logonce"
 )
 
-// optOut is the meta key with which an instance opts out of the mesh: the value is "false" in any case.
+// optOut is the meta key with which an instance opts out of the mesh: the value is "false" in any case. With the value "true",
+// its kind does not leave it out.
 const optOut = "isthmus"
 
 // Selection selects services and instances. The zero Selection selects everything except instances that opt out.
@@ -23,11 +21,22 @@ type Selection struct {
 	WithTags []string
 	// WithoutTags has globs of tags. An instance must not have a tag that matches one of them.
 	WithoutTags []string
+	// Kinds are the kinds of instances that are included. By default all of them are left out.
+	Kinds catalog.Kinds
 }
 
 // matchesName reports whether a service is selected by its name.
 func (s Selection) matchesName(name string) bool {
 	return (len(s.Include) == 0 || catalog.MatchAny(s.Include, name)) && !catalog.MatchAny(s.Exclude, name)
+}
+
+// follows reports whether a service is queried: it is selected, or it has the sidecars of a selected service.
+func (s Selection) follows(name string) bool {
+	if s.matchesName(name) {
+		return true
+	}
+	service, ok := strings.CutSuffix(name, sidecarSuffix)
+	return ok && s.Kinds&catalog.ConnectSidecar == 0 && s.matchesName(service) && !catalog.MatchAny(s.Exclude, name)
 }
 
 func (s Selection) matchesInstance(i catalog.Instance) bool {
@@ -56,64 +65,6 @@ func (s Selection) apply(service catalog.Service) catalog.Service {
 	return service
 }
 
-// selector forwards the selected services and instances. It comes after the checks of Consul's responses, which need complete
-// services: an instance that is not selected was seen, and must not be taken for one that an ACL hides.
-type selector struct {
-	// mu guards the fields below. It is acquired after Source.mu and before the locks of the sink.
-	mu sync.Mutex
-	to catalog.Sink
-	by Selection
-	// services has the followed services, complete.
-	services map[string]catalog.Service
-	// noneSelected is true while no name of the list is selected.
-	noneSelected logonce.Condition
-}
-
-func (s *selector) open(to catalog.Sink) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.to = to
-	s.services = map[string]catalog.Service{}
-}
-
-// Update implements catalog.Sink. It forwards under the lock to keep the order when the selection changes.
-func (s *selector) Update(service catalog.Service, observed time.Time) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.services[service.Name] = service
-	if len(service.Instances) == 0 {
-		delete(s.services, service.Name)
-	}
-	s.to.Update(s.by.apply(service), observed)
-}
-
-// Synced implements catalog.Sink.
-func (s *selector) Synced(source string, complete bool) { s.to.Synced(source, complete) }
-
-// change applies a new selection to the followed services.
-func (s *selector) change(by Selection) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.by = by
-	s.noneSelected.End()
-	now := time.Now()
-	for _, service := range s.services {
-		s.to.Update(by.apply(service), now)
-	}
-}
-
-func (s *selector) forget(name string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	delete(s.services, name)
-}
-
-func (s *selector) selects(name string) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.by.matchesName(name)
-}
-
 // Select changes the selection while the source runs. Services and instances that are no longer selected are removed at once.
 // Newly selected ones are added after Consul has answered for them.
 func (s *Source) Select(by Selection) {
@@ -124,7 +75,7 @@ func (s *Source) Select(by Selection) {
 		s.list.Refresh()
 	}
 	for name, w := range s.services {
-		if !by.matchesName(name) { // the query of a failing service may be in a long pause
+		if !by.follows(name) { // the query of a failing service may be in a long pause
 			w.Refresh()
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"reflect"
+	"slices"
 	"time"
 
 	"github.com/hashicorp/consul/api"
@@ -46,6 +47,8 @@ type serviceWatch struct {
 	phase    phase
 	// last is the content that was reported last.
 	last catalog.Service
+	// sidecars are the transparent proxies that are registered under the name.
+	sidecars []sidecar
 	// filtered means that ACLs reduced the last read. Responses of the streaming backend do not say so.
 	filtered bool
 	// nonMatching are the instances that do not match the filter, as of the last read.
@@ -77,7 +80,7 @@ func newServiceWatch(s *Source, name string, initial bool) *serviceWatch {
 		Ask:      w.ask,
 		Handle:   w.handle,
 		Changed: func(body []*api.ServiceEntry) bool {
-			return !reflect.DeepEqual(w.convert(body).Instances, w.last.Instances)
+			return !reflect.DeepEqual(w.convert(body).Instances, w.last.Instances) || !slices.Equal(sidecarsOf(w.name, body), w.sidecars)
 		},
 		Entries:   func(body []*api.ServiceEntry) int { return len(body) },
 		Gate:      w.gate,
@@ -144,7 +147,11 @@ func (w *serviceWatch) handle(_ context.Context, r serviceResponse) blocking.Act
 	if read {
 		w.filtered = r.Meta.ResultsFilteredByACLs
 	}
-	loss := loses(w.last, next)
+	sidecars := sidecarsOf(w.name, r.Body)
+	if w.filtered { // ACLs may hide the others
+		sidecars = unionOfSidecars(w.sidecars, sidecars)
+	}
+	loss := loses(w.last, next) || losesSidecar(w.sidecars, sidecars)
 	if loss && !read {
 		return w.verifyLoss()
 	}
@@ -155,6 +162,7 @@ func (w *serviceWatch) handle(_ context.Context, r serviceResponse) blocking.Act
 	if loss || !read {
 		w.lossStreak = 0
 	}
+	w.reportSidecars(sidecars, r.ReceivedAt)
 	if w.filtered {
 		return w.reportPartial(next, r)
 	}
@@ -165,6 +173,15 @@ func (w *serviceWatch) handle(_ context.Context, r serviceResponse) blocking.Act
 		return blocking.Action{Done: true}
 	}
 	return blocking.Action{Accept: true}
+}
+
+// reportSidecars passes on the sidecars that are registered under the name.
+func (w *serviceWatch) reportSidecars(sidecars []sidecar, at time.Time) {
+	if w.phase == phaseSynced && slices.Equal(sidecars, w.sidecars) {
+		return
+	}
+	w.sidecars = sidecars
+	w.source.selector.setSidecars(w.name, sidecars, at)
 }
 
 // verifyLoss reads the service to confirm a loss: at once, or after a pause if reads keep denying it.

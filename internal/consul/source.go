@@ -178,7 +178,7 @@ func newSource(opts Options, c *client.Client) *Source {
 		log:        opts.Logger.With("source", opts.Name),
 		metrics:    opts.Metrics.of(opts.Name),
 		client:     c,
-		selector:   &selector{by: opts.Selection},
+		selector:   newSelector(opts.Selection),
 		opened:     make(chan struct{}),
 		listFailed: make(chan struct{}),
 		listed:     map[string]uint64{},

@@ -9,6 +9,7 @@ import (
 	"github.com/hashicorp/consul/api"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/isthmus-mesh/isthmus/internal/catalog"
 	"github.com/isthmus-mesh/isthmus/internal/config"
 	"github.com/isthmus-mesh/isthmus/internal/consul"
 	"github.com/isthmus-mesh/isthmus/internal/contract"
@@ -55,6 +56,8 @@ func consulConfig(c config.Source, several bool) *api.Config {
 	return client
 }
 
+// selection returns the selection of a valid configuration.
 func selection(c config.Services) consul.Selection {
-	return consul.Selection{Include: c.Include, Exclude: c.Exclude, WithTags: c.WithTags, WithoutTags: c.WithoutTags}
+	kinds, _ := catalog.ParseKinds(c.IncludeKinds) // Validate has accepted them
+	return consul.Selection{Include: c.Include, Exclude: c.Exclude, WithTags: c.WithTags, WithoutTags: c.WithoutTags, Kinds: kinds}
 }

@@ -126,6 +126,12 @@ func (e *Engine) setDesired(name mesh.Name, owner catalog.Key, resources mesh.Re
 	return true
 }
 
+// informative are the reasons of findings that need no action in most cases.
+var informative = map[mesh.Reason]bool{
+	mesh.ReservedLabel: true, mesh.BadLabel: true,
+	mesh.IsUDP: true, mesh.ConnectNative: true, mesh.ConnectSidecar: true, mesh.KubernetesSync: true,
+}
+
 // reportFindings counts the findings of a service and logs the new ones.
 func (e *Engine) reportFindings(key catalog.Key, before, after []mesh.Finding) {
 	for _, finding := range after {
@@ -134,7 +140,7 @@ func (e *Engine) reportFindings(key catalog.Key, before, after []mesh.Finding) {
 			continue
 		}
 		level := slog.LevelWarn
-		if finding.Reason == mesh.ReservedLabel || finding.Reason == mesh.BadLabel {
+		if informative[finding.Reason] {
 			level = slog.LevelInfo
 		}
 		attrs := []any{"service", key, "reason", finding.Reason, "object", finding.Subject, "error", finding.Detail}

@@ -10,7 +10,7 @@ import (
 )
 
 // compare records the losses and arrivals of a report. A new instance makes up for a loss, before or after it, so a
-// rolling update of a whole service has no losses. Maintenance is set by an operator and isn't a loss.
+// rolling update of a whole service has no losses. A withdrawn instance isn't a loss.
 func (g *Guard) compare(now time.Time, s *service, report catalog.Service) {
 	if s.restored {
 		s.adoptIdentities(report)
@@ -51,7 +51,10 @@ func (s *service) adoptIdentities(report catalog.Service) {
 	}
 	ids := map[endpoint]catalog.InstanceID{}
 	for _, instance := range report.Instances {
-		ids[endpoint{instance.Address, instance.Port}] = instance.ID
+		at := endpoint{instance.Address, instance.Port}
+		if _, known := ids[at]; !known || instance.LeftOut == 0 {
+			ids[at] = instance.ID
+		}
 	}
 	known := slices.Clone(s.reported.Instances)
 	for i, instance := range known {
@@ -71,7 +74,7 @@ func (g *Guard) difference(now time.Time, s *service, report catalog.Service) (l
 		old, known := before[id]
 		_, wasLost := s.losses[id]
 		switch {
-		case instance.Health == catalog.Maintenance:
+		case withdrawn(instance):
 			delete(s.losses, id)
 		case !g.options.Serving(instance):
 		case wasLost:
@@ -83,14 +86,17 @@ func (g *Guard) difference(now time.Time, s *service, report catalog.Service) (l
 	}
 	for id, instance := range before {
 		current, listed := after[id]
-		inMaintenance := listed && current.Health == catalog.Maintenance
-		if g.options.Serving(instance) && !inMaintenance && (!listed || !g.options.Serving(current)) {
+		if g.options.Serving(instance) && !(listed && withdrawn(current)) && (!listed || !g.options.Serving(current)) {
 			lost = append(lost, instance)
 		}
 	}
 	slices.SortFunc(lost, func(a, b catalog.Instance) int { return a.ID.Compare(b.ID) })
 	return lost, arrived
 }
+
+// withdrawn reports whether a registration or the configuration withdraws an instance on purpose, so that it isn't a loss:
+// it is in maintenance, or it is of a kind that the source leaves out.
+func withdrawn(i catalog.Instance) bool { return i.Health == catalog.Maintenance || i.LeftOut != 0 }
 
 // replace matches arrivals with losses: first with the earlier ones, oldest first, then with the new ones. It returns the
 // rest of both.

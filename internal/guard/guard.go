@@ -7,7 +7,8 @@
 // # Which removals are held
 //
 // An instance is lost if it no longer serves: it is gone, critical, or not reachable. The guard counts the losses of one
-// window. An instance in maintenance isn't a loss, and a new instance of the service makes up for a loss.
+// window. An instance in maintenance or of a kind that the source leaves out isn't a loss, and a new instance of the service
+// makes up for a loss.
 //
 //	over the      over the      the service lost    its losses
 //	instance      service       all of its

@@ -12,6 +12,38 @@ func TestGuard(t *testing.T) {
 			s2 a b-
 			= s2 a
 			held`,
+		"instances of a kind that the source leaves out aren't losses, and leave at once": ten() + `
+			s0 a~ b~
+			s1 a~ b~
+			s2 a~ b~
+			s3 a~ b~
+			s4 a~ b~
+			s5 a~ b~
+			= s0
+			= s5
+			held
+			s0 a b
+			= s0 a b
+			held`,
+		"a held instance that the source leaves out by now leaves": ten() + `
+			s0
+			s1
+			s2
+			held 6/3
+			s1 a~ b~
+			= s1
+			held 4/2
+			s1
+			held 4/2`,
+		"the removal of instances that were left out isn't a loss": ten() + `
+			s0 a~ b~
+			s1 a~ b~
+			s2 a~ b~
+			s0
+			s1
+			s2
+			= s0
+			held`,
 		"several services at once are held, including the first one": ten() + `
 			s0
 			= s0

@@ -13,6 +13,7 @@ import (
 // scenario runs a script against a guard. Each line of the script is a step:
 //
 //	web a b- c!   the registry reports web: a is passing, b critical, c in maintenance; without instances, web is gone
+//	web a~        the source leaves a out because of its kind
 //	web? a        a partial report of web: a is passing, other instances may exist
 //	+30s          30 seconds pass
 //	sync          the registry has reported its complete content
@@ -32,7 +33,7 @@ var start = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 func options() guard.Options {
 	return guard.Options{
 		Window: time.Minute, Instances: 0.5, Services: 0.1, FewInstances: 3, FewServices: 1,
-		Serving: func(i catalog.Instance) bool { return i.Health == catalog.Passing },
+		Serving: func(i catalog.Instance) bool { return i.Health == catalog.Passing && i.LeftOut == 0 },
 	}
 }
 
@@ -51,9 +52,13 @@ func service(words ...string) catalog.Service {
 		case strings.HasSuffix(word, "!"):
 			health = catalog.Maintenance
 		}
-		name := strings.TrimRight(word, "-!")
+		var leftOut catalog.Kinds
+		if strings.HasSuffix(word, "~") {
+			leftOut = catalog.UDP
+		}
+		name := strings.TrimRight(word, "-!~")
 		s.Instances = append(s.Instances, catalog.Instance{
-			ID: catalog.InstanceID{Node: "n", ServiceID: name}, Address: name, Port: 80, Health: health,
+			ID: catalog.InstanceID{Node: "n", ServiceID: name}, Address: name, Port: 80, Health: health, LeftOut: leftOut,
 		})
 	}
 	return s
@@ -64,7 +69,7 @@ func (w *scenario) take(services []catalog.Service) {
 	for _, s := range services {
 		var names []string
 		for _, i := range s.Instances {
-			if i.Health == catalog.Passing {
+			if i.Health == catalog.Passing && i.LeftOut == 0 {
 				names = append(names, i.ID.ServiceID)
 			}
 		}

@@ -65,6 +65,17 @@ const (
 	// PodAddress means that WorkloadEntries have addresses that may be those of pods. Istio then takes away the per-port
 	// inbound configuration of these pods.
 	PodAddress Reason = "pod_address"
+	// IsUDP means that the instance or a named port listens on UDP. It is skipped, unless the source includes the kind.
+	IsUDP Reason = "udp"
+	// ConnectNative means that the instance accepts only the mutual TLS of Consul's mesh. The instance is skipped, unless the
+	// source includes the kind.
+	ConnectNative Reason = "connect_native"
+	// ConnectSidecar means that only its sidecar of Consul's mesh may call the instance. The instance is skipped, unless the
+	// source includes the kind.
+	ConnectSidecar Reason = "connect_sidecar"
+	// KubernetesSync means that a Kubernetes cluster copied the instance to the registry. The instance is skipped, unless the
+	// source includes the kind.
+	KubernetesSync Reason = "kubernetes_sync"
 	// Untranslatable means that the translation failed because of a bug. The live objects of the service are kept.
 	Untranslatable Reason = "untranslatable"
 )

@@ -9,9 +9,9 @@ func (o Options) TakesTraffic(instance catalog.Instance) bool {
 }
 
 // Serves reports whether an instance is called: it takes traffic, its address and port can be used, and it is
-// neither superseded nor a port of another instance.
+// neither left out, superseded nor a port of another instance.
 func (o Options) Serves(instance catalog.Instance) bool {
 	var unread report
 	_, _, usable := usableAddress(instance, o, &unread)
-	return usable && !instance.Superseded && !instance.AdditionalPort && isPort(instance.Port) && o.TakesTraffic(instance)
+	return usable && instance.LeftOut == 0 && !instance.Superseded && !instance.AdditionalPort && isPort(instance.Port) && o.TakesTraffic(instance)
 }

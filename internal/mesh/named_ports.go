@@ -1,6 +1,7 @@
 package mesh
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -63,6 +64,8 @@ func namedPorts(instance catalog.Instance, ports map[string]namedPort, hints map
 		case port.Default:
 		case port.Address != "":
 			report.instance(BadPort, instance, fmt.Sprintf("port %q is at another address, %q; the port is skipped", clip(port.Name), clip(port.Address)))
+		case isUDPPort(name, port.Protocol, hints):
+			report.udpPort(instance, port.Name)
 		case CheckPortName(name) != nil:
 			report.instance(BadPort, instance, fmt.Sprintf("port %q has an invalid or reserved name; the port is skipped", clip(port.Name)))
 		default:
@@ -70,7 +73,12 @@ func namedPorts(instance catalog.Instance, ports map[string]namedPort, hints map
 		}
 	}
 	for _, port := range options.Ports {
-		if text := hints[hintKey(port.Name, portKey)]; text != "" {
+		text := hints[hintKey(port.Name, portKey)]
+		switch {
+		case text == "":
+		case isUDPPort(port.Name, "", hints):
+			report.udpPort(instance, port.Name)
+		default:
 			number, _ := strconv.Atoi(text) // 0 if the text is not a number
 			addPort(ports, port.Name, namedPort{number, port.Protocol}, instance, report)
 		}
@@ -89,6 +97,15 @@ func namedPorts(instance catalog.Instance, ports map[string]namedPort, hints map
 		ports[name] = namedPort{ports[name].number, protocol}
 	}
 	return ports
+}
+
+// isUDPPort reports whether a named port is a UDP port: its protocol is declared so, or else a word of its name says so.
+func isUDPPort(name, declared string, hints map[string]string) bool {
+	if protocol := cmp.Or(hints[hintKey(name, protocolMeta)], declared); protocol != "" {
+		return catalog.IsUDP(protocol)
+	}
+	words := strings.Split(name, "-")
+	return catalog.IsUDP(words[0]) || catalog.IsUDP(words[len(words)-1])
 }
 
 // addPort adds a port unless one with the same name exists.

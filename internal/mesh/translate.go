@@ -7,6 +7,7 @@
 //
 // Translate works in these steps:
 //
+//	left_out.go       the instances of kinds that the source leaves out
 //	endpoints.go      instances with a usable address and port, with their health, weight and ports
 //	protocol.go       the protocol that all endpoints have in common
 //	hosts.go          the hosts of the service, by precedence of the configuration
@@ -116,6 +117,7 @@ func translate(service catalog.Service, name Name, options Options, report *repo
 		report.service(LongName, fmt.Sprintf("the name has %d bytes, the limit is %d; the service is skipped", len(service.Name), maxName))
 		return Resources{}
 	}
+	service = withoutLeftOut(service, report)
 	endpoints := usableEndpoints(service, options, report)
 	if len(endpoints) == 0 {
 		return Resources{}

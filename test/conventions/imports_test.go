@@ -44,8 +44,8 @@ var imports = map[string]string{
 	"internal/admin":           "connlimit",
 
 	// Assembly.
-	"internal/config": "duration guard mesh safefile vip",
-	"internal/daemon": "admin config consul contract dns engine safefile vip wait",
+	"internal/config": "catalog duration guard mesh safefile vip",
+	"internal/daemon": "admin catalog config consul contract dns engine safefile vip wait",
 	"internal/cli":    "config contract daemon file guard kube kube/holdstatus mesh state xds",
 
 	// Helpers.

@@ -35,6 +35,7 @@ func Cases() []Case {
 		labels(),
 		healths(),
 		addresses(),
+		leftOut(),
 		limits(),
 		names(),
 		localities(),
