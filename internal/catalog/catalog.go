@@ -148,6 +148,9 @@ type Instance struct {
 	// Protocol is the protocol of the port if it is known for certain, in any notation of a mesh; otherwise it is empty. It
 	// is set for instances that were restored from the objects of an earlier run.
 	Protocol string `json:",omitempty"`
+	// ServiceProtocol is the protocol that the registry configures for the service (Consul's service-defaults), in any
+	// notation of a mesh; empty if there is none.
+	ServiceProtocol string `json:",omitempty"`
 	// Modified orders the registrations of one datacenter by age: a newer one has a larger number (Consul's ModifyIndex).
 	Modified uint64 `json:",omitempty"`
 	// Superseded is true if a newer registration of the service has the same address and port. Only the newest registration

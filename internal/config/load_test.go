@@ -183,6 +183,7 @@ func TestBadInput(t *testing.T) {
 		"empty tag":                 {"mesh: {tagHosts: ['']}", "mesh.tagHosts[0]: the glob is empty; use * for any tag"},
 		"tag that is no label":      {"mesh: {tagHosts: [master, v1.2]}", `mesh.tagHosts[1]: "v1.2" matches no tag that is a DNS label`},
 		"tag with a value":          {"mesh: {tagHosts: ['role=*']}", `mesh.tagHosts[0]: "role=*" matches no tag that is a DNS label`},
+		"no connection to spare":    {"sources: [{serviceDefaults: true, connections: 3}]", "sources[0].connections: 3 is less than 4"},
 		"one host for all":          {"mesh: {hosts: [a.b]}", `mesh.hosts[0]: host template "a.b" gives all services the same host "a.b"; add {{ .Name }}`},
 		"endpoints":                 {"mesh: {endpoints: x}", `mesh.endpoints: "x" is not one of auto, workloadEntry, inline`},
 		"pod range":                 {"mesh: {podRanges: [10.244.0.0]}", `mesh.podRanges[0]: "10.244.0.0" is an address; write 10.244.0.0/32`},

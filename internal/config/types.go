@@ -18,17 +18,18 @@ type Config struct {
 
 // Source is one Consul datacenter.
 type Source struct {
-	Name        string   `json:"name" doc:"Name of the source. It is part of the names of objects, and a label on them. A DNS label."`
-	Address     string   `json:"address" doc:"Address of a Consul agent: host:port, http://host:port, https://host:port or unix:///path. Empty: CONSUL_HTTP_ADDR, then 127.0.0.1:8500."`
-	Datacenter  string   `json:"datacenter" doc:"Datacenter to read. Empty: the datacenter of the agent."`
-	Domain      string   `json:"domain" doc:"Domain of Consul's DNS for this source. Empty: mesh.domain."`
-	Merge       bool     `json:"merge" doc:"Merge services that have the same name in all sources with merge and the same domain. A merged service has the host NAME.service.DOMAIN and the endpoints of all its sources, with their localities."`
-	TokenFile   string   `json:"tokenFile" doc:"File with the ACL token. It is reloaded when it changes. Empty: CONSUL_HTTP_TOKEN_FILE, then CONSUL_HTTP_TOKEN."`
-	TLS         TLS      `json:"tls" doc:"TLS to the agent, for https addresses. The files are reloaded when they change. Empty entries default to Consul's environment variables."`
-	Connections int      `json:"connections" doc:"Maximum number of concurrent HTTP requests to the agent over plain HTTP, including blocking queries. By default, Consul allows 200 connections from one address, shared by all clients (limits.http_max_conns_per_client). If a source has more services than connections, changes of services that rarely change are detected later: within tens of milliseconds for 100 services, within seconds for 10,000."`
-	AddressTag  string   `json:"addressTag" doc:"Tagged address of instances that callers use, for example wan, wan_ipv4 or lan_ipv6: the instance's, with its port, else the one of the node if the instance has the node's address, else the normal address. Empty: the normal address."`
-	Wait        Duration `json:"wait" doc:"Wait time of a blocking query, with 20 % jitter. At most 8m."`
-	Services    Services `json:"services" reload:"now" doc:"Selection of services and instances. Empty: all. Instances with isthmus: false in their meta are always left out."`
+	Name            string   `json:"name" doc:"Name of the source. It is part of the names of objects, and a label on them. A DNS label."`
+	Address         string   `json:"address" doc:"Address of a Consul agent: host:port, http://host:port, https://host:port or unix:///path. Empty: CONSUL_HTTP_ADDR, then 127.0.0.1:8500."`
+	Datacenter      string   `json:"datacenter" doc:"Datacenter to read. Empty: the datacenter of the agent."`
+	Domain          string   `json:"domain" doc:"Domain of Consul's DNS for this source. Empty: mesh.domain."`
+	Merge           bool     `json:"merge" doc:"Merge services that have the same name in all sources with merge and the same domain. A merged service has the host NAME.service.DOMAIN and the endpoints of all its sources, with their localities."`
+	TokenFile       string   `json:"tokenFile" doc:"File with the ACL token. It is reloaded when it changes. Empty: CONSUL_HTTP_TOKEN_FILE, then CONSUL_HTTP_TOKEN."`
+	TLS             TLS      `json:"tls" doc:"TLS to the agent, for https addresses. The files are reloaded when they change. Empty entries default to Consul's environment variables."`
+	Connections     int      `json:"connections" doc:"Maximum number of concurrent HTTP requests to the agent over plain HTTP, including blocking queries. By default, Consul allows 200 connections from one address, shared by all clients (limits.http_max_conns_per_client). If a source has more services than connections, changes of services that rarely change are detected later: within tens of milliseconds for 100 services, within seconds for 10,000."`
+	AddressTag      string   `json:"addressTag" doc:"Tagged address of instances that callers use, for example wan, wan_ipv4 or lan_ipv6: the instance's, with its port, else the one of the node if the instance has the node's address, else the normal address. Empty: the normal address."`
+	Wait            Duration `json:"wait" doc:"Wait time of a blocking query, with 20 % jitter. At most 8m."`
+	ServiceDefaults bool     `json:"serviceDefaults" doc:"Read the protocols of services from Consul's config entries of the kind service-defaults. A protocol in the meta or tags of an instance has precedence; checks and port numbers do not. It takes one of the connections."`
+	Services        Services `json:"services" reload:"now" doc:"Selection of services and instances. Empty: all. Instances with isthmus: false in their meta are always left out."`
 }
 
 // Services selects services and instances of a source.

@@ -84,6 +84,9 @@ func (s Source) validate(found *problems, at, clusterDomain string) {
 	if s.AddressTag == "consul-virtual" {
 		found.fail(at+"addressTag", "consul-virtual is an address of Consul's own mesh, which Envoy cannot reach; use an address of the instances, for example wan")
 	}
+	if s.ServiceDefaults && s.Connections == 3 {
+		found.fail(at+"connections", "3 is less than 4: with serviceDefaults, the config entries need one connection too")
+	}
 	if s.Connections < 3 {
 		found.fail(at+"connections", "%d is less than 3: listing, reading and waiting need one connection each", s.Connections)
 	}

@@ -25,13 +25,17 @@ func (s *Source) open(ctx context.Context, services int) {
 }
 
 func (s *Source) newPools() (reads, polls *client.Pool) {
+	connections := s.opts.Connections
+	if s.opts.ServiceDefaults {
+		connections--
+	}
 	if s.client.HTTP2() {
 		return client.NewSharedPool(1, maxReads, s.client.NewTransport),
-			client.NewSharedPool(s.opts.Connections-2, client.DefaultStreams, s.client.NewTransport)
+			client.NewSharedPool(connections-2, client.DefaultStreams, s.client.NewTransport)
 	}
-	forReads := min(maxReads, max(1, s.opts.Connections/10)) // reads are short, polls are long
+	forReads := min(maxReads, max(1, connections/10)) // reads are short, polls are long
 	return client.NewPool(forReads, s.client.NewTransport),
-		client.NewPool(s.opts.Connections-1-forReads, s.client.NewTransport)
+		client.NewPool(connections-1-forReads, s.client.NewTransport)
 }
 
 func (s *Source) detectConfig() detect.Config {

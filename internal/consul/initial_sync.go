@@ -253,6 +253,9 @@ func (s *Source) reportSynced() {
 		}
 		return
 	}
+	if s.awaitsDefaults() || p.pending == nil { // the config entries may be known before the first list
+		return
+	}
 	if p.complete {
 		p.reported = syncedComplete
 		s.log.Info(messageSynced, "services", len(s.services))

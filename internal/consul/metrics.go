@@ -32,7 +32,7 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 	}
 	return &Metrics{
 		requests: counter("isthmus_consul_requests_total", "Responses of Consul by endpoint (services, service; with more services than "+
-			"connections also checks, nodes, node and index) and result (ok, unchanged, discarded, error).", "endpoint", "result"),
+			"connections also checks, nodes, node and index; with serviceDefaults also config) and result (ok, unchanged, discarded, error).", "endpoint", "result"),
 		rejected: counter("isthmus_consul_rejected_responses_total", "Responses that were rejected because they cannot be true or complete, "+
 			"by reason.", "reason"),
 		resyncs: counter("isthmus_consul_resyncs_total", "Times that everything was read again because Consul had another state, as after "+

@@ -17,6 +17,10 @@ func (s *Source) resync() {
 		w.Refresh()
 	}
 	s.detector.Refresh()
+	if s.defaults != nil {
+		s.defaults.Forget()
+		s.defaults.Refresh()
+	}
 	s.metrics.resyncs.Inc()
 	if time.Since(s.resyncedAt) > resyncLogInterval {
 		s.log.Info(messageResync, "services", len(s.services), "hint", "expected after a snapshot was restored")
@@ -34,6 +38,9 @@ func (s *Source) retryFailing() {
 		}
 	}
 	s.detector.RetryFailing()
+	if s.defaults != nil && s.failures.Failing(defaultsID) {
+		s.defaults.Refresh()
+	}
 }
 
 // onCredentialsChanged continues with the credentials that the list was answered with: it sends each poll again and retries
@@ -46,4 +53,7 @@ func (s *Source) onCredentialsChanged() {
 		w.Interrupt()
 	}
 	s.detector.Interrupt()
+	if s.defaults != nil {
+		s.defaults.Interrupt()
+	}
 }

@@ -21,6 +21,11 @@ type selector struct {
 	// services has the followed services with instances, complete, by their name in lower case and their name.
 	services map[string]map[string]catalog.Service
 	sidecars sidecarIndex
+	// protocols are the protocols of Consul's service-defaults by the name of the service in lower case.
+	protocols map[string]string
+	// held means that nothing is forwarded until the first call of setProtocols: a service must not change its protocol for
+	// a moment at each start.
+	held bool
 	// noneSelected is true while no name of the list is selected.
 	noneSelected logonce.Condition
 }
@@ -41,7 +46,7 @@ func (s *selector) Update(service catalog.Service, observed time.Time) {
 	defer s.mu.Unlock()
 	s.remember(service)
 	if !s.sidecars.awaited[strings.ToLower(service.Name)] || s.by.Kinds&catalog.ConnectSidecar != 0 {
-		s.to.Update(s.apply(service), observed)
+		s.send(service, observed)
 	}
 }
 
@@ -100,7 +105,42 @@ func (s *selector) setSidecars(proxy string, sidecars []sidecar, observed time.T
 // forward passes on the known services of a name in lower case.
 func (s *selector) forward(folded string, observed time.Time) {
 	for _, service := range s.services[folded] {
-		s.to.Update(s.apply(service), observed)
+		s.send(service, observed)
+	}
+}
+
+// send passes on a service.
+func (s *selector) send(service catalog.Service, observed time.Time) {
+	if !s.held {
+		s.to.Update(s.configure(s.apply(service)), observed)
+	}
+}
+
+// configure returns a service with the protocol of its service-defaults.
+func (s *selector) configure(service catalog.Service) catalog.Service {
+	protocol := s.protocols[strings.ToLower(service.Name)]
+	if protocol == "" {
+		return service
+	}
+	service.Instances = slices.Clone(service.Instances)
+	for at := range service.Instances {
+		service.Instances[at].ServiceProtocol = protocol
+	}
+	return service
+}
+
+// setProtocols replaces the protocols of the service-defaults, and forwards the services whose protocol changed. The first call
+// forwards all services.
+func (s *selector) setProtocols(protocols map[string]string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	before, held := s.protocols, s.held
+	s.protocols, s.held = protocols, false
+	now := time.Now()
+	for folded := range s.services {
+		if !s.sidecars.awaited[folded] && (held || before[folded] != protocols[folded]) {
+			s.forward(folded, now)
+		}
 	}
 }
 

@@ -60,6 +60,9 @@ type Options struct {
 	Filter string
 	// AddressTag is the key of the tagged address that instances have, if it exists; empty for the normal address.
 	AddressTag string
+	// ServiceDefaults reads the protocols of services from Consul's config entries of the kind service-defaults. It takes one of
+	// the connections.
+	ServiceDefaults bool
 	// Logger is the log of the source; nil for none.
 	Logger *slog.Logger
 	// Metrics has the metrics of the source; nil for none.
@@ -108,6 +111,8 @@ type Source struct {
 	mu sync.Mutex
 	// list is the query of the list of services; nil before Run.
 	list *catalogWatch
+	// defaults is the query of the config entries; nil if they are not read, or before Run.
+	defaults *defaultsWatch
 	// listed are the names in the newest list; see listing.names.
 	listed map[string]uint64
 	// services are the services that are followed, by name.
@@ -132,6 +137,8 @@ func New(opts Options) (*Source, error) {
 		return nil, errors.New("consul: the source needs a configuration of the Consul client")
 	case opts.Connections != 0 && opts.Connections < minConnections:
 		return nil, fmt.Errorf("consul: connections is %d, it must be %d or more", opts.Connections, minConnections)
+	case opts.ServiceDefaults && opts.Connections == minConnections:
+		return nil, fmt.Errorf("consul: connections is %d, it must be %d or more to read service-defaults", opts.Connections, minConnections+1)
 	case opts.Wait < 0 || opts.Wait > client.MaxWait:
 		return nil, fmt.Errorf("consul: wait is %s, it must be between 0 and %s", opts.Wait, client.MaxWait)
 	}
@@ -185,6 +192,7 @@ func newSource(opts Options, c *client.Client) *Source {
 		services:   map[string]*serviceWatch{},
 		sync:       newInitialSync(),
 	}
+	s.selector.held = opts.ServiceDefaults
 	s.failures = failure.NewTracker(s.log, s.metrics.failing, c.Credentials.Secrets)
 	s.query = &blocking.Config{
 		Base: s.baseOptions, Version: c.Credentials.Version, Rotated: s.rotated, Failures: s.failures,
@@ -210,6 +218,10 @@ func (s *Source) Run(ctx context.Context, sink catalog.Sink) error {
 	}()
 	s.mu.Lock()
 	s.list = newCatalogWatch(s)
+	if s.opts.ServiceDefaults {
+		s.defaults = newDefaultsWatch(s)
+		defer s.defaults.pool.CloseIdle()
+	}
 	s.mu.Unlock()
 	ctx, stop := context.WithCancel(ctx)
 	defer s.group.Wait()
@@ -217,6 +229,9 @@ func (s *Source) Run(ctx context.Context, sink catalog.Sink) error {
 	s.group.Go(func() { s.watchFiles(ctx) })
 	if err := s.checkFilter(ctx); err != nil {
 		return err
+	}
+	if s.defaults != nil {
+		s.group.Go(func() { s.defaults.Run(ctx) })
 	}
 	s.list.Run(ctx)
 	return nil

@@ -24,7 +24,8 @@ func newSources(c config.Config, log *slog.Logger, registry prometheus.Registere
 	for _, s := range c.Sources {
 		source, err := consul.New(consul.Options{
 			Name: s.Name, Config: consulConfig(s, len(c.Sources) > 1), Datacenter: s.Datacenter, Connections: s.Connections,
-			Wait: s.Wait.Std(), Selection: selection(s.Services), Filter: s.Services.Filter, AddressTag: s.AddressTag, Logger: log, Metrics: metrics,
+			Wait: s.Wait.Std(), Selection: selection(s.Services), Filter: s.Services.Filter, AddressTag: s.AddressTag,
+			ServiceDefaults: s.ServiceDefaults, Logger: log, Metrics: metrics,
 		})
 		if err != nil {
 			return nil, fmt.Errorf("source %s: %w", s.Name, err)

@@ -21,15 +21,16 @@ import (
 //  6. configuration of a router in tags: fabio's proto=, Traefik's loadbalancer.server.scheme=
 //  7. the scheme of meta "url" or "uri" with the own port, or of a tagged address that is a URL with the own port
 //  8. the name of the default port among Consul's Ports
-//  9. a check of the own port: gRPC, HTTP/2 ping, HTTP, TCP over TLS
-//  10. the suffix -grpc of the service's name
-//  11. meta "external-source" with the value vault: TCP, because Vault usually serves TLS and does not register that
-//  12. a well-known number: TCP, HTTPS for 443 and 8443
-//  13. a TCP check of the own port
-//  14. a check whose port is unknown, by its type
-//  15. the default protocol
+//  9. the protocol of Consul's service-defaults: a known name; an unknown one is a finding
+//  10. a check of the own port: gRPC, HTTP/2 ping, HTTP, TCP over TLS
+//  11. the suffix -grpc of the service's name
+//  12. meta "external-source" with the value vault: TCP, because Vault usually serves TLS and does not register that
+//  13. a well-known number: TCP, HTTPS for 443 and 8443
+//  14. a TCP check of the own port
+//  15. a check whose port is unknown, by its type
+//  16. the default protocol
 //
-// A check of another port is no evidence. Rule 14 gives a provisional result: an agent publishes the port of a check only
+// A check of another port is no evidence. Rule 15 gives a provisional result: an agent publishes the port of a check only
 // once the check has run.
 func instanceProtocol(service string, instance catalog.Instance, hints map[string]string, fallback Protocol, report *report) (protocol Protocol, provisional bool) {
 	if known, ok := findProtocol(instance.Protocol); ok {
@@ -38,6 +39,9 @@ func instanceProtocol(service string, instance catalog.Instance, hints map[strin
 	if declared, by := declaredProtocol(instance, hints, report); declared != "" {
 		reportContradiction(instance, declared, by, report)
 		return declared, false
+	}
+	if configured := configuredProtocol(instance, report); configured != "" {
+		return configured, false
 	}
 	own := func(c catalog.Check) bool { return c.Port == instance.Port }
 	if protocol, ok := checkedProtocol(instance.Checks, own); ok && protocol != TCP {
@@ -62,6 +66,21 @@ func instanceProtocol(service string, instance catalog.Instance, hints map[strin
 		return protocol, true
 	}
 	return fallback, false
+}
+
+// configuredProtocol returns the protocol of Consul's service-defaults; empty if there is none or its name is unknown.
+func configuredProtocol(instance catalog.Instance, report *report) Protocol {
+	if instance.ServiceProtocol == "" {
+		return ""
+	}
+	protocol, ok := registeredProtocol(instance.ServiceProtocol)
+	if !ok {
+		_, err := ParseProtocol(instance.ServiceProtocol)
+		report.service(UnknownProtocol, fmt.Sprintf("service-defaults: %v; the entry is ignored", err))
+		return ""
+	}
+	reportContradiction(instance, protocol, "the service-defaults of Consul", report)
+	return protocol
 }
 
 // externalSourceMeta is the meta key by which programs that register services identify themselves.
