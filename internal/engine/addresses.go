@@ -48,10 +48,7 @@ func (e *Engine) assignAddresses(next *serviceState, resources mesh.Resources) (
 		evicted = append(evicted, e.takeAddresses(next, next.name.OfTag(host.Tag), mesh.Resources{Objects: host.Objects})...)
 	}
 	if clashes := len(next.clashes); clashes > 0 {
-		next.findings = append(next.findings, mesh.Finding{
-			Reason: mesh.AddressClash, Count: clashes,
-			Detail: "instances have addresses, or virtual addresses of Consul, within the range of virtual addresses: choose another range in virtualAddresses",
-		})
+		next.findings = mesh.AddFinding(next.findings, mesh.AddressClash, "", "instances have addresses, or virtual addresses of Consul, within the range of virtual addresses: choose another range in virtualAddresses", clashes)
 	}
 	return evicted
 }
@@ -60,7 +57,7 @@ func (e *Engine) assignAddresses(next *serviceState, resources mesh.Resources) (
 func (e *Engine) takeAddresses(next *serviceState, name mesh.Name, resources mesh.Resources) (evicted []mesh.Name) {
 	addresses, evicted, err := e.addresses.pool.Take(name)
 	if err != nil {
-		next.findings = append(next.findings, mesh.Finding{Reason: mesh.NoVirtualAddress, Subject: subjectOf(name), Detail: err.Error(), Count: 1})
+		next.findings = mesh.AddFinding(next.findings, mesh.NoVirtualAddress, subjectOf(name), err.Error(), 1)
 	}
 	resources.SetAddresses(addresses)
 	if !slices.Equal(addresses, mesh.AddressesOf(e.byName[name].desired.Objects)) {

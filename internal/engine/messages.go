@@ -10,6 +10,6 @@ const (
 	MessageHoldEnded = "hold ended, removals apply"
 	// MessageQuarantined reports that this replica took over without a connection to a source.
 	MessageQuarantined = "source not connected during takeover, keeping its live objects until it is"
-	// MessageFinding reports one registration that can't be used as it is.
+	// MessageFinding reports the registrations of one service that can't be used as they are, for one reason.
 	MessageFinding = "registration skipped or adjusted"
 )

@@ -41,7 +41,7 @@ func NewMetrics(registerer prometheus.Registerer) *Metrics {
 		}, []string{"source"}),
 		findings: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "isthmus_findings",
-			Help: "Number of registrations that are skipped or adjusted, by reason. The log names each one once.",
+			Help: "Number of services with registrations that are skipped or adjusted, by reason. The log has examples.",
 		}, []string{"source", "reason"}),
 		excluded: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "isthmus_virtual_addresses_excluded",
@@ -103,7 +103,7 @@ func unix(at time.Time) float64 {
 	return float64(at.UnixMilli()) / 1000
 }
 
-// finding adds to the number of findings.
+// finding adds to the number of services with a finding.
 func (m *Metrics) finding(source string, reason mesh.Reason, by float64) {
 	m.findings.WithLabelValues(source, string(reason)).Add(by)
 }

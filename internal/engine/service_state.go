@@ -18,6 +18,8 @@ type serviceState struct {
 	tags []string
 	// findings are the registrations that were skipped or adjusted.
 	findings []mesh.Finding
+	// logged are the findings that the log has, by reason.
+	logged map[mesh.Reason]loggedFinding
 	// clashes are the addresses of instances that lie within the ranges of virtual addresses.
 	clashes map[netip.Addr]bool
 }

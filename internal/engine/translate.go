@@ -1,10 +1,7 @@
 package engine
 
 import (
-	"context"
-	"log/slog"
 	"net/netip"
-	"slices"
 	"time"
 
 	"github.com/isthmus-mesh/isthmus/internal/catalog"
@@ -33,7 +30,7 @@ func (e *Engine) translate(newest catalog.Service, observed time.Time) (changed 
 	if exists {
 		evicted = append(evicted, e.assignAddresses(next, resources)...)
 	}
-	e.reportFindings(newest.Key, known.knownFindings(), next.findings)
+	e.reportFindings(known, next)
 	if known != nil && known.name != next.name {
 		if e.releaseName(known.name, newest.Key, observed) {
 			changed = append(changed, known.name)
@@ -66,13 +63,6 @@ func (s *serviceState) knownClashes() map[netip.Addr]bool {
 		return nil
 	}
 	return s.clashes
-}
-
-func (s *serviceState) knownFindings() []mesh.Finding {
-	if s == nil {
-		return nil
-	}
-	return s.findings
 }
 
 // removeService forgets a service without instances. The log doesn't report a service that is only quarantined.
@@ -124,32 +114,4 @@ func (e *Engine) setDesired(name mesh.Name, owner catalog.Key, resources mesh.Re
 		}
 	})
 	return true
-}
-
-// informative are the reasons of findings that need no action in most cases.
-var informative = map[mesh.Reason]bool{
-	mesh.ReservedLabel: true, mesh.BadLabel: true,
-	mesh.IsUDP: true, mesh.ConnectNative: true, mesh.ConnectSidecar: true, mesh.KubernetesSync: true,
-}
-
-// reportFindings counts the findings of a service and logs the new ones.
-func (e *Engine) reportFindings(key catalog.Key, before, after []mesh.Finding) {
-	for _, finding := range after {
-		e.metrics.finding(key.Source, finding.Reason, float64(finding.Count))
-		if slices.ContainsFunc(before, finding.Same) {
-			continue
-		}
-		level := slog.LevelWarn
-		if informative[finding.Reason] {
-			level = slog.LevelInfo
-		}
-		attrs := []any{"service", key, "reason", finding.Reason, "object", finding.Subject, "error", finding.Detail}
-		if finding.Count > 1 {
-			attrs = append(attrs, "count", finding.Count)
-		}
-		e.log.Log(context.Background(), level, MessageFinding, attrs...)
-	}
-	for _, finding := range before {
-		e.metrics.finding(key.Source, finding.Reason, -float64(finding.Count))
-	}
 }

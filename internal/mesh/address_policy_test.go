@@ -33,7 +33,7 @@ func forbiddenFor(t *testing.T, address string, rules mesh.Addresses) string {
 	case len(findings) == 0 && len(resources.Objects) == 2:
 		return ""
 	case len(findings) == 1 && findings[0].Reason == mesh.ForbiddenAddress && len(resources.Objects) == 0:
-		return findings[0].Detail
+		return findings[0].Examples[0].Detail
 	default:
 		t.Errorf("%q: %d objects, %+v", address, len(resources.Objects), findings)
 		return ""

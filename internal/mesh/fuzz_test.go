@@ -64,7 +64,8 @@ func checkTranslation(t *testing.T, c meshtest.Case) {
 		t.Errorf("equal services have different findings:\n%s", diff)
 	}
 	for i, finding := range findings {
-		if finding.Reason == "" || finding.Detail == "" || slices.Contains(findings[:i], finding) {
+		same := func(f mesh.Finding) bool { return f.Reason == finding.Reason }
+		if finding.Reason == "" || finding.Count < 1 || slices.Contains(finding.Details(), "") || len(finding.Examples) == 0 || slices.ContainsFunc(findings[:i], same) {
 			t.Errorf("finding %+v", finding)
 		}
 	}

@@ -3,6 +3,7 @@ package mesh
 import (
 	"errors"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -49,6 +50,33 @@ func CheckLabelGlob(glob string) error {
 func (l Labels) denies(key string) bool {
 	return !own(key) && !catalog.MatchAny(l.Allow, key) && catalog.MatchAny(l.Deny, key)
 }
+
+// ignores reports whether an entry is no label and no finding, although the operator does not reject it. The key version and the
+// keys in Allow are wanted as labels, so that they are never ignored.
+//
+//	a tag with a UUID                     different for each instance, so no subset can select it
+//	a tag that is too long for a label    for readers and other programs, for example image=NAME@sha256:...
+//	a URL                                 for other programs, for example dubbo://...
+//
+// A meta entry that is too long is a finding: unlike tags, meta entries are key and value by design.
+func (l Labels) ignores(c candidate, isLabel bool) bool {
+	isTag := c.kind == "tag"
+	ignored := isTag && isUUID(c.value) ||
+		!isLabel && (isTag && max(len(c.value), len(c.key)) > maxLabel || urlScheme.MatchString(c.value))
+	if !ignored {
+		return false
+	}
+	key := cleanKey(c.key[:min(len(c.key), maxRaw)])
+	return key != versionLabel && !catalog.MatchAny(l.Allow, key)
+}
+
+// isUUID reports whether a value is a UUID.
+func isUUID(value string) bool { return len(value) == 36 && uuid.MatchString(value) }
+
+var (
+	uuid      = regexp.MustCompile(`^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$`)
+	urlScheme = regexp.MustCompile(`^[a-zA-Z][a-zA-Z0-9+.-]{0,31}://`)
+)
 
 // refuse returns the reason for which a label is rejected other than by the operator; empty if it is accepted.
 func (l Labels) refuse(key string) string {

@@ -40,7 +40,7 @@ func instanceLabels(instance catalog.Instance, name Name, rules Labels, report *
 	for c := range labelCandidates(instance, report) {
 		clean, ok := label(c.key, c.value)
 		_, taken := labels[clean.key]
-		if ok && rules.denies(clean.key) {
+		if rules.denies(clean.key) || rules.ignores(c, ok) {
 			continue
 		}
 		if !ok {

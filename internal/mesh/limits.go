@@ -59,10 +59,8 @@ func jsonSize(e endpoint) int {
 
 // broken returns the resources and the finding of a translation that panicked.
 func broken(failure any) (Resources, []Finding) {
-	return Resources{Broken: true}, []Finding{{
-		Reason: Untranslatable, Count: 1,
-		Detail: fmt.Sprintf("internal error, please report it; the live objects of the service are kept: %s, in %s", clip(fmt.Sprint(failure)), panicked()),
-	}}
+	detail := fmt.Sprintf("internal error, please report it; the live objects of the service are kept: %s, in %s", clip(fmt.Sprint(failure)), panicked())
+	return Resources{Broken: true}, AddFinding(nil, Untranslatable, "", detail, 1)
 }
 
 // panicked returns the position of the panic that is being recovered. It is the same for the same bug.

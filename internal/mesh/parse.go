@@ -95,7 +95,7 @@ func parseInstance(id catalog.InstanceID, endpoint *networking.WorkloadEntry, en
 		value := endpoint.Labels[key]
 		switch {
 		case ownLabel(key):
-		case key == namespaceMeta:
+		case key == namespaceMeta, isUUID(value): // as a tag, it would be no label
 			instance.Meta[key] = value
 		default:
 			instance.Tags = append(instance.Tags, key+"="+value)

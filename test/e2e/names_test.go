@@ -60,7 +60,7 @@ func TestWildInstances(t *testing.T) {
 	}
 	w.settle(t)
 	for _, id := range []string{"port-0", "port-70000", "broken"} {
-		if lines := strings.Count(w.isthmus.Log(), "object=dc1/vm-1/"+id); lines != 1 {
+		if lines := strings.Count(w.isthmus.Log(), "dc1/vm-1/"+id); lines != 1 {
 			t.Errorf("%d lines in the log about %s", lines, id)
 		}
 	}

@@ -56,6 +56,15 @@ func labels() []Case {
 			o.Labels = mesh.Labels{Allow: []string{"security.istio.io/*", "service.istio.io/*", "owner"}, Deny: []string{"owner*"}}
 		}),
 		of("labels-too-many", service("web", instance("web", meta("version", "v1"), tags(numbered(300)...)))),
+		// For other programs and for readers: neither labels nor findings, unless the operator wants them.
+		of("labels-ignored", service("web", instance("web",
+			tags("aid=1f8bd2f3-63c5-4a2f-9c1f-0f5f6f1a2b3c", "image=registry.corp.example/web@sha256:"+strings.Repeat("0f5f6f1a", 8), "tier=1"),
+			meta("url", "dubbo://10.0.0.1:20880/com.acme.Orders?"+strings.Repeat("x", 100), "uuid", "1f8bd2f3-63c5-4a2f-9c1f-0f5f6f1a2b3c"),
+		))),
+		of("labels-wanted", service("web", instance("web",
+			tags("aid=1f8bd2f3-63c5-4a2f-9c1f-0f5f6f1a2b3c", "image=registry.corp.example/web@sha256:"+strings.Repeat("0f5f6f1a", 8)),
+			meta("version", "1.0.0-"+strings.Repeat("x", 100), "description", strings.Repeat("long ", 20)),
+		)), func(o *mesh.Options) { o.Labels.Allow = []string{"aid", "image"} }),
 		of("labels-skipped", service("web", instance(
 			"web",
 			tags("empty=", "/=x", "bad domain/key=x"),

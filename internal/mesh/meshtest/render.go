@@ -24,10 +24,22 @@ func Render(t testing.TB, resources mesh.Resources, findings []mesh.Finding) []b
 	}
 	list := []map[string]any{}
 	for _, f := range findings {
-		finding := map[string]any{"reason": string(f.Reason), "subject": f.Subject, "detail": f.Detail}
+		finding := map[string]any{"reason": string(f.Reason)}
 		if f.Count != 1 {
 			finding["count"] = f.Count
 		}
+		var examples []map[string]any
+		for _, e := range f.Examples {
+			example := map[string]any{"detail": e.Detail}
+			if len(e.Subjects) > 0 {
+				example["subjects"] = e.Subjects
+			}
+			if e.Count != 1 {
+				example["count"] = e.Count
+			}
+			examples = append(examples, example)
+		}
+		finding["examples"] = examples
 		list = append(list, finding)
 	}
 	out.Write(toYAML(t, map[string]any{"findings": list}))
