@@ -18,6 +18,7 @@ func Default() Config {
 		VirtualAddresses: VirtualAddresses{IPv4: "244.0.0.0/6", Keep: Duration(24 * time.Hour)},
 		DNS:              DNS{Answer: AnswerVirtual, MaxAmplification: 4, TTL: Duration(5 * time.Second), NegativeTTL: Duration(5 * time.Second)},
 		Guard:            defaultGuard(),
+		Limits:           defaultLimits(),
 		Kubernetes: Kubernetes{
 			Namespace: "consul-services", Writers: 16, RemovalGrace: Duration(time.Minute),
 			LeaderElection: LeaderElection{

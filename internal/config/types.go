@@ -9,6 +9,7 @@ type Config struct {
 	VirtualAddresses VirtualAddresses `json:"virtualAddresses" doc:"Ranges of virtual addresses. Each service gets one address of each range, in its ServiceEntry. TCP services and the DNS server need them."`
 	DNS              DNS              `json:"dns" doc:"DNS server."`
 	Guard            Guard            `json:"guard" reload:"now" doc:"Protection against mass removals. Removals above these limits are held: the mesh keeps the last reported endpoints until they return to Consul or until you run isthmus release."`
+	Limits           Limits           `json:"limits" doc:"Bounds for the memory and the work that registrations in Consul cause."`
 	State            State            `json:"state" doc:"State that survives a restart, for outputs other than kube. Output kube keeps its state in the objects."`
 	Kubernetes       Kubernetes       `json:"kubernetes" doc:"Kubernetes API, for output kube."`
 	XDS              XDS              `json:"xds" doc:"MCP over xDS, for output xds. The namespaces of the objects derive from kubernetes.namespace."`

@@ -29,6 +29,7 @@ func (c Config) Validate() error {
 	c.validateAddresses(&found)
 	c.validateDNS(&found)
 	c.Guard.validate(&found)
+	c.Limits.validate(&found)
 	c.Kubernetes.validate(&found)
 	c.XDS.validate(&found)
 	if _, _, err := net.SplitHostPort(c.Admin.Address); err != nil {

@@ -2,6 +2,7 @@ package consul
 
 import (
 	"context"
+	"fmt"
 	"sync"
 	"time"
 
@@ -93,22 +94,28 @@ func (l *catalogWatch) handle(ctx context.Context, r blocking.Response[listing])
 		return blocking.Reject(s.query, failure.Filtered, l.missingRight)
 	case r.Body.empty():
 		return blocking.Reject(s.query, failure.Anonymous, l.missingRight)
-	case s.needsConsistentRead(!filtered, r.RequestIndex):
+	case s.needsConsistentRead(!filtered && r.Body.waiting == 0, r.RequestIndex):
+		return blocking.Action{}
+	case r.Body.waiting > 0 && s.waitForPreferences(ctx):
 		return blocking.Action{}
 	}
 	names := r.Body.names
 	s.open(ctx, len(names))
 	before := s.failures.Reason(listID)
-	recovered := before != failure.None && (!filtered || before != failure.Filtered)
+	recovered := before != failure.None && before != failure.OverLimit && (!filtered || before != failure.Filtered)
 	s.warnUnselected(r.Body)
-	s.follow(ctx, names, !filtered)
+	s.follow(ctx, names, !filtered && r.Body.waiting == 0)
+	s.applyLimit(ctx, r.Body, filtered)
 	s.skipFailing(recovered)
 	l.detectChanges(r)
 	l.recover(r, recovered)
 	l.index, l.last = r.Meta.LastIndex, r.Body
 	action := blocking.Action{Accept: true, Pause: max(listPause(len(names))-r.Latency, r.Body.pause())}
-	if filtered {
+	switch {
+	case filtered:
 		action.Reason, action.Err = failure.Filtered, l.missingRight
+	case r.Body.waiting > 0:
+		action.Reason, action.Err = failure.OverLimit, fmt.Errorf("%d services wait, the limit is %d services", r.Body.waiting, s.opts.Limits.Services)
 	}
 	return action
 }

@@ -23,16 +23,43 @@ const (
 // out. Each instance is there once, sorted by ID. An entry's own datacenter is used where none is given: who may write
 // a node may write what he likes there (/v1/txn).
 func convert(key catalog.Key, datacenter string, entries []*api.ServiceEntry, addressTag string) catalog.Service {
-	service := catalog.Service{Key: key, Datacenter: datacenter, Instances: make([]catalog.Instance, 0, len(entries))}
+	c := newConverter(key, datacenter, addressTag)
 	for _, entry := range entries {
-		if wanted(key.Name, entry) {
-			instance := instanceOf(datacenter, entry, addressTag)
-			if before := len(service.Instances) - 1; before >= 0 {
-				shareWith(&instance, service.Instances[before])
-			}
-			service.Instances = append(service.Instances, instance)
-		}
+		c.add(entry)
 	}
+	return c.finish()
+}
+
+// converter converts entries one by one.
+type converter struct {
+	datacenter string
+	// addressTag is Options.AddressTag.
+	addressTag string
+	service    catalog.Service
+	// bytes is the memory that the instances take, without what they share.
+	bytes int64
+}
+
+func newConverter(key catalog.Key, datacenter, addressTag string) converter {
+	return converter{datacenter: datacenter, addressTag: addressTag, service: catalog.Service{Key: key, Datacenter: datacenter}}
+}
+
+func (c *converter) add(entry *api.ServiceEntry) {
+	if !wanted(c.service.Name, entry) {
+		return
+	}
+	instance := instanceOf(c.datacenter, entry, c.addressTag)
+	var before catalog.Instance
+	if last := len(c.service.Instances) - 1; last >= 0 {
+		before = c.service.Instances[last]
+		shareWith(&instance, before)
+	}
+	c.bytes += instanceBytes(instance, before)
+	c.service.Instances = append(c.service.Instances, instance)
+}
+
+func (c *converter) finish() catalog.Service {
+	service := c.service
 	if service.Instances = unique(service.Instances); len(service.Instances) == 0 {
 		service.Instances = nil
 	} else {

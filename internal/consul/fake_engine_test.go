@@ -45,6 +45,11 @@ func startFakeEngine(t *testing.T, opts Options, remembered ...string) *fakeEngi
 	b.take(before)
 	p := newHarness(t)
 	p.open(opts)
+	names := make([]string, len(before))
+	for i, service := range before {
+		names[i] = service.Name
+	}
+	p.source.Prefer(names)
 	ctx, cancel := context.WithCancel(context.Background())
 	var group sync.WaitGroup
 	group.Go(func() { _ = p.source.Run(ctx, b) })

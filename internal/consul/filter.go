@@ -30,13 +30,13 @@ func (s *Source) checkFilter(ctx context.Context) error {
 	}
 	began, badRequests := time.Now(), 0
 	var invalid error
-	check := blocking.New(blocking.Spec[[]*api.ServiceEntry]{
+	check := blocking.New(blocking.Spec[serviceBody]{
 		Config:   s.query,
 		Endpoint: "service",
 		ID:       listID,
 		Reads:    s.listPool,
 		Polls:    s.listPool,
-		Ask: func(ctx context.Context, q *api.QueryOptions) ([]*api.ServiceEntry, *api.QueryMeta, error) {
+		Ask: func(ctx context.Context, q *api.QueryOptions) (serviceBody, *api.QueryMeta, error) {
 			entries, meta, err := s.health(ctx, consulService, q, s.opts.Filter)
 			if statusOf(err) == http.StatusBadRequest {
 				badRequests++
@@ -44,7 +44,7 @@ func (s *Source) checkFilter(ctx context.Context) error {
 			err = filterError(s.opts.Filter, err, badRequests)
 			if errors.Is(err, failure.ErrBadFilter) && time.Since(began) < filterGrace {
 				invalid = err
-				return nil, &api.QueryMeta{LastIndex: 2}, nil // Consul has answered; this is not a failing query
+				return serviceBody{}, &api.QueryMeta{LastIndex: 2}, nil // Consul has answered; this is not a failing query
 			}
 			return entries, meta, err
 		},
@@ -88,23 +88,19 @@ func statusOf(err error) int {
 	return status.Code
 }
 
-func (s *Source) health(ctx context.Context, name string, q *api.QueryOptions, filter string) ([]*api.ServiceEntry, *api.QueryMeta, error) {
-	q = q.WithContext(ctx)
-	q.Filter = filter
-	return s.client.API.Health().Service(name, "", false, q)
-}
-
 // filteredEntries requests the instances that match the filter. If ACLs may have reduced the response, it also requests the
 // instances that do not match: Consul shows them, so the filter hides them, and no ACL does.
-func (w *serviceWatch) filteredEntries(ctx context.Context, q *api.QueryOptions) ([]*api.ServiceEntry, *api.QueryMeta, error) {
+func (w *serviceWatch) filteredEntries(ctx context.Context, q *api.QueryOptions) (serviceBody, *api.QueryMeta, error) {
 	filter := w.source.opts.Filter
-	entries, meta, err := w.source.health(ctx, w.name, q, filter)
+	body, meta, err := w.source.health(ctx, w.name, q, filter)
 	w.nonMatching = nil
 	if filter == "" || err != nil || q.WaitIndex != 0 {
-		return entries, meta, err
+		return body, meta, err
 	}
-	if meta.ResultsFilteredByACLs || len(entries) == 0 && w.source.anonymous() {
-		w.nonMatching, _, err = w.source.health(ctx, w.name, q, "not ("+filter+")")
+	if meta.ResultsFilteredByACLs || body.entries == 0 && w.source.anonymous() {
+		var others serviceBody
+		others, _, err = w.source.health(ctx, w.name, q, "not ("+filter+")")
+		w.nonMatching = others.nodes
 	}
-	return entries, meta, err
+	return body, meta, err
 }

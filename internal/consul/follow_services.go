@@ -7,9 +7,6 @@ import (
 	"github.com/isthmus-mesh/isthmus/internal/consul/detect"
 )
 
-// maxReads bounds the requests without an index: a start or a resync must not overload Consul.
-const maxReads = 64
-
 // open creates the pools and the detector after the first response has shown the version of HTTP. The list keeps a connection
 // of its own, so neither reads nor polls delay it.
 func (s *Source) open(ctx context.Context, services int) {
@@ -30,10 +27,10 @@ func (s *Source) newPools() (reads, polls *client.Pool) {
 		connections--
 	}
 	if s.client.HTTP2() {
-		return client.NewSharedPool(1, maxReads, s.client.NewTransport),
+		return client.NewSharedPool(1, s.opts.Limits.Reads, s.client.NewTransport),
 			client.NewSharedPool(connections-2, client.DefaultStreams, s.client.NewTransport)
 	}
-	forReads := min(maxReads, max(1, connections/10)) // reads are short, polls are long
+	forReads := min(s.opts.Limits.Reads, max(1, connections/10)) // reads are short, polls are long
 	return client.NewPool(forReads, s.client.NewTransport),
 		client.NewPool(connections-1-forReads, s.client.NewTransport)
 }
@@ -74,10 +71,7 @@ func (s *Source) follow(ctx context.Context, names map[string]uint64, complete b
 	s.detector.Resize() // before the first service is read
 	for name := range names {
 		if s.services[name] == nil {
-			w := newServiceWatch(s, name, initial)
-			s.services[name] = w
-			s.detector.Add(w.detected)
-			s.group.Go(func() { w.Run(ctx) })
+			s.start(ctx, newServiceWatch(s, name, initial))
 		}
 	}
 	for name := range before {
@@ -87,6 +81,13 @@ func (s *Source) follow(ctx context.Context, names map[string]uint64, complete b
 	}
 	s.detector.Update(ctx)
 	s.reportSynced()
+}
+
+// start follows a service. Source.mu is held.
+func (s *Source) start(ctx context.Context, w *serviceWatch) {
+	s.services[w.name] = w
+	s.detector.Add(w.detected)
+	s.group.Go(func() { w.Run(ctx) })
 }
 
 // isListed reports whether the newest list has the name.
@@ -109,6 +110,7 @@ func (s *Source) unfollow(name string) bool {
 	s.detector.Remove(w.detected, w.last.Instances)
 	s.selector.forget(name)
 	s.failures.Clear(name)
+	s.admitLater()
 	return true
 }
 

@@ -100,6 +100,11 @@ func (p *initialSync) begin(names map[string]uint64, complete bool) bool {
 	return true
 }
 
+// reopen makes the next complete list one that is waited for. The read services are those that were read.
+func (p *initialSync) reopen(read map[string]bool) {
+	p.complete, p.reported, p.read = false, syncedPartial, read
+}
+
 // set sets the status of a pending service.
 func (p *initialSync) set(name string, status readStatus) {
 	p.remove(name)
@@ -237,6 +242,7 @@ const (
 	messageSyncProgress = "initial read in progress"
 	messageSynced       = "initial read complete"
 	messagePartial      = "initial read partial, keeping services that ACLs hide"
+	messageLimited      = "initial read up to the limit of services, keeping services that were not read"
 )
 
 // reportSynced tells the sink when nothing is waited for anymore. Source.mu is held.
@@ -256,10 +262,14 @@ func (s *Source) reportSynced() {
 	if s.awaitsDefaults() || p.pending == nil { // the config entries may be known before the first list
 		return
 	}
-	if p.complete {
+	switch {
+	case p.complete:
 		p.reported = syncedComplete
 		s.log.Info(messageSynced, "services", len(s.services))
-	} else {
+	case s.waiting > 0:
+		p.reported = syncedPartial
+		s.log.Warn(messageLimited, "services", len(s.services), "pending", s.waiting, "limit", s.opts.Limits.Services)
+	default:
 		p.reported = syncedPartial
 		s.log.Info(messagePartial, "services", len(s.services))
 	}

@@ -24,7 +24,7 @@ func TestStartGoesOnWithoutWhatCannotBeRead(t *testing.T) {
 		s := start(t)
 		large := sent(0).later(2*time.Millisecond).says(11, instances("poison", "n1/"+strings.Repeat("x", 2000)))
 		s.service("poison", large)
-		p := s.run(20*time.Second, Options{maxBytes: 1000})
+		p := s.run(20*time.Second, Options{Limits: Limits{ResponseBytes: 1000}})
 		p.told(told...)
 		p.metric("isthmus_consul_pending_services", 1)
 		p.metric(failingGauge, 1, "reason=too_large")

@@ -24,8 +24,12 @@ const (
 // listing is a list of names, as far as the source needs it. The list itself can be of any size: each registration adds its
 // tags to it. So it is read as a stream, and no tag is kept.
 type listing struct {
-	// names has the names to follow and a digest of the tags of each.
+	// names has the names to follow that the source has room for, and a digest of the tags of each.
 	names map[string]uint64
+	// waiting is the number of selected names that the source has no room for.
+	waiting int
+	// preferred has the preferred names in the list.
+	preferred map[string]bool
 	// total is the number of names, without Consul's own service.
 	total int
 	// selected is the number of selected names.
@@ -57,9 +61,11 @@ func (s *Source) readList(ctx context.Context, q *api.QueryOptions) (listing, *a
 	var l listing
 	read := func(body io.Reader) error {
 		began := time.Now()
-		l = listing{names: make(map[string]uint64, s.followed())}
-		by := s.selector.selection()
-		err := jsonstream.Names(body, func(name []byte, tags uint64) { s.addListed(&l, by, name, tags) })
+		followed := s.followed()
+		l = listing{names: make(map[string]uint64, followed), preferred: map[string]bool{}}
+		by, admission := s.selector.selection(), newAdmission(s.opts.Limits.Services-followed)
+		err := jsonstream.Names(body, func(name []byte, tags uint64) { s.addListed(&l, by, admission, name, tags) })
+		admission.addTo(&l)
 		l.duration = time.Since(began)
 		return err
 	}
@@ -69,7 +75,7 @@ func (s *Source) readList(ctx context.Context, q *api.QueryOptions) (listing, *a
 }
 
 // addListed adds one name to a list that is being read.
-func (s *Source) addListed(l *listing, by Selection, name []byte, tags uint64) {
+func (s *Source) addListed(l *listing, by Selection, admission *admission, name []byte, tags uint64) {
 	if string(name) == consulService {
 		l.consul = true
 		return
@@ -82,17 +88,17 @@ func (s *Source) addListed(l *listing, by Selection, name []byte, tags uint64) {
 		l.selected++
 	}
 	l.digest += maphash.Bytes(listSeed, name)
-	l.names[s.intern(name)] = tags
-}
-
-// intern returns the name as a string, that of the followed service if there is one.
-func (s *Source) intern(name []byte) string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if w := s.services[string(name)]; w != nil {
-		return w.name
+	preferred := s.preferred[string(name)]
+	if preferred {
+		l.preferred[string(name)] = true
 	}
-	return string(name)
+	if w := s.services[string(name)]; w != nil {
+		l.names[w.name] = tags
+		return
+	}
+	admission.offer(name, tags, preferred)
 }
 
 // followed returns the number of services that are followed.

@@ -15,6 +15,7 @@ type Metrics struct {
 	maxStaleness *prometheus.GaugeVec
 	pending      *prometheus.GaugeVec
 	delayed      *prometheus.CounterVec
+	waiting      *prometheus.GaugeVec
 }
 
 // NewMetrics registers the metrics. It registers nothing if the registerer is nil.
@@ -42,6 +43,8 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 		lastAnswer: gauge("isthmus_consul_last_answer_timestamp_seconds", "Unix time of the last response of Consul without an error."),
 		pending: gauge("isthmus_consul_pending_services", "Services of the first list that are not read yet or cannot be read. 0 once the "+
 			"whole content is known."),
+		waiting: gauge("isthmus_consul_waiting_services", "Services that wait because the source is at its limit of services or "+
+			"instances. They are served when others leave or the limit is raised."),
 		failing: gauge("isthmus_consul_failing_queries", "Queries that fail now, by reason.", "reason"),
 		maxStaleness: gauge("isthmus_consul_max_staleness_seconds", "Upper bound of the delay with which a change of a service without a "+
 			"query of its own is detected. 0 if each service has one. Changes that wake no query are found once per wait."),
@@ -58,6 +61,7 @@ type sourceMetrics struct {
 	maxStaleness prometheus.Gauge
 	pending      prometheus.Gauge
 	delayed      prometheus.Counter
+	waiting      prometheus.Gauge
 }
 
 func (m *Metrics) of(source string) sourceMetrics {
@@ -71,5 +75,6 @@ func (m *Metrics) of(source string) sourceMetrics {
 		maxStaleness: m.maxStaleness.With(l),
 		pending:      m.pending.With(l),
 		delayed:      m.delayed.With(l),
+		waiting:      m.waiting.With(l),
 	}
 }

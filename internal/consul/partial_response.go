@@ -4,10 +4,7 @@ import (
 	"errors"
 	"reflect"
 	"slices"
-	"strings"
 	"time"
-
-	"github.com/hashicorp/consul/api"
 
 	"github.com/isthmus-mesh/isthmus/internal/consul/blocking"
 	"github.com/isthmus-mesh/isthmus/internal/consul/failure"
@@ -34,13 +31,8 @@ func (w *serviceWatch) reportPartial(next catalog.Service, r serviceResponse) bl
 
 // nodes returns the nodes that the token can read, as far as a response shows. ACLs hide nodes and services, but never a part
 // of the instances of a service on one node.
-func (w *serviceWatch) nodes(body []*api.ServiceEntry) []string {
-	var nodes []string
-	for _, entry := range slices.Concat(body, w.nonMatching) {
-		if entry != nil && entry.Node != nil && entry.Service != nil && entry.Service.Service == w.name {
-			nodes = append(nodes, strings.ToLower(entry.Node.Node))
-		}
-	}
+func (w *serviceWatch) nodes(body serviceBody) []string {
+	nodes := slices.Concat(body.nodes, w.nonMatching)
 	slices.Sort(nodes)
 	return slices.Compact(nodes)
 }

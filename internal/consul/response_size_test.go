@@ -22,7 +22,7 @@ func TestTooLargeAnswer(t *testing.T) {
 	}
 	s.register("n1", "poison-1", "poison")
 	s.register("n1", "well-1", "well")
-	opts := Options{Config: &api.Config{Address: s.Address}, Wait: time.Second, maxBytes: 16 << 10}
+	opts := Options{Config: &api.Config{Address: s.Address}, Wait: time.Second, Limits: Limits{ResponseBytes: 16 << 10}}
 	p := runReal(t, opts)
 	p.expect(t, "poison", "n1/poison-1")
 	p.expect(t, "well", "n1/well-1")

@@ -1,6 +1,7 @@
 package consul
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -35,11 +36,11 @@ const (
 	phaseSynced
 )
 
-type serviceResponse = blocking.Response[[]*api.ServiceEntry]
+type serviceResponse = blocking.Response[serviceBody]
 
 // serviceWatch follows the instances of one service.
 type serviceWatch struct {
-	*blocking.Query[[]*api.ServiceEntry]
+	*blocking.Query[serviceBody]
 	source *Source
 	name   string
 	// detected is the service in the detector.
@@ -51,8 +52,8 @@ type serviceWatch struct {
 	sidecars []sidecar
 	// filtered means that ACLs reduced the last read. Responses of the streaming backend do not say so.
 	filtered bool
-	// nonMatching are the instances that do not match the filter, as of the last read.
-	nonMatching []*api.ServiceEntry
+	// nonMatching are the nodes of the instances that do not match the filter, as of the last read.
+	nonMatching []string
 	// emptyStreak counts empty responses to anonymous requests in a row.
 	emptyStreak int
 	// lossStreak counts the polls with a loss since a read confirmed one.
@@ -70,7 +71,7 @@ func newServiceWatch(s *Source, name string, initial bool) *serviceWatch {
 	if initial {
 		w.phase = phaseInitial
 	}
-	w.Query = blocking.New(blocking.Spec[[]*api.ServiceEntry]{
+	w.Query = blocking.New(blocking.Spec[serviceBody]{
 		Config:   s.query,
 		Endpoint: "service",
 		ID:       name,
@@ -79,10 +80,10 @@ func newServiceWatch(s *Source, name string, initial bool) *serviceWatch {
 		Wait:     func() time.Duration { return blocking.Jitter(s.opts.Wait) },
 		Ask:      w.ask,
 		Handle:   w.handle,
-		Changed: func(body []*api.ServiceEntry) bool {
-			return !reflect.DeepEqual(w.convert(body).Instances, w.last.Instances) || !slices.Equal(sidecarsOf(w.name, body), w.sidecars)
+		Changed: func(body serviceBody) bool {
+			return !reflect.DeepEqual(body.Instances, w.last.Instances) || !slices.Equal(body.sidecars, w.sidecars)
 		},
-		Entries:   func(body []*api.ServiceEntry) int { return len(body) },
+		Entries:   func(body serviceBody) int { return body.entries },
 		Gate:      w.gate,
 		OnIndex:   w.onIndex,
 		OnFailure: w.onFailure,
@@ -109,31 +110,30 @@ func (w *serviceWatch) onIndex(index uint64, lower bool) {
 }
 
 // ask requests the instances.
-func (w *serviceWatch) ask(ctx context.Context, q *api.QueryOptions) ([]*api.ServiceEntry, *api.QueryMeta, error) {
+func (w *serviceWatch) ask(ctx context.Context, q *api.QueryOptions) (serviceBody, *api.QueryMeta, error) {
 	if w.phase == phaseInitial {
 		w.phase = phasePending
 		defer w.source.firstAnswer()
 	}
 	if !detect.ValidName(w.name) {
-		return nil, nil, failure.ErrInvalidName
+		return serviceBody{}, nil, failure.ErrInvalidName
 	}
-	entries, meta, err := w.filteredEntries(ctx, q)
+	body, meta, err := w.filteredEntries(ctx, q)
 	if statusOf(err) != http.StatusBadRequest {
 		w.badRequestStreak = 0
-		return entries, meta, err
+		return body, meta, err
 	}
 	// One response is not enough: it may come from a proxy, and skipping the service removes it from the mesh.
 	if w.badRequestStreak++; w.badRequestStreak >= blocking.Tolerance {
 		err = fmt.Errorf("%w: %w", failure.ErrInvalidName, err)
 	}
-	return entries, meta, err
+	return body, meta, err
 }
 
-func (w *serviceWatch) convert(body []*api.ServiceEntry) catalog.Service {
-	s := convert(w.last.Key, w.source.opts.Datacenter, body, w.source.opts.AddressTag)
-	if s.Datacenter == "" {
-		s.Datacenter = w.last.Datacenter
-	}
+// content returns the service of a response.
+func (w *serviceWatch) content(body serviceBody) catalog.Service {
+	s := body.Service
+	s.Datacenter = cmp.Or(s.Datacenter, w.last.Datacenter)
 	return s
 }
 
@@ -143,11 +143,11 @@ func (w *serviceWatch) handle(_ context.Context, r serviceResponse) blocking.Act
 		return blocking.Action{Done: true}
 	}
 	read := r.RequestIndex == 0
-	next := w.convert(r.Body)
+	next := w.content(r.Body)
 	if read {
 		w.filtered = r.Meta.ResultsFilteredByACLs
 	}
-	sidecars := sidecarsOf(w.name, r.Body)
+	sidecars := r.Body.sidecars
 	if w.filtered { // ACLs may hide the others
 		sidecars = unionOfSidecars(w.sidecars, sidecars)
 	}
@@ -155,7 +155,7 @@ func (w *serviceWatch) handle(_ context.Context, r serviceResponse) blocking.Act
 	if loss && !read {
 		return w.verifyLoss()
 	}
-	if len(r.Body) == 0 && len(w.nonMatching) == 0 && w.source.anonymous() && w.source.isListed(w.name) {
+	if r.Body.entries == 0 && len(w.nonMatching) == 0 && w.source.anonymous() && w.source.isListed(w.name) {
 		return w.verifyEmpty()
 	}
 	w.emptyStreak = 0

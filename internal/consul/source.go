@@ -63,13 +63,13 @@ type Options struct {
 	// ServiceDefaults reads the protocols of services from Consul's config entries of the kind service-defaults. It takes one of
 	// the connections.
 	ServiceDefaults bool
+	// Limits bounds the memory and the work of the source.
+	Limits Limits
 	// Logger is the log of the source; nil for none.
 	Logger *slog.Logger
 	// Metrics has the metrics of the source; nil for none.
 	Metrics *Metrics
 
-	// maxBytes bounds each response; 0 means client.DefaultMaxBytes.
-	maxBytes int64
 	// pollFiles is the interval at which credential files are read; 0 means filewatch.Interval.
 	pollFiles time.Duration
 	// verifyAfter is detect.Config.VerifyAfter; 0 means detect.DefaultVerifyAfter.
@@ -87,6 +87,8 @@ type Source struct {
 	client   *client.Client
 	// query is shared by all blocking queries.
 	query *blocking.Config
+	// decoding bounds the responses that are decoded at the same time.
+	decoding decoding
 	// selector is the sink of the source. It forwards to the sink of Run.
 	selector *selector
 	// group has the goroutines that Run waits for.
@@ -104,6 +106,8 @@ type Source struct {
 	detector *detect.Detector
 	// streamsKnown means that the server was asked how many requests may share a connection. It is used by the list only.
 	streamsKnown bool
+	// preferences is closed by the first Prefer.
+	preferences chan struct{}
 	// listFailed is closed when the list fails for the first time.
 	listFailed chan struct{}
 
@@ -115,6 +119,12 @@ type Source struct {
 	defaults *defaultsWatch
 	// listed are the names in the newest list; see listing.names.
 	listed map[string]uint64
+	// waiting is the number of services in the newest list that the source has no room for.
+	waiting int
+	// admitting means that the list is read again for services that wait.
+	admitting bool
+	// preferred are the services that are read first, see Prefer.
+	preferred map[string]bool
 	// services are the services that are followed, by name.
 	services map[string]*serviceWatch
 	// filterCheck is the query that checks the filter; nil while none runs.
@@ -144,7 +154,7 @@ func New(opts Options) (*Source, error) {
 	}
 	opts.setDefaults()
 	c, err := client.New(client.Options{
-		Config: opts.Config, MaxBytes: opts.maxBytes, PingAfter: pingAfter, PingTimeout: pingTimeout,
+		Config: opts.Config, MaxBytes: opts.Limits.ResponseBytes, PingAfter: pingAfter, PingTimeout: pingTimeout,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("consul: %w", err)
@@ -165,9 +175,7 @@ func (o *Options) setDefaults() {
 	if o.Metrics == nil {
 		o.Metrics = NewMetrics(nil)
 	}
-	if o.maxBytes == 0 {
-		o.maxBytes = client.DefaultMaxBytes
-	}
+	o.Limits.setDefaults()
 	if o.pollFiles == 0 {
 		o.pollFiles = filewatch.Interval
 	}
@@ -181,16 +189,18 @@ func (o *Options) setDefaults() {
 
 func newSource(opts Options, c *client.Client) *Source {
 	s := &Source{
-		opts:       opts,
-		log:        opts.Logger.With("source", opts.Name),
-		metrics:    opts.Metrics.of(opts.Name),
-		client:     c,
-		selector:   newSelector(opts.Selection),
-		opened:     make(chan struct{}),
-		listFailed: make(chan struct{}),
-		listed:     map[string]uint64{},
-		services:   map[string]*serviceWatch{},
-		sync:       newInitialSync(),
+		opts:        opts,
+		log:         opts.Logger.With("source", opts.Name),
+		metrics:     opts.Metrics.of(opts.Name),
+		client:      c,
+		selector:    newSelector(opts.Selection),
+		decoding:    newDecoding(opts.Limits.LargeReads),
+		opened:      make(chan struct{}),
+		listFailed:  make(chan struct{}),
+		preferences: make(chan struct{}),
+		listed:      map[string]uint64{},
+		services:    map[string]*serviceWatch{},
+		sync:        newInitialSync(),
 	}
 	s.selector.held = opts.ServiceDefaults
 	s.failures = failure.NewTracker(s.log, s.metrics.failing, c.Credentials.Secrets)

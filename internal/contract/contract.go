@@ -49,6 +49,13 @@ type ConnectionChecker interface {
 	Connected(ctx context.Context) error
 }
 
+// A Preferrer is a Source that cannot read every service of a registry: it has a limit.
+type Preferrer interface {
+	// Prefer names the services that the mesh has, from the last known good or from the leading replica. The source reads
+	// them before others. The engine calls it once at the start, also without services, and at each takeover.
+	Prefer(services []string)
+}
+
 // An Output keeps the objects of a mesh equal to the desired state. It changes no object that isthmus didn't write.
 type Output interface {
 	// Notify adds a service to the work set: its desired state may have changed. It doesn't block.

@@ -34,6 +34,7 @@ func tuneGC(ctx context.Context, e *engine.Engine) {
 		}
 	}
 	incomplete := func(source engine.SourceStatus) bool { return !source.Complete }
+	limitHeap()
 	setPercent(gcPercentDuringSync)
 	if !wait.Until(ctx, time.Second, func() bool { return !slices.ContainsFunc(e.Status(), incomplete) }) {
 		return

@@ -15,17 +15,22 @@ import (
 	"github.com/isthmus-mesh/isthmus/internal/contract"
 )
 
-var _ contract.ConnectionChecker = (*consul.Source)(nil)
+var (
+	_ contract.ConnectionChecker = (*consul.Source)(nil)
+	_ contract.Preferrer         = (*consul.Source)(nil)
+)
 
 // newSources creates one source for each entry of the configuration.
 func newSources(c config.Config, log *slog.Logger, registry prometheus.Registerer) ([]*consul.Source, error) {
 	metrics := consul.NewMetrics(registry)
+	limits := sourceLimits(c.Limits, memoryOf(), max(1, len(c.Sources)))
 	sources := make([]*consul.Source, 0, len(c.Sources))
 	for _, s := range c.Sources {
 		source, err := consul.New(consul.Options{
 			Name: s.Name, Config: consulConfig(s, len(c.Sources) > 1), Datacenter: s.Datacenter, Connections: s.Connections,
 			Wait: s.Wait.Std(), Selection: selection(s.Services), Filter: s.Services.Filter, AddressTag: s.AddressTag,
 			ServiceDefaults: s.ServiceDefaults, Logger: log, Metrics: metrics,
+			Limits: limits,
 		})
 		if err != nil {
 			return nil, fmt.Errorf("source %s: %w", s.Name, err)

@@ -89,6 +89,7 @@ func (e *Engine) handleHandover(h handover) {
 	bySource := servicesBySource(h.Services)
 	for _, s := range e.sources {
 		services, hold := bySource[s.name], h.Holds[s.name]
+		s.prefer(services)
 		if s.phase != quarantined {
 			e.accept(s, s.guard.Rebase(e.now(), services, hold), e.now(), endNewLeader)
 			continue

@@ -35,6 +35,7 @@ func (e *Engine) restore(ctx context.Context) error {
 	live := e.restoreLive(snapshot.Live)
 	bySource := servicesBySource(snapshot.Services)
 	for _, s := range e.sources {
+		s.prefer(bySource[s.name])
 		if services := bySource[s.name]; len(services) > 0 {
 			e.restoreSource(s, services, snapshot)
 		}

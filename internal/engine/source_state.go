@@ -99,6 +99,19 @@ func (s *sourceState) endQuarantine() *quarantine {
 	return q
 }
 
+// prefer tells a source with a limit which services the mesh has.
+func (s *sourceState) prefer(services []catalog.Service) {
+	preferrer, ok := s.source.(contract.Preferrer)
+	if !ok {
+		return
+	}
+	names := make([]string, len(services))
+	for i, service := range services {
+		names[i] = service.Name
+	}
+	preferrer.Prefer(names)
+}
+
 // countReport records how many endpoints a report has, and returns the number of the earlier report.
 func (s *sourceState) countReport(report catalog.Service) (before int) {
 	before = s.instances[report.Name]

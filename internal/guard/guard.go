@@ -149,9 +149,14 @@ func (g *Guard) Report(now time.Time, report catalog.Service) []catalog.Service 
 
 // Synced records that the source has reported all that it can read. If that is the complete content, restored services
 // without a report are gone, and the guard decides on all missing instances as one removal. Otherwise they stay as
-// restored, until Synced is called for the complete content. Further calls have no effect.
+// restored, until Synced is called for the complete content. Further calls have no effect, except that a source whose
+// content is no longer complete is one that has not reported all of it.
 func (g *Guard) Synced(now time.Time, isComplete bool) []catalog.Service {
 	first := !g.synced
+	if g.complete && !isComplete {
+		g.complete = false
+		return nil
+	}
 	if g.complete || !first && !isComplete {
 		return nil
 	}

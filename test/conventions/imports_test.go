@@ -25,9 +25,9 @@ var imports = map[string]string{
 	// Sources.
 	"internal/consul":            "catalog consul/blocking consul/client consul/detect consul/failure consul/jsonstream filewatch logonce wait",
 	"internal/consul/blocking":   "consul/client consul/failure wait",
-	"internal/consul/client":     "filewatch",
+	"internal/consul/client":     "consul/jsonstream filewatch",
 	"internal/consul/detect":     "catalog consul/blocking consul/client consul/failure wait",
-	"internal/consul/failure":    "",
+	"internal/consul/failure":    "consul/jsonstream",
 	"internal/consul/jsonstream": "",
 
 	"internal/engine": "catalog contract guard mesh vip wait",

@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"strings"
 	"time"
+
+	"github.com/isthmus-mesh/isthmus/internal/consul/jsonstream"
 )
 
 const (
@@ -15,6 +17,8 @@ const (
 	maxErrorBytes = 64 << 10
 	// progressTimeout is the time in which an unbounded body must make progress.
 	progressTimeout = 30 * time.Second
+	// decodedFactor is how much larger the decoded form of a response may be.
+	decodedFactor = 4
 	// maxBodyTime bounds the time of an unbounded body.
 	maxBodyTime = 10 * time.Minute
 )
@@ -30,6 +34,11 @@ type Body struct {
 
 type bodyKey struct{}
 
+type readCloser struct {
+	io.Reader
+	io.Closer
+}
+
 // WithBody returns a context whose request passes its body to b.
 func WithBody(ctx context.Context, b Body) context.Context {
 	return context.WithValue(ctx, bodyKey{}, b)
@@ -38,10 +47,7 @@ func WithBody(ctx context.Context, b Body) context.Context {
 // limitBody bounds the body of a response, and reads it if the context of the request has a Body.
 func (r *routingTransport) limitBody(req *http.Request, resp *http.Response) error {
 	if resp.StatusCode != http.StatusOK {
-		resp.Body = struct {
-			io.Reader
-			io.Closer
-		}{io.LimitReader(resp.Body, maxErrorBytes), resp.Body}
+		resp.Body = readCloser{io.LimitReader(resp.Body, maxErrorBytes), resp.Body}
 		return nil
 	}
 	body, ok := req.Context().Value(bodyKey{}).(Body)
@@ -49,6 +55,7 @@ func (r *routingTransport) limitBody(req *http.Request, resp *http.Response) err
 		resp.Body = http.MaxBytesReader(nil, resp.Body, r.maxBytes)
 	}
 	if !ok {
+		resp.Body = readCloser{jsonstream.Bound(resp.Body, decodedFactor*r.maxBytes), resp.Body}
 		return nil
 	}
 	var reader io.Reader = resp.Body

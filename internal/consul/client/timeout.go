@@ -35,3 +35,16 @@ func (t *timeout) extend(by time.Duration) {
 		t.timer.Reset(by)
 	}
 }
+
+// decodeTimeout is the time that the rest of a request may take after WithoutTimeout.
+const decodeTimeout = 30 * time.Second
+
+// WithoutTimeout calls a function that waits for this process while it reads a body. The time does not count.
+func WithoutTimeout(ctx context.Context, f func() error) error {
+	t := timeoutOf(ctx)
+	if t == nil || !t.timer.Stop() {
+		return f()
+	}
+	defer t.timer.Reset(decodeTimeout)
+	return f()
+}

@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"github.com/hashicorp/consul/api"
+
+	"github.com/isthmus-mesh/isthmus/internal/consul/jsonstream"
 )
 
 var (
@@ -20,15 +22,18 @@ var (
 // Classify returns the reason of a failed request.
 func Classify(err error) Reason {
 	var tooLarge *http.MaxBytesError
+	var limit *jsonstream.LimitError
 	var status api.StatusError
 	var network net.Error
 	switch {
-	case errors.As(err, &tooLarge):
+	case errors.As(err, &tooLarge), errors.As(err, &limit):
 		return TooLarge
 	case errors.Is(err, ErrInvalidName):
 		return InvalidName
 	case errors.Is(err, ErrBadFilter):
 		return BadFilter
+	case errors.Is(err, jsonstream.ErrInvalid):
+		return Unexpected
 	case errors.As(err, &status):
 		return classifyStatus(status.Code)
 	case errors.Is(err, context.DeadlineExceeded):

@@ -10,6 +10,7 @@ var hints = map[Reason]string{
 	Denied:      "use " + policy + "; check that the token exists and has not expired",
 	Limited:     "set fewer connections here, or raise limits.http_max_conns_per_client in the Consul agent",
 	TooLarge:    "find the service with the large registrations; until then its last known state stays, and other services are not affected",
+	OverLimit:   "find the team that registers so much; raise the limit in limits, and the memory with it; until then, new services wait and others are served",
 	Unexpected:  "check that the address is the HTTP API of a Consul agent",
 	Anonymous: "use " + policy + "; a token that is local to one datacenter is not valid in another, " +
 		"so connect to an agent of that datacenter",

@@ -22,6 +22,8 @@ const (
 	Limited Reason = "limited"
 	// TooLarge is a response above the size limit.
 	TooLarge Reason = "too_large"
+	// OverLimit is content that waits because of a limit of the source.
+	OverLimit Reason = "over_limit"
 	// Unexpected is a response that the API of Consul does not give.
 	Unexpected Reason = "unexpected"
 	// Anonymous is an empty response that a client without rights gets. It looks like an empty catalog.

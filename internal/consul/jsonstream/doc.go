@@ -5,6 +5,6 @@
 // reads from the stream:
 //
 //   - Names reads the list of services. It keeps one name at a time and no tag, so its memory does not depend on the list.
-//   - Each reads an array element by element.
+//   - Elements reads an array element by element. It keeps one element at a time.
 //   - Bound fails when the decoded form of what was read would be too large.
 package jsonstream

@@ -2,7 +2,6 @@ package jsonstream
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"hash/maphash"
 	"io"
@@ -40,7 +39,7 @@ func Names(r io.Reader, each func(name []byte, tags uint64)) error {
 		case b == '}':
 			return nil
 		case b != ',':
-			return fmt.Errorf("invalid JSON: %q after a service", b)
+			return fmt.Errorf("%w: %q after a service", ErrInvalid, b)
 		}
 	}
 }
@@ -57,10 +56,11 @@ type nameReader struct {
 func (r *nameReader) member(each func(name []byte, tags uint64)) error {
 	r.name = append(r.name[:0], '"')
 	long := false
-	escapes, err := r.text(func(part []byte) {
+	escapes, err := r.text(func(part []byte) error {
 		if long = long || len(r.name)+len(part) > MaxName; !long {
 			r.name = append(r.name, part...)
 		}
+		return nil
 	})
 	if err != nil {
 		return err
@@ -99,7 +99,7 @@ func plain(text []byte) bool {
 func unquote(quoted []byte) ([]byte, error) {
 	var text string
 	if err := json.Unmarshal(quoted, &text); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%w: %w", ErrInvalid, err)
 	}
 	return []byte(text), nil
 }
@@ -135,7 +135,7 @@ func (r *nameReader) tags() (digest uint64, err error) {
 				return 0, err
 			}
 		} else if b != ']' {
-			return 0, errors.New("invalid JSON: a tag is not followed by another one")
+			return 0, fmt.Errorf("%w: a tag is not followed by another one", ErrInvalid)
 		}
 	}
 }
@@ -143,7 +143,7 @@ func (r *nameReader) tags() (digest uint64, err error) {
 // element returns the hash of one value.
 func (r *nameReader) element() (uint64, error) {
 	r.hash.SetSeed(seed)
-	if err := r.value(func(part []byte) { _, _ = r.hash.Write(part) }); err != nil {
+	if err := r.value(func(part []byte) error { _, err := r.hash.Write(part); return err }); err != nil {
 		return 0, err
 	}
 	return r.hash.Sum64(), nil

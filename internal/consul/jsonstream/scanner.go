@@ -14,8 +14,11 @@ const bufferSize = 64 << 10
 // maxDepth bounds the nesting of a value that is skipped.
 const maxDepth = 64
 
+// ErrInvalid means that a text is not the expected JSON.
+var ErrInvalid = errors.New("invalid JSON")
+
 // errDepth means that a value is nested too deeply.
-var errDepth = errors.New("invalid JSON: nested too deeply")
+var errDepth = fmt.Errorf("%w: nested too deeply", ErrInvalid)
 
 // scanner splits JSON into parts without keeping them. It checks the structure as far as it needs it.
 type scanner struct {
@@ -56,14 +59,14 @@ func (s *scanner) expect(b byte) error {
 	if got, err := s.take(); err != nil {
 		return err
 	} else if got != b {
-		return fmt.Errorf("invalid JSON: %q instead of %q", got, b)
+		return fmt.Errorf("%w: %q instead of %q", ErrInvalid, got, b)
 	}
 	return nil
 }
 
 // text reads a string without its quotes and passes its parts to write, as they are written in the JSON. It reports
 // whether the string has escapes.
-func (s *scanner) text(write func(part []byte)) (escapes bool, err error) {
+func (s *scanner) text(write func(part []byte) error) (escapes bool, err error) {
 	if err := s.expect('"'); err != nil {
 		return false, err
 	}
@@ -79,7 +82,9 @@ func (s *scanner) text(write func(part []byte)) (escapes bool, err error) {
 			escapes = escapes || escaped
 			end++
 		}
-		write(part[:end])
+		if err := write(part[:end]); err != nil {
+			return false, err
+		}
 		if end < len(part) {
 			return escapes, s.discard(end + 1)
 		}
@@ -103,7 +108,7 @@ func (s *scanner) discard(n int) error {
 }
 
 // value reads a value of any kind and passes its parts to write, without white space.
-func (s *scanner) value(write func(part []byte)) error {
+func (s *scanner) value(write func(part []byte) error) error {
 	for depth, empty := 0, true; ; empty = false {
 		b, err := s.next()
 		if err != nil {
@@ -111,17 +116,17 @@ func (s *scanner) value(write func(part []byte)) error {
 		}
 		switch {
 		case b == '"':
-			write(quote)
-			_, err = s.text(write)
+			err = s.quoted(write)
 		case depth == 0 && strings.IndexByte(",:]}", b) >= 0:
 			if empty {
-				err = fmt.Errorf("invalid JSON: %q instead of a value", b)
+				err = fmt.Errorf("%w: %q instead of a value", ErrInvalid, b)
 			}
 			return err
 		default:
 			s.one[0] = b
-			write(s.one[:])
-			err = s.discard(1)
+			if err = write(s.one[:]); err == nil {
+				err = s.discard(1)
+			}
 		}
 		switch b {
 		case '[', '{':
@@ -138,6 +143,17 @@ func (s *scanner) value(write func(part []byte)) error {
 			return nil
 		}
 	}
+}
+
+// quoted passes a string with its quotes to write.
+func (s *scanner) quoted(write func(part []byte) error) error {
+	if err := write(quote); err != nil {
+		return err
+	}
+	if _, err := s.text(write); err != nil {
+		return err
+	}
+	return write(quote)
 }
 
 // unexpectedEnd returns the error of a stream that ends within a value.
