@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
+	"github.com/isthmus-mesh/isthmus/internal/catalog"
 	"github.com/isthmus-mesh/isthmus/internal/mesh"
 )
 
@@ -35,6 +36,8 @@ sources:
 - name: east
   address: https://consul.east.example:8501
   wait: 90s
+  region: eu-west-1
+  zone: eu-west-1a
   services: {include: ["shop-*"], exclude: ["*-internal"], withTags: [mesh], withoutTags: [old], includeKinds: [udp], filter: Service.Port == 80}
 mesh:
   hosts: ["{{ .Name }}", "{{ .Name }}.{{ .Datacenter }}.shop.example"]
@@ -50,6 +53,7 @@ kubernetes:
 	want.Sources[0].Name = "east"
 	want.Sources[0].Address = "https://consul.east.example:8501"
 	want.Sources[0].Wait = Duration(90 * time.Second)
+	want.Sources[0].Region, want.Sources[0].Zone = "eu-west-1", "eu-west-1a"
 	want.Sources[0].Services = Services{
 		Include: []string{"shop-*"}, Exclude: []string{"*-internal"}, WithTags: []string{"mesh"}, WithoutTags: []string{"old"},
 		IncludeKinds: []string{"udp"}, Filter: "Service.Port == 80",
@@ -100,6 +104,7 @@ func TestHostsOfSeveralSources(t *testing.T) {
 
 func TestMeshOptions(t *testing.T) {
 	c, err := Parse([]byte(`
+sources: [{region: eu-west-1, zone: eu-west-1a}]
 mesh:
   health: passing
   maxInstances: 100
@@ -122,8 +127,9 @@ kubernetes: {namespace: base, shards: 2}
 	want := mesh.Options{
 		Domain: "consul", ClusterDomain: "cluster.local", Form: mesh.AutoForm, DefaultProtocol: mesh.HTTP, PassingOnly: true, Ports: mesh.DefaultPorts(),
 		Labels: mesh.Labels{Allow: []string{"istio.io/*"}, Deny: []string{"*"}}, MaxInstances: 100,
-		PodRanges: []netip.Prefix{netip.MustParsePrefix("10.244.0.0/16"), netip.MustParsePrefix("fd00:10::/48")},
-		Addresses: mesh.Addresses{Allow: ranges(t, "127.0.0.0/8", "::1"), Deny: ranges(t, "*")},
+		PodRanges:  []netip.Prefix{netip.MustParsePrefix("10.244.0.0/16"), netip.MustParsePrefix("fd00:10::/48")},
+		Localities: map[string]catalog.Locality{"consul": {Region: "eu-west-1", Zone: "eu-west-1a"}},
+		Addresses:  mesh.Addresses{Allow: ranges(t, "127.0.0.0/8", "::1"), Deny: ranges(t, "*")},
 		Placement: mesh.Placement{
 			Base: "base", Shards: 2, Choices: []string{"blue"}, ExportTo: []string{".", "istio-system"},
 			Rules: []mesh.Rule{{Services: []string{"shop-*"}, Namespace: "shop", ExportTo: []string{"*"}}},
@@ -171,6 +177,8 @@ func TestBadInput(t *testing.T) {
 		"address with a password":   {"sources: [{address: 'http://u:secret@h:1'}]", `sources[0].address: "…@h:1" is not host:port`},
 		"port":                      {"sources: [{address: 'h:99999'}]", `"h:99999": "99999" is not a port`},
 		"kind":                      {"sources: [{services: {includeKinds: [k8s]}}]", `sources[0].services.includeKinds: "k8s" is not one of udp, connect_native, connect_sidecar, kubernetes_sync`},
+		"region":                    {"sources: [{region: eu/west}]", `sources[0].region: "eu/west" is not a part of a locality: use at most 63 letters, digits, -, _ and ., as in the labels of the nodes`},
+		"zone":                      {"sources: [{zone: -a}]", `sources[0].zone: "-a" is not a part of a locality`},
 		"wait":                      {"sources: [{wait: 1h}]", "sources[0].wait: 1h is not within 1s and 8m"},
 		"duration without a unit":   {"sources: [{wait: 5}]", `duration 5: write it with its unit, as in "30s" or "5m"`},
 		"half a key pair":           {"sources: [{tls: {certFile: x}}]", "sources[0].tls: certFile and keyFile require each other"},

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 
+	"github.com/isthmus-mesh/isthmus/internal/catalog"
 	"github.com/isthmus-mesh/isthmus/internal/mesh"
 )
 
@@ -23,6 +24,7 @@ func (c Config) MeshOptions() (mesh.Options, error) {
 		TagHosts:        c.Mesh.TagHosts,
 		MaxInstances:    c.Mesh.MaxInstances,
 		Placement:       c.placement(),
+		Localities:      c.localities(),
 	}
 	if options.PodRanges, err = c.Mesh.podRanges(); err != nil {
 		return mesh.Options{}, err
@@ -49,6 +51,21 @@ func (c Config) MeshOptions() (mesh.Options, error) {
 		options.Hosts = append(options.Hosts, host)
 	}
 	return options, nil
+}
+
+// localities returns the configured locations of the sources.
+func (c Config) localities() map[string]catalog.Locality {
+	var localities map[string]catalog.Locality
+	for _, source := range c.Sources {
+		if source.Region == "" && source.Zone == "" {
+			continue
+		}
+		if localities == nil {
+			localities = map[string]catalog.Locality{}
+		}
+		localities[source.Name] = catalog.Locality{Region: source.Region, Zone: source.Zone}
+	}
+	return localities
 }
 
 // registries returns the sources as registries of hosts. Merged sources are one registry, at the position of the first.

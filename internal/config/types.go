@@ -23,6 +23,8 @@ type Source struct {
 	Address         string   `json:"address" doc:"Address of a Consul agent: host:port, http://host:port, https://host:port or unix:///path. Empty: CONSUL_HTTP_ADDR, then 127.0.0.1:8500."`
 	Datacenter      string   `json:"datacenter" doc:"Datacenter to read. Empty: the datacenter of the agent."`
 	Domain          string   `json:"domain" doc:"Domain of Consul's DNS for this source. Empty: mesh.domain."`
+	Region          string   `json:"region" reload:"now" doc:"Region of the instances that declare none, as the nodes of the cluster name it in topology.kubernetes.io/region. Empty: the name of the datacenter."`
+	Zone            string   `json:"zone" reload:"now" doc:"Zone of the instances that declare none, as the nodes of the cluster name it in topology.kubernetes.io/zone. For a datacenter within one zone."`
 	Merge           bool     `json:"merge" doc:"Merge services that have the same name in all sources with merge and the same domain. A merged service has the host NAME.service.DOMAIN and the endpoints of all its sources, with their localities."`
 	TokenFile       string   `json:"tokenFile" doc:"File with the ACL token. It is reloaded when it changes. Empty: CONSUL_HTTP_TOKEN_FILE, then CONSUL_HTTP_TOKEN."`
 	TLS             TLS      `json:"tls" doc:"TLS to the agent, for https addresses. The files are reloaded when they change. Empty entries default to Consul's environment variables."`

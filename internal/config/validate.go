@@ -88,6 +88,11 @@ func (s Source) validate(found *problems, at, clusterDomain string) {
 	if s.ServiceDefaults && s.Connections == 3 {
 		found.fail(at+"connections", "3 is less than 4: with serviceDefaults, the config entries need one connection too")
 	}
+	for _, part := range []struct{ name, value string }{{"region", s.Region}, {"zone", s.Zone}} {
+		if err := mesh.CheckLocality(part.value); err != nil {
+			found.fail(at+part.name, "%v", err)
+		}
+	}
 	if s.Connections < 3 {
 		found.fail(at+"connections", "%d is less than 3: listing, reading and waiting need one connection each", s.Connections)
 	}

@@ -23,7 +23,7 @@ var update = flag.Bool("update", false, "update the golden files")
 
 // TestRealCatalogs verifies the translation of registrations as frameworks and operators write them. Each file in
 // testdata/catalogs is an array of bodies for PUT /v1/catalog/register; the golden file beside it has the objects and
-// findings of its services.
+// findings of its services. If the name ends in -included, the kinds of instances that are left out by default are included.
 func TestRealCatalogs(t *testing.T) {
 	files, err := filepath.Glob("testdata/catalogs/*.json")
 	if err != nil || len(files) == 0 {
@@ -55,7 +55,11 @@ func translateCatalog(t *testing.T, file string) []byte {
 	t.Helper()
 	var names mesh.Names
 	services := map[string]catalog.Service{}
-	selector := newSelector(Selection{})
+	selection := Selection{}
+	if strings.HasSuffix(file, "-included.json") {
+		selection.Kinds = catalog.UDP | catalog.ConnectNative | catalog.ConnectSidecar | catalog.KubernetesSync
+	}
+	selector := newSelector(selection)
 	selector.open(&recorder{})
 	registered := readCatalog(t, file)
 	for _, entries := range registered {

@@ -154,12 +154,14 @@ func (d *Daemon) apply(reload config.Reload) error {
 	if reload.Concerns("log.level") && d.level != nil {
 		d.level.Set(reload.Running.Log.SlogLevel())
 	}
+	rulesChanged := reload.Concerns("mesh.") || reload.Concerns("guard.")
 	for i, source := range d.sources {
+		rulesChanged = rulesChanged || reload.Concerns(fmt.Sprintf("sources[%d].region", i)) || reload.Concerns(fmt.Sprintf("sources[%d].zone", i))
 		if reload.Concerns(fmt.Sprintf("sources[%d].services.", i)) {
 			source.Select(selection(reload.Running.Sources[i].Services))
 		}
 	}
-	if reload.Concerns("mesh.") || reload.Concerns("guard.") {
+	if rulesChanged {
 		d.engine.SetRules(rules)
 	}
 	return nil

@@ -1,6 +1,7 @@
 package mesh
 
 import (
+	"cmp"
 	"fmt"
 
 	networking "istio.io/api/networking/v1alpha3"
@@ -47,7 +48,7 @@ func usableEndpoints(service catalog.Service, options Options, report *report) [
 			report.unassigned(service.Instances[i], name, group.MainPort)
 			continue
 		}
-		if e, ok := usableEndpoint(service.Name, &service.Instances[i], additional[i], options, report); ok {
+		if e, ok := usableEndpoint(service.Key, &service.Instances[i], additional[i], options, report); ok {
 			endpoints = append(endpoints, e)
 		}
 	}
@@ -61,7 +62,7 @@ func usableEndpoints(service catalog.Service, options Options, report *report) [
 }
 
 // usableEndpoint returns the endpoint of an instance with its additional ports; false if its address or port cannot be used.
-func usableEndpoint(service string, instance *catalog.Instance, additional map[string]namedPort, options Options, report *report) (endpoint, bool) {
+func usableEndpoint(service catalog.Key, instance *catalog.Instance, additional map[string]namedPort, options Options, report *report) (endpoint, bool) {
 	address, byName, ok := usableAddress(*instance, options, report)
 	switch {
 	case !ok:
@@ -73,13 +74,13 @@ func usableEndpoint(service string, instance *catalog.Instance, additional map[s
 	weight, takesTraffic := trafficShare(*instance, options.PassingOnly)
 	port, hints := uint32(instance.Port), hintsOf(*instance)
 	named := namedPorts(*instance, additional, hints, options, report)
-	protocol, provisional := instanceProtocol(service, *instance, hints, options.DefaultProtocol, report)
+	protocol, provisional := instanceProtocol(service.Name, *instance, hints, options.DefaultProtocol, report)
 	return endpoint{
 		instance: instance,
 		entry: &networking.WorkloadEntry{
 			Address:  address,
 			Ports:    endpointPorts(port, named, options),
-			Locality: locality(*instance),
+			Locality: options.locality(cmp.Or(instance.Source, service.Source), *instance),
 			Weight:   weight,
 		},
 		port:         port,

@@ -45,7 +45,9 @@ func instanceLabels(instance catalog.Instance, name Name, rules Labels, report *
 		}
 		if !ok {
 			report.instance(BadLabel, instance, fmt.Sprintf("%s %q cannot be converted to a label; it is skipped", c.kind, clip(c.key)))
-		} else if refusal := rules.refuse(clean.key); refusal != "" {
+		} else if refusal := rules.refuse(clean.key); refusal != "" && isLocalityKey(c.key) {
+			continue // it is the locality
+		} else if refusal != "" {
 			report.instance(ReservedLabel, instance, fmt.Sprintf("%s %q %s", c.kind, clip(c.key), refusal))
 		} else if !taken && len(labels) == maxLabels {
 			report.instance(TooManyLabels, instance, fmt.Sprintf(

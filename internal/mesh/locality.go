@@ -1,29 +1,50 @@
 package mesh
 
 import (
+	"cmp"
+	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/isthmus-mesh/isthmus/internal/catalog"
 )
 
-// The keys of node meta and instance meta that hold the location; the first one applies. Spring Cloud Consul writes "zone"
-// (spring.cloud.consul.discovery.instance-zone).
-var (
-	regionMeta = []string{"region", "topology-region"}
-	zoneMeta   = []string{"zone", "topology-zone", "availability-zone"}
-)
-
-// locality returns the location of an instance in Istio's notation: region/zone. The first source of each part applies:
+// locality returns the location of an instance in Istio's notation: region/zone. The first rule with a result applies:
 //
-//  1. Consul's Locality
-//  2. node meta
-//  3. instance meta
-//  4. the datacenter, for the region only
-func locality(instance catalog.Instance) string {
-	region := firstOf(instance.Locality.Region, instance.NodeMeta, instance.Meta, regionMeta)
-	zone := firstOf(instance.Locality.Zone, instance.NodeMeta, instance.Meta, zoneMeta)
-	if region == "" {
-		region = cleanLocality(instance.ID.Datacenter)
+//	   region                                    zone
+//	1  Consul's Locality                         Consul's Locality
+//	2  node meta                                 node meta
+//	3  instance meta                             instance meta
+//	4  tag of the form key=value                 tag of the form key=value
+//	5                                            bare tag that is a zone of a cloud
+//	6  the region in the name of a cloud's zone
+//	7  the configuration of the source           the configuration of the source
+//	8  the datacenter                            the datacenter, if it has the name of a cloud's zone
+//
+// What the registration declares has precedence over the configuration of the source, because a datacenter may span zones
+// and hold instances of other regions. localityKeys has the keys.
+func (o Options) locality(source string, instance catalog.Instance) string {
+	configured := o.Localities[source]
+	region, zone := instance.Locality.Region, instance.Locality.Zone
+	for _, find := range []func(part string) string{
+		func(part string) string { return locationIn(instance.NodeMeta, part) },
+		func(part string) string { return locationIn(instance.Meta, part) },
+		func(part string) string { return locationInTags(instance, part) },
+	} {
+		region = cmp.Or(locationValue(region), find(regionPart))
+		zone = cmp.Or(locationValue(zone), find(zonePart))
+	}
+	zone = cmp.Or(zone, bareZone(instance), configured.Zone)
+	datacenter := cleanLocality(instance.ID.Datacenter)
+	if of := regionOfZone(datacenter); zone == "" && of != "" && cmp.Or(region, configured.Region, of) == of {
+		zone = datacenter
+	}
+	region = cmp.Or(region, regionOfZone(zone), configured.Region, datacenter)
+	if name, ok := azureRegion(region); ok {
+		region = name
+		if slices.Contains(azureZones, zone) { // nodes of AKS have the zone westeurope-1, but the virtual machines have 1
+			zone = region + "-" + zone
+		}
 	}
 	if zone == "" {
 		return region
@@ -31,19 +52,68 @@ func locality(instance catalog.Instance) string {
 	return region + "/" + zone
 }
 
-// firstOf returns the first location that is set.
-func firstOf(own string, nodeMeta, meta map[string]string, keys []string) string {
-	if own = cleanLocality(own); own != "" {
-		return own
+// locationIn returns the value of the meta entry that holds a part of the location: of the keys with fewest words, the first in
+// alphabetical order.
+func locationIn(meta map[string]string, part string) string {
+	var best, found string
+	least := 0
+	for key, value := range meta {
+		words, ok := localityKey(key, part)
+		if !ok || found != "" && (words > least || words == least && key > best) {
+			continue
+		}
+		if value = locationValue(value); value != "" {
+			best, found, least = key, value, words
+		}
 	}
-	for _, m := range []map[string]string{nodeMeta, meta} {
-		for _, key := range keys {
-			if value := cleanLocality(m[key]); value != "" {
+	return found
+}
+
+// locationInTags returns the value of the first tag that holds a part of the location: zone=eu-west-1a, az:eu-west-1a.
+func locationInTags(instance catalog.Instance, part string) string {
+	for _, tag := range inspectedTags(instance) {
+		at := strings.IndexAny(tag, "=|:")
+		if at <= 0 {
+			continue
+		}
+		if _, ok := localityKey(tag[:at], part); ok {
+			if value := locationValue(tag[at+1:]); value != "" {
 				return value
 			}
 		}
 	}
 	return ""
+}
+
+// bareZone returns the bare tag that has the name of a cloud's zone; empty if there are several.
+func bareZone(instance catalog.Instance) (zone string) {
+	for _, tag := range inspectedTags(instance) {
+		if len(tag) > maxLabel || tag == zone || regionOfZone(tag) == "" {
+			continue
+		}
+		if zone != "" {
+			return ""
+		}
+		zone = tag
+	}
+	return zone
+}
+
+// noLocation are values, in lower case, that say that the location is unknown.
+var noLocation = []string{"-", "default", "defaultzone", "n/a", "none", "null", "undefined", "unknown"}
+
+// locationValue returns a region or zone as a part of a locality; empty if the text says that it is unknown. Metadata servers
+// of Google return a path: projects/123/zones/europe-west1-b.
+func locationValue(text string) string {
+	if text == "" || isPlaceholder(text) || slices.Contains(noLocation, strings.ToLower(text)) {
+		return ""
+	}
+	for _, parent := range []string{"/zones/", "/regions/"} {
+		if _, name, found := strings.Cut(text, parent); found {
+			text = name
+		}
+	}
+	return cleanLocality(text)
 }
 
 // cleanLocality converts a region or zone to one part of a locality. It replaces slashes, which separate the parts, and
@@ -54,4 +124,12 @@ func cleanLocality(text string) string {
 		clean = strings.TrimRight(clean[:maxLabel], "-_.")
 	}
 	return clean
+}
+
+// CheckLocality returns an error if a region or zone cannot be a part of a locality.
+func CheckLocality(text string) error {
+	if cleanLocality(text) != text {
+		return fmt.Errorf("%q is not a part of a locality: use at most %d letters, digits, -, _ and ., as in the labels of the nodes", clip(text), maxLabel)
+	}
+	return nil
 }

@@ -67,6 +67,8 @@ type Options struct {
 	TagHosts []string
 	// MaxInstances is the maximum number of instances of a service that take traffic; 0 means the constant MaxInstances.
 	MaxInstances int
+	// Localities are the configured locations of sources, by name, for instances that declare none.
+	Localities map[string]catalog.Locality
 	// Placement selects the namespace of a service's objects and the namespaces that see them.
 	Placement Placement
 }
