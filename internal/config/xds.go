@@ -52,10 +52,13 @@ func (x XDS) validate(found *problems) {
 // ForXDS returns the configuration with the defaults of output xds. Endpoints are inline unless configured otherwise,
 // because they cost istiod half as much as WorkloadEntries. This applies to auto too: the form of a service depends on its
 // history, which replicas of this output don't share. WorkloadEntries are spread over namespaces, because istiod's work
-// for a namespace grows with services times instances.
+// for a namespace grows with services times instances. The default limit of objects does not apply.
 func (c Config) ForXDS() Config {
 	if c.Mesh.Endpoints == "" || c.Mesh.Endpoints == string(mesh.AutoForm) {
 		c.Mesh.Endpoints = string(mesh.InlineForm)
+	}
+	if c.Limits.Objects == defaultObjects { // it protects the API server
+		c.Limits.Objects = 0
 	}
 	c.Kubernetes.Shards = 0
 	if c.Mesh.Endpoints != string(mesh.InlineForm) {

@@ -90,7 +90,9 @@ func New(options Options) (*Daemon, error) {
 		return nil, err
 	}
 	e := engine.New(engine.Options{
-		Rules: rules, Groups: c.Groups(), Addresses: ranges, Store: options.Store, Log: log, Metrics: engine.NewMetrics(registry),
+		Rules: rules, Groups: c.Groups(), Addresses: ranges, Store: options.Store,
+		Budget: engine.Budget{Objects: c.Limits.Objects, ObjectsPerSource: c.Limits.ObjectsPerSource},
+		Log:    log, Metrics: engine.NewMetrics(registry),
 	}, inputs, outputs)
 	d := &Daemon{log: log, level: options.Level, version: options.Version, sources: sources, engine: e}
 	if !options.Embedded {

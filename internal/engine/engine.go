@@ -93,6 +93,8 @@ type Options struct {
 	Rules
 	// Groups maps each merged source to the name of its group.
 	Groups map[string]string
+	// Budget bounds the objects.
+	Budget Budget
 	// Addresses configures virtual addresses.
 	Addresses vip.Options
 	// Store keeps the last known good across restarts. Nil means that a restart begins without one.
@@ -134,6 +136,8 @@ type Engine struct {
 	services map[catalog.Key]*serviceState
 	// byName are the names in the mesh.
 	byName map[mesh.Name]nameState
+	// budget counts the objects. Only the loop uses it.
+	budget objectBudget
 	// revision is the revision of the last change of the desired state.
 	revision uint64
 }
@@ -157,6 +161,7 @@ func New(options Options, sources []contract.Source, outputs []contract.Output) 
 		restoredTags: map[mesh.Name][]string{},
 		pods:         map[mesh.Name]netip.Addr{},
 		byName:       map[mesh.Name]nameState{},
+		budget:       newObjectBudget(options.Budget),
 	}
 	for _, source := range sources {
 		e.sources = append(e.sources, newSourceState(source, guard.New(options.Rules.guard())))

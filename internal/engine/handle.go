@@ -32,6 +32,7 @@ func (e *Engine) handle(input batch) {
 		e.handleRelease(source)
 	}
 	e.handleConflicts(input.conflicts)
+	e.admitWaiting()
 	if input.conflictsApplied != nil {
 		close(input.conflictsApplied)
 	}
@@ -101,6 +102,7 @@ func (e *Engine) handleSynced(source string, isComplete bool) {
 func (e *Engine) markKnown(s *sourceState, next phase) {
 	e.mu.Lock()
 	s.markKnown(next)
+	e.budget.freed = true // services may have waited for the others of the source
 	var changed []mesh.Name
 	if group := e.merger.groups[s.name]; group != "" { // merged services may have waited for this source
 		for name, state := range e.byName {

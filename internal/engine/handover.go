@@ -86,6 +86,7 @@ func (e *Engine) handleHandover(h handover) {
 	e.mu.Unlock()
 	e.notify(renamed)
 	defer e.takeOverTags(h.TagHosts)
+	e.rebaseBudget(h.Services)
 	bySource := servicesBySource(h.Services)
 	for _, s := range e.sources {
 		services, hold := bySource[s.name], h.Holds[s.name]

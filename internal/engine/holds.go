@@ -46,6 +46,7 @@ func (e *Engine) handleRelease(source string) {
 // the zero time if only a report can cause a change.
 func (e *Engine) tick() (next time.Time) {
 	now := e.now()
+	defer e.admitWaiting()
 	next = e.expireAddresses(now)
 	for _, s := range e.sources {
 		released, again := s.guard.Tick(now)

@@ -21,6 +21,8 @@ type Metrics struct {
 	heldServices  *prometheus.GaugeVec
 	heldSince     *prometheus.GaugeVec
 	restored      *prometheus.GaugeVec
+	desired       *prometheus.GaugeVec
+	waiting       *prometheus.GaugeVec
 }
 
 // NewMetrics returns metrics that are registered with registerer.
@@ -60,8 +62,15 @@ func NewMetrics(registerer prometheus.Registerer) *Metrics {
 			Name: "isthmus_last_known_good_timestamp_seconds",
 			Help: "Time of the newest change in the last known good that is used for the source, in seconds since the epoch. It is 0 once the source is complete.",
 		}, []string{"source"}),
+		desired: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "isthmus_objects", Help: "Number of objects of the source, or of its group if it is merged.",
+		}, []string{"source"}),
+		waiting: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "isthmus_waiting_objects",
+			Help: "Number of objects that wait because of limits.objects or limits.objectsPerSource.",
+		}, []string{"source"}),
 	}
-	registerer.MustRegister(m.services, m.instances, m.changes, m.lastChange, m.findings, m.excluded,
+	registerer.MustRegister(m.desired, m.waiting, m.services, m.instances, m.changes, m.lastChange, m.findings, m.excluded,
 		m.heldInstances, m.heldServices, m.heldSince, m.restored)
 	return m
 }
@@ -106,4 +115,19 @@ func unix(at time.Time) float64 {
 // finding adds to the number of services with a finding.
 func (m *Metrics) finding(source string, reason mesh.Reason, by float64) {
 	m.findings.WithLabelValues(source, string(reason)).Add(by)
+}
+
+// objects records the number of objects, and of those that wait.
+func (m *Metrics) objects(b *objectBudget) {
+	waiting := map[string]int{}
+	for key, w := range b.waiting {
+		waiting[key.Source] += w.objects
+	}
+	for source, objects := range b.bySource {
+		m.desired.WithLabelValues(source).Set(float64(objects))
+		m.waiting.WithLabelValues(source).Set(float64(waiting[source]))
+	}
+	for source, objects := range waiting {
+		m.waiting.WithLabelValues(source).Set(float64(objects))
+	}
 }

@@ -19,6 +19,7 @@ func (e *Engine) renameKey(before, after catalog.Key) {
 		return
 	}
 	delete(e.services, before)
+	delete(e.budget.waiting, before) // the translation under the new key decides again
 	known.Key = after
 	e.services[after] = known
 	if e.byName[known.name].owner == before {

@@ -32,6 +32,9 @@ func (e *Engine) restore(ctx context.Context) error {
 	e.restoreTags(snapshot.TagHosts)
 	e.restoreForms(snapshot)
 	e.mu.Unlock()
+	e.setKnown(snapshot.Services)
+	e.budget.restoring = true
+	defer func() { e.budget.restoring = false }()
 	live := e.restoreLive(snapshot.Live)
 	bySource := servicesBySource(snapshot.Services)
 	for _, s := range e.sources {

@@ -41,6 +41,17 @@ type nameState struct {
 	yieldedHosts []string
 }
 
+// current returns the desired objects, or the live objects in their place.
+func (s *nameState) current() []mesh.Object {
+	if s.hasDesired() {
+		return s.desired.Objects
+	}
+	return s.live
+}
+
+// objects returns the number of current objects.
+func (s *nameState) objects() int { return len(s.current()) }
+
 // hasDesired reports whether the name has desired objects.
 func (s nameState) hasDesired() bool { return s.desired.Revision > 0 }
 
@@ -66,7 +77,9 @@ func (s *nameState) clearDesired() {
 // update changes the state of a name, and forgets the name if nothing is left of it. The caller holds Engine.mu.
 func (e *Engine) update(name mesh.Name, change func(s *nameState)) {
 	s := e.byName[name]
+	before := s.objects()
 	change(&s)
+	e.budget.charge(name.Source, s.objects()-before)
 	if s.empty() {
 		delete(e.byName, name)
 		return

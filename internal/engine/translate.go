@@ -23,6 +23,9 @@ func (e *Engine) translate(newest catalog.Service, observed time.Time) (changed 
 		next.name = e.names.Of(newest.Key)
 		newest.FormerTags = e.formerTags(known, next.name)
 		resources, next.findings = mesh.Translate(newest, next.name, e.meshOptions(known, next.name))
+		resources = e.limitObjects(known, next, resources)
+	} else {
+		delete(e.budget.waiting, newest.Key)
 	}
 	e.saveName(newest.Key, next.name)
 	e.recordForm(known, next, resources)

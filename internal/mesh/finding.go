@@ -47,6 +47,8 @@ const (
 	Renamed Reason = "renamed"
 	// TooManyInstances means that the service has more instances than allowed. Further instances are skipped.
 	TooManyInstances Reason = "too_many_instances"
+	// TooManyObjects means that the objects of the service, or some of them, wait because of the limit of objects.
+	TooManyObjects Reason = "too_many_objects"
 	// TooManyLabels means that an instance has more meta entries, tags or labels than allowed. Further ones are skipped.
 	TooManyLabels Reason = "too_many_labels"
 	// LongName means that the service's name is too long for any caller. The service is skipped.

@@ -77,6 +77,7 @@ func (b *bed) startIsthmus(t *testing.T, w benchSetup) {
 	config := filepath.Join(b.catalog.folder, "isthmus.yaml")
 	content := fmt.Sprintf(`
 sources: [{address: "https://%s", tls: {caFile: %q}, services: {exclude: ["%s*"]}}]
+limits: {objects: 0}
 mesh: {endpoints: %s}
 %s
 `, cmp.Or(w.consul, b.catalog.address), b.catalog.authority, floorPrefix, b.form, w.more)
