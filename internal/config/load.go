@@ -56,6 +56,9 @@ func Parse(content []byte) (Config, error) {
 
 // UnmarshalJSON parses a source over the defaults.
 func (s *Source) UnmarshalJSON(data []byte) error {
+	if err := checkUnsupported(data); err != nil {
+		return err
+	}
 	type bare Source
 	source := bare(DefaultSource())
 	if err := strict(data, &source); err != nil {

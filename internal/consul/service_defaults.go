@@ -41,6 +41,8 @@ type defaultsWatch struct {
 	protocols map[string]string
 	// body is the last accepted response. It lacks the entries that ACLs hide. Only the query uses it.
 	body map[string]string
+	// hidden means that the last read may be empty because the client has no rights. Only the query uses it.
+	hidden bool
 	// failingSince is the time of the first failure before a response was accepted. Only the query uses it.
 	failingSince time.Time
 	// settled means that the initial sync does not wait for the entries. Source.mu guards it.
@@ -79,6 +81,9 @@ func (w *defaultsWatch) ask(ctx context.Context, q *api.QueryOptions) (map[strin
 			protocols[strings.ToLower(e.Name)] = e.Protocol
 		}
 	}
+	if q.WaitIndex == 0 {
+		w.hidden = len(entries) == 0 && w.source.anonymous() && !w.source.hasRights(ctx)
+	}
 	if len(entries) == 0 && meta.LastIndex == 1 {
 		meta.LastIndex = 2 // versions before 1.9 answer 1 until the first config entry exists
 	}
@@ -86,7 +91,7 @@ func (w *defaultsWatch) ask(ctx context.Context, q *api.QueryOptions) (map[strin
 }
 
 // handle applies the protocols. An entry that is missing is gone only if a read confirms it and no ACL can have hidden it.
-func (w *defaultsWatch) handle(ctx context.Context, r blocking.Response[map[string]string]) blocking.Action {
+func (w *defaultsWatch) handle(_ context.Context, r blocking.Response[map[string]string]) blocking.Action {
 	next := maps.Clone(r.Body)
 	action := blocking.Action{Accept: true}
 	if loses := w.addMissing(next); loses {
@@ -95,7 +100,7 @@ func (w *defaultsWatch) handle(ctx context.Context, r blocking.Response[map[stri
 			return blocking.Action{} // a read confirms it
 		case r.Meta.ResultsFilteredByACLs:
 			action.Reason, action.Err = failure.Filtered, errors.New("config entries are missing and the response was filtered by ACLs")
-		case len(r.Body) == 0 && !w.mayRead(ctx):
+		case w.hidden:
 			return blocking.Reject(w.source.query, failure.Anonymous, errNoToken)
 		default:
 			next = maps.Clone(r.Body)
@@ -117,15 +122,12 @@ func (w *defaultsWatch) addMissing(next map[string]string) (loses bool) {
 	return loses
 }
 
-// mayRead reports whether the token has rights. A client without rights gets an empty response that is not marked, also for
+// hasRights reports whether the client has rights. A client without rights gets an empty response that is not marked, also for
 // the list of services, which is never empty for a client with rights.
-func (w *defaultsWatch) mayRead(ctx context.Context) bool {
-	if !w.source.anonymous() {
-		return true
-	}
+func (s *Source) hasRights(ctx context.Context) bool {
 	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
-	list, _, err := w.source.readList(ctx, w.source.query.Options(0, 0))
+	list, _, err := s.readList(ctx, s.query.Options(0, 0))
 	return err == nil && !list.empty()
 }
 

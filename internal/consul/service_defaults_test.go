@@ -148,6 +148,40 @@ func TestServiceDefaultsOfARealConsul(t *testing.T) {
 	p.logged(`msg="Consul query failing, keeping last known state" source=test reason=filtered`, 1)
 }
 
+// TestServiceDefaultsWithoutToken verifies that the anonymous token loses no protocol with its rights, although Consul answers
+// it with an unmarked empty list, and that the removal of the last entry counts.
+func TestServiceDefaultsWithoutToken(t *testing.T) {
+	t.Parallel()
+	s := startServer(t, acls)
+	s.register("n1", "web-1", "web")
+	s.configure(t, "web", "grpc")
+	const anonymous = "00000000-0000-0000-0000-000000000002"
+	policy, _, err := s.api.ACL().PolicyCreate(&api.ACLPolicy{Name: "anonymous", Rules: readAll}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	grant := func(policies ...*api.ACLTokenPolicyLink) {
+		t.Helper()
+		if _, _, err := s.api.ACL().TokenUpdate(&api.ACLToken{AccessorID: anonymous, Policies: policies}, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	grant(&api.ACLTokenPolicyLink{ID: policy.ID})
+	p := runReal(t, Options{Config: &api.Config{Address: s.Address}, Wait: time.Second, ServiceDefaults: true})
+	p.synced(t)
+	grant()
+	eventually(t, "the lost rights are reported", func() bool { return p.source.failures.Reason(defaultsID) == failure.Anonymous })
+	if got := p.protocolOf("web"); got != "grpc" {
+		t.Errorf("the protocol is %q", got)
+	}
+	grant(&api.ACLTokenPolicyLink{ID: policy.ID})
+	eventually(t, "no query fails", func() bool { return metric(t, p.registry, failingGauge) == 0 })
+	if _, err := s.api.ConfigEntries().Delete(api.ServiceDefaults, "web", nil); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the removal", func() bool { return p.protocolOf("web") == "" })
+}
+
 // TestServiceDefaultsWithoutEntries verifies that a Consul without any config entry is not a failing one, and that the first
 // entry is found.
 func TestServiceDefaultsWithoutEntries(t *testing.T) {

@@ -152,6 +152,9 @@ func New(opts Options) (*Source, error) {
 	case opts.Wait < 0 || opts.Wait > client.MaxWait:
 		return nil, fmt.Errorf("consul: wait is %s, it must be between 0 and %s", opts.Wait, client.MaxWait)
 	}
+	if err := checkEnterprise(opts.Config); err != nil {
+		return nil, err
+	}
 	opts.setDefaults()
 	c, err := client.New(client.Options{
 		Config: opts.Config, MaxBytes: opts.Limits.ResponseBytes, PingAfter: pingAfter, PingTimeout: pingTimeout,

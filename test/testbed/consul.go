@@ -28,6 +28,8 @@ type ConsulOptions struct {
 	JoinWAN *Consul
 	// DNS is the address, host:port, of the DNS server. Without it the agent has none.
 	DNS string
+	// Peering lets the agent be the peer of another cluster, which needs Consul's own mesh.
+	Peering bool
 	// HCL is additional configuration.
 	HCL string
 	// Token is the ACL token that checks whether the agent is ready.
@@ -63,10 +65,15 @@ func (r *Run) StartConsul(ctx context.Context, options ConsulOptions) (*Consul, 
 	}
 	args := []string{
 		"agent", "-node=" + options.Name, "-datacenter=" + options.Datacenter, "-bind=127.0.0.1", "-client=127.0.0.1",
-		"-http-port=" + strconv.Itoa(http), "-grpc-port=-1", "-grpc-tls-port=-1",
+		"-http-port=" + strconv.Itoa(http), "-grpc-port=-1",
 		"-server-port=" + strconv.Itoa(server), "-serf-lan-port=" + strconv.Itoa(lan), "-serf-wan-port=" + strconv.Itoa(wan),
-		"-log-level=warn", "-hcl=connect{enabled=false}", "-hcl=disable_update_check=true",
+		"-log-level=warn", "-hcl=disable_update_check=true",
 	}
+	peering, err := options.peering()
+	if err != nil {
+		return nil, err
+	}
+	args = append(args, peering...)
 	role, err := options.role(func() (string, error) { return r.Folder("consul-" + options.Name) })
 	if err != nil {
 		return nil, err
@@ -116,6 +123,15 @@ func (o ConsulOptions) role(folder func() (string, error)) ([]string, error) {
 		args = append(args, "-retry-join-wan="+loopback(o.JoinWAN.wan))
 	}
 	return args, nil
+}
+
+// peering returns the arguments for Consul's own mesh and for the port by which peers connect.
+func (o ConsulOptions) peering() ([]string, error) {
+	if !o.Peering {
+		return []string{"-grpc-tls-port=-1", "-hcl=connect{enabled=false}"}, nil
+	}
+	port, err := FreePort()
+	return []string{"-grpc-tls-port=" + strconv.Itoa(port), "-hcl=connect{enabled=true}"}, err
 }
 
 // dns returns the arguments for the DNS server.

@@ -120,7 +120,7 @@ func (r *routingTransport) RoundTrip(req *http.Request) (*http.Response, error) 
 	if !ok {
 		return nil, errors.New("the context of the request has no connection")
 	}
-	resp, err := t.RoundTrip(r.stripToken(req))
+	resp, err := t.RoundTrip(stripTenancy(r.stripToken(req)))
 	if err != nil {
 		return nil, err
 	}
@@ -142,5 +142,19 @@ func (r *routingTransport) stripToken(req *http.Request) *http.Request {
 	}
 	req = req.Clone(req.Context())
 	req.Header.Del(tokenHeader)
+	return req
+}
+
+// stripTenancy removes the namespace and the partition, which the API client takes from the environment. An open-source
+// Consul refuses both parameters, also with the value default.
+func stripTenancy(req *http.Request) *http.Request {
+	query := req.URL.Query()
+	if !query.Has("ns") && !query.Has("partition") {
+		return req
+	}
+	query.Del("ns")
+	query.Del("partition")
+	req = req.Clone(req.Context())
+	req.URL.RawQuery = query.Encode()
 	return req
 }
