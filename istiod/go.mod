@@ -3,7 +3,7 @@ module github.com/isthmus-mesh/isthmus/istiod
 go 1.26.7
 
 require (
-	github.com/KimMachineGun/automemlimit v0.7.5
+	github.com/KimMachineGun/automemlimit v1.0.1
 	github.com/agext/levenshtein v1.2.3
 	github.com/google/go-cmp v0.7.0
 	github.com/isthmus-mesh/isthmus v0.0.0
@@ -176,8 +176,8 @@ require (
 )
 
 replace (
-	github.com/isthmus-mesh/isthmus => ../
 	cel.dev/expr => cel.dev/expr v0.25.1
+	github.com/KimMachineGun/automemlimit => github.com/KimMachineGun/automemlimit v0.7.5
 	github.com/envoyproxy/go-control-plane/envoy => github.com/envoyproxy/go-control-plane/envoy v1.37.1-0.20260713214202-ca8ce173c36f
 	github.com/go-logr/logr => github.com/go-logr/logr v1.4.3
 	github.com/go-openapi/jsonpointer => github.com/go-openapi/jsonpointer v0.23.1
@@ -194,6 +194,7 @@ replace (
 	github.com/go-openapi/swag/typeutils => github.com/go-openapi/swag/typeutils v0.26.0
 	github.com/go-openapi/swag/yamlutils => github.com/go-openapi/swag/yamlutils v0.26.0
 	github.com/google/cel-go => github.com/google/cel-go v0.28.1
+	github.com/isthmus-mesh/isthmus => ../
 	github.com/klauspost/compress => github.com/klauspost/compress v1.18.6
 	github.com/miekg/dns => github.com/miekg/dns v1.1.72
 	github.com/prometheus/client_golang => github.com/prometheus/client_golang v1.23.2
