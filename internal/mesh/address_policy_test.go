@@ -54,7 +54,7 @@ func TestForbiddenAddresses(t *testing.T) {
 		"ip6-loopback": "ip6-loopback", "metadata.google.internal": "metadata.google.internal", "Metadata": "metadata",
 		"instance-data.ec2.internal": "instance-data.ec2.internal",
 		"cluster.local":              "cluster.local", "bank.default.svc.cluster.local.": "bank.default.svc.cluster.local",
-		"bank.default.svc": "bank.default.svc", "svc": "svc", "kubernetes": "kubernetes", "kubernetes.default": "kubernetes.default",
+		"bank.default.svc.clusterset.local": "bank.default.svc.clusterset.local", "bank.default.svc": "bank.default.svc", "svc": "svc", "kubernetes": "kubernetes", "kubernetes.default": "kubernetes.default",
 
 		"10.0.0.1": "", "192.168.0.1": "", "128.0.0.1": "", "169.253.0.1": "", "100.64.0.1": "", "240.0.0.1": "", "fd00::1": "", "fec0::1": "",
 		"2001:db8::1": "", "::ffff:10.0.0.1": "", "64:ff9b::10.0.0.1": "", "2002:a00:1::1": "",

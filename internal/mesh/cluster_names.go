@@ -7,9 +7,12 @@ import (
 	"golang.org/x/net/publicsuffix"
 )
 
-// ofCluster reports whether a name belongs to the Kubernetes cluster.
+// clusterSetDomain is the domain of services that several clusters share (Multi-Cluster Services API, KEP-1645).
+const clusterSetDomain = "clusterset.local"
+
+// ofCluster reports whether a name belongs to the Kubernetes cluster, or to a set of clusters.
 func ofCluster(name, clusterDomain string) bool {
-	return UnderDomain(name, clusterDomain) || UnderDomain(name, "svc") || name == "kubernetes" || name == "kubernetes.default"
+	return UnderDomain(name, clusterDomain) || UnderDomain(name, clusterSetDomain) || UnderDomain(name, "svc") || name == "kubernetes" || name == "kubernetes.default"
 }
 
 // completedToCluster reports whether the search list of a pod may complete a name to a name of the cluster:

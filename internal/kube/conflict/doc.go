@@ -3,15 +3,22 @@
 //
 // # Hosts
 //
-// istiod sends callers to the oldest ServiceEntry that has the host (SortServicesByCreationTime in Istio's
-// pilot/pkg/model). The resolution follows it, so a host stays with its owner until one of the two objects goes.
+// istiod sends callers to the Service that has the host, whatever its age, and otherwise to the oldest ServiceEntry
+// (pickBestVisibleNamespace and SortServicesByCreationTime in Istio's pilot/pkg/model). The resolution follows it, so a
+// host stays with its owner until one of the two objects goes.
 //
-//	a namespace sees both   our live ServiceEntry has the     outcome
-//	objects                 host and is older
-//	---------------------   -------------------------------   -----------------------------------------------
-//	no                      any                               no conflict
-//	yes                     yes                               kept: the service keeps the host
-//	yes                     no                                yielded: the host is left out of the ServiceEntry
+//	a namespace sees both   the host is the complete   our live ServiceEntry has    outcome
+//	objects                 host of a Service          the host and is older
+//	---------------------   ------------------------   --------------------------   ---------------------------------
+//	no                      any                        any                          no conflict
+//	yes                     no                         yes                          kept: the service keeps the host
+//	yes                     any                        no                           yielded: the host is left out of
+//	                                                                                the ServiceEntry
+//	yes                     yes                        yes                          yielded, as before
+//
+// The complete host of a Service is NAME.NAMESPACE.svc.DOMAIN. isthmus takes no host under the domain of the cluster, so
+// this conflict needs a wrong mesh.clusterDomain. The short names of a Service are no hosts of istiod: a ServiceEntry
+// with such a name displaces it (dedupeDomains in Istio's pilot/pkg/networking/core), so their rule by age is our own.
 //
 // A service that yields all its hosts has no objects in the mesh. An output that serves hosts in another way, as DNS
 // does, learns of yielded hosts through contract.Conflicts.YieldedHosts.
@@ -21,11 +28,11 @@
 //	foreign object                          conflict if
 //	-------------------------------------   ---------------------------------------------------------------------
 //	Service, host NAME                      the Service's namespace sees our ServiceEntry
-//	Service, host NAME.NAMESPACE            any namespace sees our ServiceEntry
+//	Service, host NAME.NAMESPACE, also      any namespace sees our ServiceEntry
+//	with .svc.DOMAIN
 //	ServiceEntry in our namespace           any namespace sees each of them
 //	ServiceEntry in another namespace       a namespace other than the foreign one sees both: in its own namespace
-//	                                        Istio prefers the foreign one (pickBestVisibleNamespace in Istio's
-//	                                        pilot/pkg/model) anyway
+//	                                        Istio prefers the foreign one anyway
 //
 // # Virtual addresses
 //

@@ -48,6 +48,26 @@ func (f Foreign) hasAddress(address netip.Addr) bool {
 	return slices.Contains(f.addresses, single(address))
 }
 
+func (f Foreign) isNoService() bool { return f.kind != serviceKind }
+
+// hasCompleteHost reports whether the object is the Service with a complete host. Istio prefers it to any ServiceEntry.
+func (f Foreign) hasCompleteHost(host string) bool {
+	short, ok := serviceOfHost(host)
+	return ok && f.kind == serviceKind && short == f.name+"."+f.namespace
+}
+
+// serviceOfHost returns NAME.NAMESPACE if a host is the complete host of a Service, in the usual domain of clusters or in
+// that of sets of clusters. isthmus takes no host under mesh.clusterDomain, so such a host means that the cluster has
+// another domain than the configuration says.
+func serviceOfHost(host string) (short string, ok bool) {
+	for _, suffix := range []string{".svc.cluster.local", ".svc.clusterset.local"} {
+		if short, ok = strings.CutSuffix(host, suffix); ok {
+			return short, strings.Count(short, ".") == 1
+		}
+	}
+	return "", false
+}
+
 func single(address netip.Addr) netip.Prefix { return netip.PrefixFrom(address, address.BitLen()) }
 
 // Parser reads foreign objects.

@@ -140,11 +140,21 @@ func (x *Index) Addresses() []netip.Prefix {
 func (x *Index) SetHosts(name mesh.Name, hosts []string) map[string][]Foreign {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	x.hosts.desired.set(name, hosts)
+	keys := slices.Clone(hosts)
+	for _, host := range hosts {
+		if short, ok := serviceOfHost(host); ok {
+			keys = append(keys, short)
+		}
+	}
+	x.hosts.desired.set(name, keys)
 	found := map[string][]Foreign{}
 	for _, host := range hosts {
-		if objects := x.hosts.find(host); len(objects) > 0 {
-			found[host] = x.foreign(objects)
+		objects := x.foreign(x.hosts.find(host))
+		if short, ok := serviceOfHost(host); ok {
+			objects = append(objects, slices.DeleteFunc(x.foreign(x.hosts.find(short)), Foreign.isNoService)...)
+		}
+		if len(objects) > 0 {
+			found[host] = objects
 		}
 	}
 	return found

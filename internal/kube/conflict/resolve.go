@@ -22,7 +22,7 @@ func resolveHosts(service Service, foreign map[string][]Foreign) (conflicts []Co
 			if f.affectsHost(host, ours) {
 				conflicts = append(conflicts, Conflict{
 					Service: service.Name.String(), Host: host, Object: f.String(),
-					Outcome: outcome(service.ownsHost(host, f.created)),
+					Outcome: outcome(!f.hasCompleteHost(host) && service.ownsHost(host, f.created)),
 				})
 			}
 		}

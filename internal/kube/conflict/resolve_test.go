@@ -137,3 +137,37 @@ func TestDropHosts(t *testing.T) {
 		t.Error("the desired objects were changed in place")
 	}
 }
+
+// TestCompleteHostOfService verifies that a Service has its complete host whatever its age, as in Istio, while the rule by
+// age applies to its short names, and that other objects and other hosts are not affected.
+func TestCompleteHostOfService(t *testing.T) {
+	service := func(namespace, name string) Foreign {
+		return Foreign{kind: serviceKind, namespace: namespace, name: name, created: created, hosts: []string{name, name + "." + namespace}}
+	}
+	for host, want := range map[string][]Outcome{
+		"web.shop.svc.cluster.local":    {Yielded},
+		"web.shop.svc.clusterset.local": {Yielded},
+		"web.shop":                      {Kept},
+		"web":                           {Kept},
+		"web.shop.svc.example.com":      nil,
+		"web.other.svc.cluster.local":   nil,
+		"a.web.shop.svc.cluster.local":  nil,
+		"shop.svc.cluster.local":        nil,
+	} {
+		t.Run(host, func(t *testing.T) {
+			indexes := newIndexes()
+			indexes.Update(service("shop", "web"))
+			indexes.Update(Foreign{kind: serviceEntryKind, namespace: "shop", name: "short", created: created, hosts: []string{"web.other"}})
+			ours := serviceWith(liveEntry(time.Hour, object.FieldOwner, []string{host}, nil))
+			ours.Desired[0].Spec = &networking.ServiceEntry{Hosts: []string{host}}
+			conflicts := resolveHosts(ours, indexes.SetHosts(ours.Name, []string{host}))
+			if diff := cmp.Diff(want, outcomes(conflicts)); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+			affected, _ := indexes.Update(Foreign{kind: serviceKind, namespace: "shop", name: "web"})
+			if (len(affected) > 0) != (len(want) > 0) {
+				t.Errorf("the removal of the Service affects %v", affected)
+			}
+		})
+	}
+}
