@@ -15,16 +15,17 @@ func (c Config) MeshOptions() (mesh.Options, error) {
 		return mesh.Options{}, fmt.Errorf("mesh.defaultProtocol: %w", err)
 	}
 	options := mesh.Options{
-		ClusterDomain:   c.Mesh.ClusterDomain,
-		Form:            cmp.Or(mesh.Form(c.Mesh.Endpoints), mesh.AutoForm),
-		DefaultProtocol: protocol,
-		NoNativePort:    !c.Mesh.NativePort,
-		PassingOnly:     c.Mesh.Health == passing,
-		Labels:          mesh.Labels(c.Mesh.Labels),
-		TagHosts:        c.Mesh.TagHosts,
-		MaxInstances:    c.Mesh.MaxInstances,
-		Placement:       c.placement(),
-		Localities:      c.localities(),
+		ClusterDomain:    c.Mesh.ClusterDomain,
+		Form:             cmp.Or(mesh.Form(c.Mesh.Endpoints), mesh.AutoForm),
+		DefaultProtocol:  protocol,
+		NoNativePort:     !c.Mesh.NativePort,
+		PassingOnly:      c.Mesh.Health == passing,
+		Labels:           mesh.Labels(c.Mesh.Labels),
+		TagHosts:         c.Mesh.TagHosts,
+		ExternalServices: c.Mesh.externalServices(),
+		MaxInstances:     c.Mesh.MaxInstances,
+		Placement:        c.placement(),
+		Localities:       c.localities(),
 	}
 	if options.PodRanges, err = c.Mesh.podRanges(); err != nil {
 		return mesh.Options{}, err

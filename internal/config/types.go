@@ -55,17 +55,18 @@ type TLS struct {
 
 // Mesh configures the translation of services to Istio objects.
 type Mesh struct {
-	Domain          string    `json:"domain" reload:"restart" doc:"Domain of Consul's DNS. The first host of a service is NAME.service.DOMAIN. With several sources, NAME.service.DATACENTER.DOMAIN is a host too."`
-	ClusterDomain   string    `json:"clusterDomain" doc:"Domain of the Kubernetes cluster. Services never get hosts in this domain."`
-	Hosts           []string  `json:"hosts" doc:"Templates of additional hosts: text with exactly one {{ .Name }}, and optionally {{ .Datacenter }} and {{ .Domain }}. \"{{ .Name }}\" is the bare name."`
-	Endpoints       string    `json:"endpoints" doc:"Form of the endpoints. auto: inline for a service that has or had an instance in podRanges, workloadEntry for all others; with output xds, inline for all. workloadEntry: one WorkloadEntry for each instance. inline: all instances in the ServiceEntry, which costs the API server and istiod less in large catalogs. Empty: auto."`
-	PodRanges       []string  `json:"podRanges" doc:"CIDR ranges that contain all addresses of pods with a sidecar. A WorkloadEntry with the address of such a pod takes away the per-port inbound configuration of its sidecar, so auto writes inline endpoints for these services, and workloadEntry reports them as findings. Empty: the private ranges 10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16, 100.64.0.0/10 and fc00::/7."`
-	DefaultProtocol string    `json:"defaultProtocol" doc:"Protocol of services for which neither meta (protocol) nor checks name one: tcp, tls, https, http, http2, grpc, grpc-web, mongo, mysql or redis."`
-	Ports           []Port    `json:"ports" doc:"Additional ports of instances, from the meta entries and tags NAME_port, NAME-port and NAME.port, in any case. They add to the ports of defaultPorts; an entry with the name of one of those replaces it."`
-	DefaultPorts    bool      `json:"defaultPorts" doc:"Recognize the ports that widespread libraries register: {name: grpc, protocol: grpc} of gRPC servers, {name: management, protocol: http} of Spring Boot, and {name: dapr, protocol: grpc} of Dapr sidecars."`
-	NativePort      bool      `json:"nativePort" doc:"Expose the port of the instances too, besides 80. Set it to false if instances have random ports."`
-	TLSOrigination  []TLSRule `json:"tlsOrigination" reload:"restart" doc:"Services to which Envoy originates TLS, so that callers use http://HOST/ without a port. The first matching entry applies. isthmus then writes DestinationRules and needs permission for them."`
-	Health          string    `json:"health" doc:"Health of instances that receive traffic: passingAndWarning or passing."`
+	Domain           string            `json:"domain" reload:"restart" doc:"Domain of Consul's DNS. The first host of a service is NAME.service.DOMAIN. With several sources, NAME.service.DATACENTER.DOMAIN is a host too."`
+	ClusterDomain    string            `json:"clusterDomain" doc:"Domain of the Kubernetes cluster. Services never get hosts in this domain."`
+	Hosts            []string          `json:"hosts" doc:"Templates of additional hosts: text with exactly one {{ .Name }}, and optionally {{ .Datacenter }} and {{ .Domain }}. \"{{ .Name }}\" is the bare name."`
+	Endpoints        string            `json:"endpoints" doc:"Form of the endpoints. auto: inline for a service that has or had an instance in podRanges, workloadEntry for all others; with output xds, inline for all. workloadEntry: one WorkloadEntry for each instance. inline: all instances in the ServiceEntry, which costs the API server and istiod less in large catalogs. Empty: auto."`
+	PodRanges        []string          `json:"podRanges" doc:"CIDR ranges that contain all addresses of pods with a sidecar. A WorkloadEntry with the address of such a pod takes away the per-port inbound configuration of its sidecar, so auto writes inline endpoints for these services, and workloadEntry reports them as findings. Empty: the private ranges 10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16, 100.64.0.0/10 and fc00::/7."`
+	DefaultProtocol  string            `json:"defaultProtocol" doc:"Protocol of services for which neither meta (protocol) nor checks name one: tcp, tls, https, http, http2, grpc, grpc-web, mongo, mysql or redis."`
+	Ports            []Port            `json:"ports" doc:"Additional ports of instances, from the meta entries and tags NAME_port, NAME-port and NAME.port, in any case. They add to the ports of defaultPorts; an entry with the name of one of those replaces it."`
+	DefaultPorts     bool              `json:"defaultPorts" doc:"Recognize the ports that widespread libraries register: {name: grpc, protocol: grpc} of gRPC servers, {name: management, protocol: http} of Spring Boot, and {name: dapr, protocol: grpc} of Dapr sidecars."`
+	NativePort       bool              `json:"nativePort" doc:"Expose the port of the instances too, besides 80. Set it to false if instances have random ports."`
+	TLSOrigination   []TLSRule         `json:"tlsOrigination" reload:"restart" doc:"Services to which Envoy originates TLS, so that callers use http://HOST/ without a port. The first matching entry applies. isthmus then writes DestinationRules and needs permission for them."`
+	ExternalServices []ExternalService `json:"externalServices" doc:"Services outside of the mesh, as consul-esm and Terraform register them: MESH_EXTERNAL, with the name that they have outside. The first matching entry applies."`
+	Health           string            `json:"health" doc:"Health of instances that receive traffic: passingAndWarning or passing."`
 
 	ExportTo         []string `json:"exportTo" doc:"Namespaces that see the services: names of namespaces, . for the namespace of the service, * for all, ~ for none. Empty: the default of Istio's mesh configuration, normally all."`
 	Rules            []Rule   `json:"rules" doc:"Per-service overrides. For each of namespace and exportTo, the first matching rule that sets it applies. A namespace that is not configured at the start requires a restart."`
@@ -93,6 +94,13 @@ type TLSRule struct {
 	SubjectAltNames    []string `json:"subjectAltNames" doc:"Accepted subject alternative names of the certificate. Empty: the SNI."`
 	CACertificates     string   `json:"caCertificates" doc:"File with the CA certificates, in the filesystem of the callers' proxies. Empty: the system certificates of the proxy."`
 	InsecureSkipVerify bool     `json:"insecureSkipVerify" doc:"Accept any certificate. Excludes subjectAltNames and caCertificates."`
+}
+
+// ExternalService configures some services outside of the mesh.
+type ExternalService struct {
+	Services      []string `json:"services" doc:"Globs of service names, as in Consul."`
+	ExternalNodes bool     `json:"externalNodes" doc:"Apply the entry also to services whose instances are all on nodes with external-node: true in their meta."`
+	Host          string   `json:"host" doc:"Name of the service outside, for example api.example.com. It is a further host of the service, and the SNI of tlsOrigination unless that entry sets sni. Requires the name of one service in services."`
 }
 
 // Addresses restricts the addresses of instances.

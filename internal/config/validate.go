@@ -26,6 +26,7 @@ func (c Config) Validate() error {
 	var found problems
 	c.validateSources(&found)
 	c.Mesh.validate(&found)
+	c.validateExternalServices(&found)
 	c.validateAddresses(&found)
 	c.validateDNS(&found)
 	c.Guard.validate(&found)

@@ -91,6 +91,9 @@ func parseInstance(id catalog.InstanceID, endpoint *networking.WorkloadEntry, en
 		Meta:     map[string]string{},
 		Protocol: string(protocolOf(entry)),
 	}
+	if entry.Location == networking.ServiceEntry_MESH_EXTERNAL {
+		instance.NodeMeta = map[string]string{externalNodeMeta: "true"}
+	}
 	for _, key := range slices.Sorted(maps.Keys(endpoint.Labels)) {
 		value := endpoint.Labels[key]
 		switch {

@@ -65,14 +65,18 @@ func (s ServerName) of(name Name, host string) string {
 	}
 }
 
-// origination returns the rule that applies to a service with a protocol; nil if callers originate TLS themselves.
+// origination returns the rule that applies to a service with a protocol; nil if callers originate TLS themselves. The server
+// name of an external service with a host is that host, unless the rule has one.
 func (o Options) origination(service catalog.Service, protocol Protocol) *TLSOrigination {
-	for i, rule := range o.TLSOrigination {
+	for _, rule := range o.TLSOrigination {
 		if catalog.MatchService(rule.Services, service.Name) {
-			if rule.Force || protocol == HTTPS || protocol == TLS {
-				return &o.TLSOrigination[i]
+			if !rule.Force && protocol != HTTPS && protocol != TLS {
+				return nil
 			}
-			return nil
+			if external := o.external(service); external != nil && rule.SNI == (ServerName{}) {
+				rule.SNI.text = external.Host
+			}
+			return &rule
 		}
 	}
 	return nil

@@ -57,6 +57,8 @@ type Options struct {
 	NoNativePort bool
 	// TLSOrigination lists the services for which Envoy originates TLS; the first match applies.
 	TLSOrigination []TLSOrigination
+	// ExternalServices lists the services outside of the mesh; the first match applies.
+	ExternalServices []ExternalService
 	// PassingOnly excludes instances in state warning from traffic.
 	PassingOnly bool
 	// Addresses restricts the addresses of instances.
@@ -130,15 +132,20 @@ func translate(service catalog.Service, name Name, options Options, report *repo
 	namespace := options.Placement.place(service, name, report)
 	entry := &networking.ServiceEntry{
 		Hosts:      hosts(service, name, origination.forCallers(protocol), options, report),
-		Location:   networking.ServiceEntry_MESH_INTERNAL,
+		Location:   options.external(service).location(),
 		Resolution: resolution(endpoints),
 		ExportTo:   options.Placement.exportTo(service, namespace),
 	}
+	named := len(entry.Hosts)
+	entry.Hosts = options.withExternalHost(entry.Hosts, service, name, origination.forCallers(protocol), report)
 	if len(entry.Hosts) == 0 {
 		report.service(BadHost, "no host is left; the service is skipped")
 		return Resources{}
 	}
 	entry.Ports = servicePorts(endpoints, protocol, origination, options, len(entry.Hosts) > 1, report)
+	if origination == nil && len(entry.Hosts) > named {
+		entry.Ports = externalPorts(entry.Ports, endpoints)
+	}
 	resources := Resources{Objects: []Object{serviceEntryObject(service, name, namespace, entry)}}
 	options.notePodAddress(&resources.Objects[0])
 	if origination != nil {

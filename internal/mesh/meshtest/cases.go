@@ -30,6 +30,7 @@ func Cases() []Case {
 		typical(),
 		ports(),
 		sharedAddresses(),
+		externalServices(),
 		protocols(),
 		origination(),
 		labels(),

@@ -110,6 +110,9 @@ func (d *dice) options(o *mesh.Options) {
 		o.TagHosts = []string{"*"}
 	}
 	if d.yes() {
+		o.ExternalServices = []mesh.ExternalService{{Services: []string{"*"}, ExternalNodes: d.yes(), Host: "api.example.com"}}
+	}
+	if d.yes() {
 		callers := []mesh.Protocol{mesh.HTTP, mesh.GRPC, mesh.TCP}
 		o.TLSOrigination = []mesh.TLSOrigination{{Services: []string{"*"}, Force: d.yes(), Protocol: callers[d.below(len(callers))]}}
 	}
