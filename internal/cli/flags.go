@@ -30,7 +30,7 @@ func (f *flags) register(set *pflag.FlagSet) {
 	f.registerShared(set)
 	set.StringVar(&f.consulAddr, "consul-addr", "", "`ADDRESS` of a Consul agent. Default: CONSUL_HTTP_ADDR, then 127.0.0.1:8500. "+
 		"The other variables of Consul (CONSUL_HTTP_TOKEN_FILE, CONSUL_CACERT, ...) apply too")
-	set.StringVar(&f.adminAddr, "admin-addr", defaults.Admin.Address, "`ADDRESS` that serves /metrics, /healthz, /readyz and /status")
+	set.StringVar(&f.adminAddr, "admin-addr", defaults.Admin.Address, "`ADDRESS` that serves /metrics, /healthz, /readyz and /status; default :8080 in a pod, else 127.0.0.1:8080")
 	set.StringVar(&f.output, "output", outputKube, "output of the objects: kube, stdout (YAML of all objects, then one document for each "+
 		"change), dir=`PATH` (one file for each service) or xds=ADDRESS (MCP over xDS for istiod)")
 	set.BoolVar(&f.xdsPlaintext, "xds-plaintext", false, "serve --output xds without TLS")

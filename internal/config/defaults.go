@@ -26,9 +26,8 @@ func Default() Config {
 				LeaseDuration: Duration(15 * time.Second), RenewDeadline: Duration(10 * time.Second), RetryPeriod: Duration(2 * time.Second),
 			},
 		},
-		XDS:   XDS{Shards: 500, RemovalGrace: Duration(time.Minute)},
-		Admin: Admin{Address: ":8080"},
-		Log:   Log{Level: "info", Format: "text"},
+		XDS: XDS{Shards: 500, RemovalGrace: Duration(time.Minute)},
+		Log: Log{Level: "info", Format: "text"},
 	}
 }
 

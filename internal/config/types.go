@@ -144,7 +144,7 @@ type LeaderElection struct {
 
 // Admin configures the server for metrics and probes.
 type Admin struct {
-	Address  string `json:"address" doc:"host:port to listen on. An empty host means all interfaces."`
+	Address  string `json:"address" doc:"host:port to listen on. An empty host means all interfaces. Empty: :8080 in a pod, where probes and Prometheus connect from outside, and 127.0.0.1:8080 elsewhere."`
 	Profiles bool   `json:"profiles" doc:"Serve /debug/pprof/ too."`
 }
 

@@ -33,7 +33,7 @@ func (c Config) Validate() error {
 	c.Limits.validate(&found)
 	c.Kubernetes.validate(&found)
 	c.XDS.validate(&found)
-	if _, _, err := net.SplitHostPort(c.Admin.Address); err != nil {
+	if _, _, err := net.SplitHostPort(c.Admin.Address); c.Admin.Address != "" && err != nil {
 		found.fail("admin.address", "%q is not host:port", c.Admin.Address)
 	}
 	var level slog.Level

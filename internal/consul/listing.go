@@ -4,6 +4,7 @@ import (
 	"context"
 	"hash/maphash"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/hashicorp/consul/api"
@@ -76,7 +77,7 @@ func (s *Source) readList(ctx context.Context, q *api.QueryOptions) (listing, *a
 
 // addListed adds one name to a list that is being read.
 func (s *Source) addListed(l *listing, by Selection, admission *admission, name []byte, tags uint64) {
-	if string(name) == consulService {
+	if strings.EqualFold(string(name), consulService) { // Consul compares names without regard to case
 		l.consul = true
 		return
 	}

@@ -12,6 +12,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"os"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -110,7 +111,7 @@ func New(options Options) (*Daemon, error) {
 // newAdmin opens the port of the admin server.
 func newAdmin(e *engine.Engine, options Options) (*admin.Server, error) {
 	server, err := admin.Listen(admin.Options{
-		Address: options.Config.Admin.Address, Metrics: options.Metrics, Ready: e.Ready,
+		Address: adminAddress(options.Config.Admin, os.Getenv), Metrics: options.Metrics, Ready: e.Ready,
 		Profiles: options.Config.Admin.Profiles, Log: options.Log,
 		Status: func() any { return newStatus(e, options.Conflicts) },
 	})

@@ -113,6 +113,9 @@ func hostsOf(t *testing.T, w world) map[catalog.Key][]string {
 			}
 			owners[host] = k
 			refused(t, host, validation.IsDNS1123Subdomain(host))
+			if first, rest, _ := strings.Cut(host, "."); first == "consul" && strings.HasPrefix(rest, "service.") {
+				t.Errorf("%q has the host %q of Consul", k, host)
+			}
 			if mesh.UnderDomain(host, w.clusterDomain) || mesh.UnderDomain(host, "svc") {
 				t.Errorf("%q has the reserved host %q", k, host)
 			}

@@ -27,6 +27,8 @@ func hosts(service catalog.Service, name Name, protocol Protocol, options Option
 			report.host(BadHost, host, "not a valid host name; the host is skipped")
 		case ofCluster(host, options.ClusterDomain):
 			report.host(BadHost, host, "the host belongs to the Kubernetes cluster; the host is skipped")
+		case ofConsulDNS(host, options.domains()):
+			report.host(BadHost, host, "the DNS of Consul answers the host itself; the host is skipped")
 		case meansNoService(host):
 			report.host(BadHost, host, "the host has a special meaning to callers; the host is skipped")
 		case taken:
@@ -47,6 +49,8 @@ func reportRenamed(service catalog.Service, name Name, report *report) {
 	preferred, usable := preferredName(service.Key)
 	switch {
 	case name.Label == strings.ToLower(service.Name):
+	case preferred.Label == consulLabel:
+		report.service(Renamed, fmt.Sprintf("the name %q is reserved for Consul itself; this service is named %q in the mesh", consulLabel, name.Label))
 	case usable && name.Label != preferred.Label:
 		report.service(Renamed, fmt.Sprintf("another service already has the name %q in the mesh; this service is named %q", preferred.Label, name.Label))
 	default:

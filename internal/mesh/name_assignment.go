@@ -15,6 +15,7 @@ import (
 //	converts to a label that is free         the label
 //	converts to a label of another service   the label with a hash of the registered name
 //	too long, empty, or looks hashed         the same
+//	converts to "consul"                     the same
 //
 // A service keeps its name as long as it exists, independent of services that are added or removed later. Restore continues
 // with the names of an earlier run. Until Freeze, the first service by this order gets a label that several services

@@ -105,10 +105,10 @@ func ParseObjectName(kind Kind, object string) (Name, bool) {
 }
 
 // preferredName returns the name of a service without a hash. It reports false if the service needs a hash even if no other
-// service converts to the same label: the label is empty, too long, or looks like a hashed name.
+// service converts to the same label: the label is empty, too long, reserved for Consul, or looks like a hashed name.
 func preferredName(key catalog.Key) (preferred Name, usable bool) {
 	label := dnsLabel(strings.ToLower(key.Name))
-	usable = label != "" && len(label) <= maxLabel && !hashed.MatchString(label)
+	usable = label != "" && len(label) <= maxLabel && !hashed.MatchString(label) && label != consulLabel
 	return Name{Source: key.Source, Label: label}, usable
 }
 

@@ -39,6 +39,7 @@ func TestNames(t *testing.T) {
 		"the first of a collision":      {"Foo_Bar": "foo-bar" + hash, "foo.bar": "foo-bar"},
 		"an exact label keeps its name": {"foo-bar": "foo-bar", "Foo_Bar": "foo-bar" + hash, "foo.bar": "foo-bar" + hash},
 		"a hashed name is reserved":     {"web--0123456789abcdef0123": "web--0123456789abcdef0123" + hash},
+		"consul is reserved":            {"consul-": "consul" + hash, "CONSUL": "consul" + hash, "-consul": "consul" + hash, "consul_": "consul" + hash, "Consul.": "consul" + hash, "consul": "consul" + hash, "consul-x": "consul-x"},
 		"no valid character":            {"": "unnamed" + hash, "中文": "unnamed" + hash, "-": "unnamed" + hash},
 		"unnamed is a name":             {"unnamed": "unnamed"},
 		"maximum length":                {strings.Repeat("x", 63): strings.Repeat("x", 63)},
