@@ -66,6 +66,11 @@ var transportKeys = []string{"kind", "network", "port", "proto", "protocol", "sc
 // maxTransportText bounds the keys, values and tags that are inspected.
 const maxTransportText = 64
 
+// maxTransportTags bounds the tags of an instance that are inspected, like mesh does for labels.
+const maxTransportTags = 256
+
+func inspectedTags(i catalog.Instance) []string { return i.Tags[:min(len(i.Tags), maxTransportTags)] }
+
 var underscores = strings.NewReplacer(".", "_", "-", "_")
 
 // addEntry adds the evidence of a meta entry or of a tag of the form key=value.
@@ -96,7 +101,7 @@ func metaTransport(i catalog.Instance) (t transports) {
 }
 
 func tagTransport(i catalog.Instance) (t transports) {
-	for _, tag := range i.Tags {
+	for _, tag := range inspectedTags(i) {
 		if at := strings.IndexAny(tag, "=|"); at > 0 {
 			t.addEntry(tag[:at], tag[at+1:])
 		}
@@ -105,7 +110,7 @@ func tagTransport(i catalog.Instance) (t transports) {
 }
 
 func bareTagTransport(i catalog.Instance) (t transports) {
-	for _, tag := range i.Tags {
+	for _, tag := range inspectedTags(i) {
 		if len(tag) <= maxTransportText {
 			t.addPort(strings.TrimPrefix(tag, "_")) // _udp as in SRV records
 		}
@@ -116,8 +121,7 @@ func bareTagTransport(i catalog.Instance) (t transports) {
 // urlTransport finds the transport in URLs with the own port, as Dubbo and go-kratos register them.
 func urlTransport(i catalog.Instance) (t transports) {
 	for _, value := range i.Meta {
-		scheme, _, found := strings.Cut(value, "://")
-		if !found || len(scheme) > maxTransportText || len(value) > 1024 {
+		if len(value) > maxURL || !strings.Contains(value, "://") {
 			continue
 		}
 		if u, err := url.Parse(value); err == nil && portNumber(u.Port()) == i.Port {
@@ -128,8 +132,11 @@ func urlTransport(i catalog.Instance) (t transports) {
 }
 
 func routerTransport(i catalog.Instance) (t transports) {
-	for _, tag := range i.Tags {
-		lower := strings.ToLower(tag[:min(len(tag), 1024)])
+	for _, tag := range inspectedTags(i) {
+		if !strings.ContainsAny(tag, ". ") { // most tags
+			continue
+		}
+		lower := strings.ToLower(tag[:min(len(tag), maxURL)])
 		if strings.HasPrefix(lower, "urlprefix-") {
 			for _, option := range strings.Fields(lower)[1:] {
 				if name, found := strings.CutPrefix(option, "proto="); found {

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	dto "github.com/prometheus/client_model/go"
 
 	"github.com/isthmus-mesh/isthmus/internal/catalog"
@@ -124,4 +125,31 @@ func TestFindingsAreLoggedOnce(t *testing.T) {
 	f.now = f.now.Add(findingPause)
 	f.expect(0, withPorts("web", 80))
 	f.expect(1, withPorts("web", 70003))
+}
+
+// TestFindingsStatus verifies that the findings that need an action come first, and that the list is bounded.
+func TestFindingsStatus(t *testing.T) {
+	f := newFindings(t)
+	udp := reported("consul", "dns", "1", "2")
+	for i := range udp.Instances {
+		udp.Instances[i].LeftOut = catalog.UDP
+	}
+	f.expect(1, udp)
+	f.expect(1, withPorts("web", 0, 0, 80))
+	f.expect(1, withPorts("api", 70000))
+	got, count := f.engine.Findings(2)
+	want := []FindingStatus{
+		{"consul/api", "bad_port", 1, []ExampleStatus{{"port 70000 is not in the range 1-65535; the instance is skipped", []string{"dc1/n1/00000"}, 1}}},
+		{"consul/web", "bad_port", 2, []ExampleStatus{{"port 0 is not in the range 1-65535; the instance is skipped", []string{"dc1/n1/00000", "dc1/n1/00001"}, 2}}},
+	}
+	if diff := cmp.Diff(want, got); diff != "" || count != 3 {
+		t.Errorf("%d findings (-want +got):\n%s", count, diff)
+	}
+	if got, _ := f.engine.Findings(100); len(got) != 3 || got[2].Reason != "udp" || got[2].Count != 2 {
+		t.Errorf("findings %+v", got)
+	}
+	f.expect(0, withPorts("api", 80))
+	if _, count := f.engine.Findings(100); count != 2 {
+		t.Errorf("%d findings after a correction", count)
+	}
 }

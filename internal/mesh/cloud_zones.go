@@ -18,7 +18,21 @@ var cloudZones = []*regexp.Regexp{
 	// Scaleway: fr-par-1.
 	regexp.MustCompile(`^(fr-par|nl-ams|pl-waw|it-mil)-[1-9]$`),
 	// Hetzner: fsn1-dc14.
-	regexp.MustCompile(`^((?:fsn|nbg|hel|ash|hil|sin)[1-9])-dc[1-9][0-9]?$`),
+	regexp.MustCompile(`^((?:fsn|nbg|hel|ash|hil|sin)1)-dc[1-9][0-9]?$`),
+}
+
+// zonePrefixes are the first words of the names of zones in cloudZones. Most names fail this fast test.
+var zonePrefixes = prefixSet(
+	"af ap ca cn eu eusc il me mx sa us africa asia australia europe northamerica ru southamerica fr nl pl it " +
+		"fsn1 nbg1 hel1 ash1 hil1 sin1",
+)
+
+func prefixSet(words string) map[string]bool {
+	set := map[string]bool{}
+	for _, word := range strings.Fields(words) {
+		set[word] = true
+	}
+	return set
 }
 
 // regionOfZone returns the region in the name of a cloud's zone; empty if the name has another form.
@@ -27,6 +41,9 @@ func regionOfZone(zone string) string {
 		if _, found := slices.BinarySearch(azureRegions, zone[:at]); found {
 			return zone[:at]
 		}
+	}
+	if first, _, found := strings.Cut(zone, "-"); !found || !zonePrefixes[first] {
+		return ""
 	}
 	for _, form := range cloudZones {
 		if match := form.FindStringSubmatch(zone); match != nil {

@@ -25,16 +25,10 @@ import (
 // and hold instances of other regions. localityKeys has the keys.
 func (o Options) locality(source string, instance catalog.Instance) string {
 	configured := o.Localities[source]
-	region, zone := instance.Locality.Region, instance.Locality.Zone
-	for _, find := range []func(part string) string{
-		func(part string) string { return locationIn(instance.NodeMeta, part) },
-		func(part string) string { return locationIn(instance.Meta, part) },
-		func(part string) string { return locationInTags(instance, part) },
-	} {
-		region = cmp.Or(locationValue(region), find(regionPart))
-		zone = cmp.Or(locationValue(zone), find(zonePart))
+	region, zone := declaredLocation(instance, instance.Locality.Region, regionPart), declaredLocation(instance, instance.Locality.Zone, zonePart)
+	if zone == "" {
+		zone = cmp.Or(bareZone(instance), configured.Zone)
 	}
-	zone = cmp.Or(zone, bareZone(instance), configured.Zone)
 	datacenter := cleanLocality(instance.ID.Datacenter)
 	if of := regionOfZone(datacenter); zone == "" && of != "" && cmp.Or(region, configured.Region, of) == of {
 		zone = datacenter
@@ -50,6 +44,20 @@ func (o Options) locality(source string, instance catalog.Instance) string {
 		return region
 	}
 	return region + "/" + zone
+}
+
+// declaredLocation returns a part of the location that the registration declares by key (rules 1 to 4). Consul's Locality is own.
+func declaredLocation(instance catalog.Instance, own, part string) string {
+	value := locationValue(own)
+	for _, meta := range []map[string]string{instance.NodeMeta, instance.Meta} {
+		if value == "" {
+			value = locationIn(meta, part)
+		}
+	}
+	if value == "" {
+		value = locationInTags(instance, part)
+	}
+	return value
 }
 
 // locationIn returns the value of the meta entry that holds a part of the location: of the keys with fewest words, the first in

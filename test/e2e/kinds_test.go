@@ -80,3 +80,25 @@ func TestKindsAreLeftOut(t *testing.T) {
 	told(t, daemon.Log(), isthmusd.MsgRestartNeeded, 0)
 	told(t, daemon.Log(), engine.MessageMassRemoval, 0)
 }
+
+// TestNoCallsToUDPPorts verifies that Envoy gets the TCP port of a container that also has a UDP port, as Registrator registers
+// them, and no cluster for a service of Consul's own mesh.
+func TestNoCallsToUDPPorts(t *testing.T) {
+	w := sharedHarness(t)
+	tcp := instance{service: "kibana-9300", id: "docker1:elastic_kibana_1:9300", address: "10.8.20.1", port: 32781}
+	udp := tcp
+	udp.id, udp.port, udp.tags = tcp.id+":udp", 32774, []string{"udp"}
+	w.register(t, tcp, udp)
+	native := instance{service: "quote-native", id: "quote-native-1", address: "10.8.20.2", port: 7443}.registration()
+	native.Service.Connect = &api.AgentServiceConnect{Native: true}
+	if _, err := w.consul.Client().Catalog().Register(native, nil); err != nil {
+		t.Fatal(err)
+	}
+	w.awaitEndpoints(t, tcp.cluster(), "10.8.20.1:32781")
+	w.settle(t)
+	w.awaitEndpoints(t, tcp.cluster(), "10.8.20.1:32781")
+	names, err := w.names(t.Context(), namespace, "quote-native")
+	if err != nil || len(names) > 0 {
+		t.Errorf("the native service has the objects %q, %v", names, err)
+	}
+}
