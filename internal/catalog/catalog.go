@@ -40,6 +40,9 @@ type Service struct {
 	// Seen holds the nodes of a partial report that were read completely, in lower case and sorted. An instance of such a
 	// node that the report lacks is gone.
 	Seen []string `json:"-"`
+	// Generation orders services by the time at which they entered the mesh; 0 is the oldest. The guard sets it, and it
+	// survives a restart. It is 0 in reports.
+	Generation int `json:",omitempty"`
 }
 
 // Apply returns the state of a service after a report, given the state before.

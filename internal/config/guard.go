@@ -11,10 +11,11 @@ import (
 type Guard struct {
 	Enabled          bool     `json:"enabled" doc:"False disables the guard: every removal applies at once."`
 	Window           Duration `json:"window" doc:"Period over which removals are counted. Removals in small steps over more than one window are never held."`
-	InstancesPercent int      `json:"instancesPercent" doc:"Maximum share of the serving instances of a source that may be removed or turn critical within a window, in percent. Replaced instances and instances in maintenance don't count."`
-	ServicesPercent  int      `json:"servicesPercent" doc:"Maximum share of the services of a source that may lose their last serving instance within a window, in percent."`
+	InstancesPercent int      `json:"instancesPercent" doc:"Maximum share of the serving instances of a source, without those that came later, that may be removed or turn critical within a window, in percent. Replaced instances and instances in maintenance don't count."`
+	ServicesPercent  int      `json:"servicesPercent" doc:"Maximum share of the services of a source, without those that came later, that may lose their last serving instance within a window, in percent."`
 	FewInstances     int      `json:"fewInstances" doc:"Number of instances that may always be removed, independent of their share."`
 	FewServices      int      `json:"fewServices" doc:"Number of services that may always lose their last instance, independent of their share."`
+	SeparateAfter    Duration `json:"separateAfter" doc:"Time after which a removal that is below the limits among the services that are at least as old leaves a hold of younger services. 0: ten windows."`
 	ReleaseAfter     Duration `json:"releaseAfter" doc:"Maximum time that removals are held. A restart starts it again. 0: until the instances return or you run isthmus release."`
 }
 
@@ -40,7 +41,7 @@ func (g Guard) Options() guard.Options {
 		Window:    g.Window.Std(),
 		Instances: float64(g.InstancesPercent) / 100, Services: float64(g.ServicesPercent) / 100,
 		FewInstances: g.FewInstances, FewServices: g.FewServices,
-		ReleaseAfter: g.ReleaseAfter.Std(),
+		SeparateAfter: g.SeparateAfter.Std(), ReleaseAfter: g.ReleaseAfter.Std(),
 	}
 }
 
@@ -52,6 +53,9 @@ func (g Guard) validate(found *problems) {
 	found.within("guard.servicesPercent", g.ServicesPercent, 0, 100)
 	found.within("guard.fewInstances", g.FewInstances, 0, math.MaxInt)
 	found.within("guard.fewServices", g.FewServices, 0, math.MaxInt)
+	if g.SeparateAfter != 0 && g.SeparateAfter < g.Window {
+		found.fail("guard.separateAfter", "%s is less than guard.window (%s); 0 means ten windows", g.SeparateAfter, g.Window)
+	}
 	if g.ReleaseAfter < 0 {
 		found.fail("guard.releaseAfter", "%s is negative; 0 means no limit", g.ReleaseAfter)
 	}

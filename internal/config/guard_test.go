@@ -13,8 +13,8 @@ import (
 func TestGuardOptions(t *testing.T) {
 	for content, want := range map[string]guard.Options{
 		"": {Window: time.Minute, Instances: 0.5, Services: 0.1, FewInstances: 10, FewServices: 2},
-		"guard: {window: 10m, instancesPercent: 20, servicesPercent: 0, fewInstances: 0, fewServices: 0, releaseAfter: 1h}": {
-			Window: 10 * time.Minute, Instances: 0.2, ReleaseAfter: time.Hour,
+		"guard: {window: 10m, instancesPercent: 20, servicesPercent: 0, fewInstances: 0, fewServices: 0, separateAfter: 30m, releaseAfter: 1h}": {
+			Window: 10 * time.Minute, Instances: 0.2, SeparateAfter: 30 * time.Minute, ReleaseAfter: time.Hour,
 		},
 		"guard: {enabled: false}": {},
 	} {
@@ -25,6 +25,14 @@ func TestGuardOptions(t *testing.T) {
 		if diff := cmp.Diff(want, c.Guard.Options()); diff != "" {
 			t.Errorf("%q (-want +got):\n%s", content, diff)
 		}
+	}
+}
+
+// TestSeparateAfter verifies that the time isn't shorter than the window.
+func TestSeparateAfter(t *testing.T) {
+	_, err := Parse([]byte("guard: {window: 2m, separateAfter: 90s}"))
+	if want := "guard.separateAfter: 1m30s is less than guard.window (2m); 0 means ten windows"; err == nil || err.Error() != want {
+		t.Errorf("got %v", err)
 	}
 }
 

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"strings"
 	"time"
 
 	"github.com/isthmus-mesh/isthmus/internal/catalog"
@@ -52,9 +53,13 @@ func (e *Engine) tick() (next time.Time) {
 		released, again := s.guard.Tick(now)
 		if len(released) > 0 {
 			e.accept(s, released, now, endExpired)
+		} else {
+			e.publishHold(s, endExpired)
 		}
-		if !again.IsZero() && (next.IsZero() || again.Before(next)) {
-			next = again
+		for _, at := range []time.Time{again, e.summarize(s, now)} {
+			if !at.IsZero() && (next.IsZero() || at.Before(next)) {
+				next = at
+			}
 		}
 	}
 	return next
@@ -68,10 +73,14 @@ func (e *Engine) publishHold(s *sourceState, why string) {
 		before = *s.hold
 	}
 	hold, held := s.guard.Hold()
-	if hold == before {
+	if hold.Equal(before) && s.guard.Detected() == s.detected {
 		return
 	}
-	began := held && (s.hold == nil || !hold.Since.Equal(before.Since))
+	if s.guard.Detected() > s.detected {
+		s.summaryAt = e.now().Add(e.options.Guard.Window)
+	}
+	began := held && (s.hold == nil || !hold.Since.Equal(before.Since) || s.guard.Detected() > s.detected)
+	s.detected = s.guard.Detected()
 	e.mu.Lock()
 	if s.hold = nil; held {
 		s.hold = &hold
@@ -81,14 +90,31 @@ func (e *Engine) publishHold(s *sourceState, why string) {
 	e.options.Store.Save(contract.Change{Holds: e.holds()})
 	switch {
 	case began:
-		e.log.Error(MessageMassRemoval, "source", s.name,
-			"instances", hold.Instances, "services", hold.Services, "reason", hold.Reason, "hint", e.releaseHint(s.name))
+		attrs := []any{"source", s.name, "instances", hold.Instances, "services", hold.Services, "reason", hold.Reason}
+		if len(hold.Nodes) > 0 {
+			attrs = append(attrs, "nodes", strings.Join(hold.Nodes, ","))
+		}
+		e.log.Error(MessageMassRemoval, append(attrs, "hint", e.releaseHint(s.name))...)
 	case held && hold.Released && !before.Released:
 		e.log.Info("hold released, removals apply after the initial sync", "source", s.name)
 	case !held:
 		e.log.Info(MessageHoldEnded, "source", s.name, "reason", why,
 			"duration", max(0, e.now().Sub(before.Since)).Round(time.Second))
 	}
+}
+
+// summarize logs the nodes of the held instances one window after a mass removal began: by then all of it is known. It
+// returns the time of the next call, or the zero time.
+func (e *Engine) summarize(s *sourceState, now time.Time) (next time.Time) {
+	if s.summaryAt.IsZero() || now.Before(s.summaryAt) {
+		return s.summaryAt
+	}
+	s.summaryAt = time.Time{}
+	if s.hold != nil && len(s.hold.Nodes) > 0 {
+		e.log.Warn(MessageHeldNodes, "source", s.name, "nodes", strings.Join(s.hold.Nodes, ","), "instances", s.hold.Instances,
+			"services", s.hold.Services, "hint", "check that these nodes run, and that their Consul agents have all services; an agent that lost its data needs the services registered again")
+	}
+	return time.Time{}
 }
 
 // holds returns all active holds, by source.

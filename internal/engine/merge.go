@@ -98,8 +98,10 @@ func join(key catalog.Key, parts []catalog.Service, withSource bool) catalog.Ser
 	if !withSource {
 		merged.Datacenter = parts[0].Datacenter
 	}
+	merged.Generation = parts[0].Generation
 	seen := map[catalog.InstanceID]int{}
 	for _, part := range parts {
+		merged.Generation = min(merged.Generation, part.Generation)
 		for _, instance := range part.Instances {
 			if withSource {
 				instance.Source = part.Source

@@ -6,6 +6,8 @@ const (
 	MessageRestored = "last known good restored, keeping it until the source is complete"
 	// MessageMassRemoval reports that a hold began.
 	MessageMassRemoval = "mass removal detected, holding removals (additions and updates continue)"
+	// MessageHeldNodes names the nodes that all held instances share.
+	MessageHeldNodes = "all held instances are on few nodes"
 	// MessageHoldEnded reports that a hold ended.
 	MessageHoldEnded = "hold ended, removals apply"
 	// MessageQuarantined reports that this replica took over without a connection to a source.

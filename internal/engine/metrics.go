@@ -20,6 +20,7 @@ type Metrics struct {
 	heldInstances *prometheus.GaugeVec
 	heldServices  *prometheus.GaugeVec
 	heldSince     *prometheus.GaugeVec
+	holds         *prometheus.GaugeVec
 	restored      *prometheus.GaugeVec
 	desired       *prometheus.GaugeVec
 	waiting       *prometheus.GaugeVec
@@ -58,6 +59,9 @@ func NewMetrics(registerer prometheus.Registerer) *Metrics {
 		heldSince: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "isthmus_held_since_timestamp_seconds", Help: "Time at which the active hold began, in seconds since the epoch. It is 0 without a hold.",
 		}, []string{"source"}),
+		holds: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "isthmus_holds", Help: "Number of mass removals of the source that are held. Each one ends by itself.",
+		}, []string{"source"}),
 		restored: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "isthmus_last_known_good_timestamp_seconds",
 			Help: "Time of the newest change in the last known good that is used for the source, in seconds since the epoch. It is 0 once the source is complete.",
@@ -71,7 +75,7 @@ func NewMetrics(registerer prometheus.Registerer) *Metrics {
 		}, []string{"source"}),
 	}
 	registerer.MustRegister(m.desired, m.waiting, m.services, m.instances, m.changes, m.lastChange, m.findings, m.excluded,
-		m.heldInstances, m.heldServices, m.heldSince, m.restored)
+		m.heldInstances, m.heldServices, m.heldSince, m.holds, m.restored)
 	return m
 }
 
@@ -97,6 +101,7 @@ func (m *Metrics) held(source string, hold guard.Hold) {
 	m.heldInstances.WithLabelValues(source).Set(float64(hold.Instances))
 	m.heldServices.WithLabelValues(source).Set(float64(hold.Services))
 	m.heldSince.WithLabelValues(source).Set(unix(hold.Since))
+	m.holds.WithLabelValues(source).Set(float64(hold.Removals))
 }
 
 // lastKnownGood records the age of the last known good of a source. The zero time means that it isn't used.

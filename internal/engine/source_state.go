@@ -54,6 +54,10 @@ type sourceState struct {
 	restoredAt *time.Time
 	// hold is the active hold, or nil. It is guarded by Engine.mu.
 	hold *guard.Hold
+	// detected is guard.Guard.Detected at the last change of hold. Only the loop uses it.
+	detected int
+	// summaryAt is the time at which the log summarizes the newest mass removal, or zero. Only the loop uses it.
+	summaryAt time.Time
 	// quarantine holds the waiting reports. It is set exactly in phase quarantined. It is guarded by Engine.mu; only the
 	// loop uses its fields.
 	quarantine *quarantine

@@ -59,24 +59,27 @@ func FuzzWalk(f *testing.F) {
 	for seed := range uint64(24) {
 		f.Add(seed, uint8(80))
 	}
-	f.Fuzz(func(t *testing.T, seed uint64, steps uint8) {
-		w := &walk{
-			t: t, random: rand.New(rand.NewPCG(seed, 0)), now: time.Unix(1e9, 0), store: newFakeStore(), rules: guarded(nil).Rules,
-			mesh: map[mesh.Name][]mesh.Object{}, actual: map[string]catalog.Service{}, visible: map[string]catalog.Service{},
-		}
-		w.store.partial = seed%2 == 0
-		w.engine = w.newEngine(w)
-		for n := range 5 + w.random.IntN(30) {
-			w.set(onNodes(reported("consul", fmt.Sprint("s", n), "1", "2", "3"[:w.random.IntN(2)])))
-		}
-		w.engine.handleSynced("consul", true)
-		w.follow()
-		for range steps {
-			w.step()
-			w.check()
-		}
-		w.finish()
-	})
+	f.Fuzz(runWalk)
+}
+
+// runWalk runs one walk.
+func runWalk(t *testing.T, seed uint64, steps uint8) {
+	w := &walk{
+		t: t, random: rand.New(rand.NewPCG(seed, 0)), now: time.Unix(1e9, 0), store: newFakeStore(), rules: guarded(nil).Rules,
+		mesh: map[mesh.Name][]mesh.Object{}, actual: map[string]catalog.Service{}, visible: map[string]catalog.Service{},
+	}
+	w.store.partial = seed%2 == 0
+	w.engine = w.newEngine(w)
+	for n := range 5 + w.random.IntN(30) {
+		w.set(onNodes(reported("consul", fmt.Sprint("s", n), "1", "2", "3"[:w.random.IntN(2)])))
+	}
+	w.engine.handleSynced("consul", true)
+	w.follow()
+	for range steps {
+		w.step()
+		w.check()
+	}
+	w.finish()
 }
 
 // newEngine returns an engine that has loaded the last known good and has no report yet.

@@ -18,6 +18,7 @@ func (g *Guard) compare(now time.Time, s *service, report catalog.Service) {
 	s.restored, s.hasReport, s.partial = s.restored && report.Partial, true, report.Partial
 	report = report.Apply(s.reported).AsComplete()
 	lost, arrived := g.difference(now, s, report)
+	g.nowhere = g.nowhere && len(lost) > 0
 	s.reported = report
 	lost, arrived = g.replace(now, s, lost, arrived)
 	if g.synced { // the instances of the initial sync replace nothing
@@ -74,12 +75,11 @@ func (g *Guard) difference(now time.Time, s *service, report catalog.Service) (l
 		old, known := before[id]
 		_, wasLost := s.losses[id]
 		switch {
-		case withdrawn(instance):
-			delete(s.losses, id)
+		case wasLost && withdrawn(instance):
+			g.drop(s, id)
 		case !g.options.Serving(instance):
 		case wasLost:
-			delete(s.losses, id)
-			g.lastReturn = now
+			g.returned(now, s, id)
 		case !known || !g.options.Serving(old):
 			arrived = append(arrived, instance)
 		}
@@ -106,8 +106,7 @@ func (g *Guard) replace(now time.Time, s *service, lost, arrived []catalog.Insta
 	})
 	n := min(len(oldest), len(arrived))
 	for _, l := range oldest[:n] {
-		delete(s.losses, l.ID.Fold())
-		g.lastReturn = now
+		g.returned(now, s, l.ID.Fold())
 	}
 	arrived = arrived[n:]
 	n = min(len(lost), len(arrived))
@@ -126,10 +125,11 @@ func byID(s catalog.Service) map[catalog.InstanceID]catalog.Instance {
 // view returns a service as the mesh sees it: as reported, and with the held instances. A held instance that is reported
 // but no longer serves looks as it did when it served, since its new address or port may be the reason.
 func (g *Guard) view(s *service) catalog.Service {
-	if s.counted.held == 0 && (g.synced || s.counted.lost == 0) || g.options.Window == 0 {
-		return s.reported
-	}
 	view := s.reported
+	view.Generation = s.generation
+	if s.counted.held == 0 && (g.synced || s.counted.lost == 0) || g.options.Window == 0 {
+		return view
+	}
 	view.Instances = slices.Clone(s.reported.Instances)
 	present := map[catalog.InstanceID]bool{}
 	for i, instance := range view.Instances {
@@ -151,4 +151,4 @@ func (g *Guard) view(s *service) catalog.Service {
 }
 
 // stays reports whether a lost instance stays in the mesh. Until the source has synced, all of them do.
-func (g *Guard) stays(l loss) bool { return l.held || !g.synced }
+func (g *Guard) stays(l loss) bool { return l.set != nil || !g.synced }

@@ -1,48 +1,7 @@
-// Package guard is the mass-removal protection: it decides which removals that a source reports are applied.
-//
-// A registry that fails often reports less than it knows: an agent lost its servers, a snapshot was restored, a token lost
-// rights, or all checks of a node turned critical. The guard applies single removals at once. It holds mass removals: the
-// affected instances stay in the mesh as last reported until the registry reports them again or an operator releases them.
-//
-// # Which removals are held
-//
-// An instance is lost if it no longer serves: it is gone, critical, or not reachable. The guard counts the losses of one
-// window. An instance in maintenance or of a kind that the source leaves out isn't a loss, and a new instance of the service
-// makes up for a loss.
-//
-//	over the      over the      the service lost    its losses
-//	instance      service       all of its
-//	limit         limit         instances
-//	------------  ------------  ------------------  ----------------------------------------------------------
-//	no            no            any                 applied
-//	no            yes           no                  applied: the service works better without dead instances
-//	no            yes           yes                 held
-//	yes           any           any                 held
-//
-// A limit is exceeded if the losses are more than the small number that is always allowed, and more than the share of all
-// instances or services. A new hold includes the earlier losses of the window.
-//
-// # Until the source has synced
-//
-//	the source        a service that it            a service that it        an instance missing
-//	has synced        never reported               reported in part         from a full report
-//	----------------  ---------------------------  -----------------------  --------------------------
-//	no                kept                         kept                     kept
-//	partially         kept                         kept                     by the table above
-//	completely        by the table above           kept                     by the table above
-//
-// # When a hold ends
-//
-//   - The registry reports all held instances again.
-//   - An operator releases the hold.
-//   - The remaining losses are below both limits, and no lost instance has returned for one window.
-//   - Options.ReleaseAfter has passed.
-//   - The guard is disabled.
-//
-// The package is pure: it has no clock and no network. The caller passes the time.
 package guard
 
 import (
+	"slices"
 	"time"
 
 	"github.com/isthmus-mesh/isthmus/internal/catalog"
@@ -61,20 +20,27 @@ type Guard struct {
 	synced bool
 	// complete reports whether that was the complete content of the registry.
 	complete bool
-	// held reports whether hold is active.
-	held bool
-	// inherited reports whether the active hold began in an earlier run or on another replica.
-	inherited bool
+	// hasRestored reports whether services of an earlier run are known. Services that are not among them are new.
+	hasRestored bool
+	// sets are the mass removals that are held, oldest first.
+	sets []*set
+	// open is the set that further losses join, or nil. It is open for one window.
+	open *set
+	// begun counts the sets that have begun, and detected those that did not begin elsewhere.
+	begun, detected int
 	// hold describes the active hold.
 	hold Hold
-	// began is the time from which Options.ReleaseAfter counts. For an inherited hold it is the time of the sync.
-	began time.Time
 	// acknowledged is a hold that an operator released before the sync. Losses up to its size don't count.
 	acknowledged Hold
-	// lastReturn is the time at which the registry last reported a lost instance again.
-	lastReturn time.Time
+	// known counts the services and instances that serve or are lost, by generation.
+	known census
+	// current are the counts that decide whether a removal is held: known without the losses of closed sets.
+	current census
 	// totals are the sums over all services.
 	totals totals
+	// elsewhere and nowhere are the last results of servesElsewhere.
+	elsewhere string
+	nowhere   bool
 }
 
 // service is the state of one service.
@@ -91,24 +57,16 @@ type service struct {
 	losses map[catalog.InstanceID]loss
 	// arrivals are the times at which new instances arrived in the window that don't make up for a loss yet.
 	arrivals []time.Time
+	// ranked reports whether generation is set: the service serves or has losses.
+	ranked bool
+	// generation is the generation of the service. An older one has a lower number.
+	generation int
+	// slots are the instances that serve or are lost, by generation, oldest first.
+	slots []slots
 	// counted is the part of Guard.totals that comes from this service.
 	counted tally
-}
-
-// loss is a lost instance as it was when it last served.
-type loss struct {
-	catalog.Instance
-	// at is the time of the loss.
-	at time.Time
-	// held reports whether the instance stays in the mesh.
-	held bool
-}
-
-// lossRef refers to a loss.
-type lossRef struct {
-	at      time.Time
-	service string
-	id      catalog.InstanceID
+	// contributions are the parts of Guard.current and of the sets that come from this service.
+	contributions []contribution
 }
 
 // New returns the guard of a source that has reported nothing.
@@ -121,11 +79,15 @@ func (g *Guard) Restore(services []catalog.Service, hold Hold) {
 	for _, known := range services {
 		s := g.service(known.Key)
 		s.reported, s.restored = known, true
+		if slices.ContainsFunc(known.Instances, g.options.Serving) {
+			g.rank(s, min(max(known.Generation, 0), generations-1))
+		}
 		g.recount(s)
 	}
-	if g.options.Window > 0 {
-		g.hold, g.held = hold, !hold.Since.IsZero()
-		g.inherited = g.held
+	g.hasRestored = len(services) > 0
+	if g.options.Window > 0 && !hold.Since.IsZero() {
+		g.begin(hold.Since, hold.All).inherited = true
+		g.hold = hold
 	}
 }
 
@@ -137,12 +99,10 @@ func (g *Guard) Report(now time.Time, report catalog.Service) []catalog.Service 
 	var changed []catalog.Service
 	if g.synced {
 		changed = g.updateHold(now, "within "+duration.Text(g.options.Window))
-		g.holdLosses(s)
+		g.holdLosses(now, s)
+		g.endSets()
 	}
 	changed = append(changed, g.view(s))
-	if g.held && g.synced && g.nothingHeld() {
-		changed = append(changed, g.Release()...)
-	}
 	g.dropIfGone(s)
 	return changed
 }
@@ -162,13 +122,9 @@ func (g *Guard) Synced(now time.Time, isComplete bool) []catalog.Service {
 	}
 	all := g.sorted()
 	unreported := g.removeUnreported(now, all, isComplete)
-	g.synced, g.complete, g.lastReturn = true, isComplete, now
+	g.synced, g.complete = true, isComplete
 	if first {
-		g.began = now
-	}
-	if g.hold.Released {
-		g.acknowledged = g.hold
-		g.endHold()
+		g.inherit(now)
 	}
 	changed := g.updateHold(now, "while isthmus was not running")
 	g.acknowledged = Hold{}
@@ -176,18 +132,31 @@ func (g *Guard) Synced(now time.Time, isComplete bool) []catalog.Service {
 		if !unreported[s] && (len(s.losses) == 0 || !first) {
 			continue
 		}
-		g.holdLosses(s)
+		g.holdLosses(now, s)
 		g.dropUnheld(s)
 		changed = append(changed, g.view(s))
 		g.dropIfGone(s)
 	}
-	if g.nothingHeld() {
-		g.endHold()
-	}
+	g.endSets()
 	if first {
 		g.recent = nil
 	}
+	if g.open != nil && g.open.inherited && !g.mayHoldMore(g.open) {
+		g.close() // its window has passed, and later removals are others
+	}
 	return changed
+}
+
+// inherit begins the time of the restored set, and fixes its limits by what served before. A set that was released before
+// the sync ends.
+func (g *Guard) inherit(now time.Time) {
+	if g.hold.Released {
+		g.acknowledged, g.hold, g.sets, g.open = g.hold, Hold{}, nil, nil
+	}
+	for _, t := range g.sets {
+		t.began = now
+		g.fix(t)
+	}
 }
 
 // removeUnreported returns the restored services without a report. If the content of the source is complete, their

@@ -32,7 +32,7 @@ func TestReason(t *testing.T) {
 	w.run(ten() + "s0\n+1s\ns1")
 	hold, _ := w.guard.Hold()
 	want := guard.Hold{
-		Since: start.Add(time.Second), Services: 2, Instances: 4,
+		Since: start.Add(time.Second), Services: 2, Instances: 4, Removals: 1,
 		Reason: "4 of 20 instances removed within 1m, 2 of 10 services with all instances",
 	}
 	if diff := cmp.Diff(want, hold); diff != "" {

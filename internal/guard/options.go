@@ -6,6 +6,9 @@ import (
 	"github.com/isthmus-mesh/isthmus/internal/catalog"
 )
 
+// defaultSeparateWindows is the number of windows that Options.SeparateAfter has by default.
+const defaultSeparateWindows = 10
+
 // Options set the limits of the guard.
 type Options struct {
 	// Window is the time for which a loss counts. 0 disables the guard.
@@ -20,6 +23,9 @@ type Options struct {
 	FewServices int
 	// ReleaseAfter is the time after which a hold ends. After a restart it counts again, from the sync. 0 means never.
 	ReleaseAfter time.Duration
+	// SeparateAfter is the time after which a loss leaves a set that only younger losses keep above the limits. 0 means ten
+	// windows.
+	SeparateAfter time.Duration
 	// Serving reports whether an instance receives traffic: it is healthy and reachable.
 	Serving func(catalog.Instance) bool
 }
@@ -27,6 +33,7 @@ type Options struct {
 // SetOptions changes the options. Earlier losses no longer count. Held instances stay held, unless the guard is disabled.
 func (g *Guard) SetOptions(options Options) []catalog.Service {
 	g.options = options
+	g.recent = nil
 	for _, s := range g.services {
 		s.arrivals = nil
 		if g.synced {
@@ -39,8 +46,17 @@ func (g *Guard) SetOptions(options Options) []catalog.Service {
 		return nil
 	}
 	if !g.synced {
-		g.endHold() // the removals apply after the sync
+		g.sets = nil // the removals apply after the sync
+		g.endSets()
 		return nil
 	}
 	return g.Release()
+}
+
+// separateAfter returns the value in force.
+func (o Options) separateAfter() time.Duration {
+	if o.SeparateAfter > 0 {
+		return o.SeparateAfter
+	}
+	return defaultSeparateWindows * o.Window
 }

@@ -13,12 +13,14 @@ func (g *Guard) Rebase(now time.Time, live []catalog.Service, hold Hold) []catal
 	g.expireLosses(now)
 	before := *g
 	*g = *New(before.options)
+	g.begun, g.detected = before.begun, before.detected
 	g.Restore(live, hold)
 	changed := map[string]bool{}
 	for _, s := range before.sorted() {
 		if s.hasReport {
 			g.Report(now, s.report())
-			changed[s.reported.Name] = !before.synced || s.counted.held > 0
+			changed[s.reported.Name] = !before.synced || s.counted.held > 0 || g.services[s.reported.Name] == nil ||
+				g.services[s.reported.Name].generation != s.generation
 		}
 		if before.synced {
 			g.carryOver(now, s)
@@ -30,9 +32,7 @@ func (g *Guard) Rebase(now time.Time, live []catalog.Service, hold Hold) []catal
 	for _, s := range g.Synced(now, before.complete) {
 		changed[s.Name] = true
 	}
-	if g.held && before.held {
-		g.began = before.began
-	}
+	g.adoptSets(&before)
 	for _, s := range before.sorted() {
 		g.carryOver(now, s)
 	}
@@ -50,7 +50,9 @@ func (g *Guard) carryOver(now time.Time, before *service) {
 			continue
 		}
 		if s == nil {
-			s = g.service(before.reported.Key)
+			if s = g.service(before.reported.Key); !s.ranked {
+				g.rank(s, before.generation)
+			}
 		}
 		if _, known := s.losses[id]; known {
 			continue
@@ -65,6 +67,39 @@ func (g *Guard) carryOver(now time.Time, before *service) {
 		known.arrivals = before.arrivals
 		g.recount(known)
 	}
+}
+
+// adoptSets gives the losses that this replica held before the sets that they had. The other losses stay in the set that the
+// comparison with the mesh began.
+func (g *Guard) adoptSets(before *Guard) {
+	if !g.held() {
+		return
+	}
+	adopted := map[*set]*set{}
+	for _, t := range before.sets {
+		next := *t
+		g.begun++
+		next.number, next.inherited, next.remaining = g.begun, false, census{}
+		next.nodes, next.members = map[string]int{}, map[string]bool{}
+		adopted[t] = &next
+		g.sets = append(g.sets, &next)
+		if g.open != nil && t.began.Before(g.open.began) {
+			g.open.began = t.began
+		}
+	}
+	for name, s := range before.services {
+		current := g.services[name]
+		if current == nil {
+			continue
+		}
+		for id, l := range s.losses {
+			if now, ok := current.losses[id]; ok && now.set != nil && l.set != nil {
+				g.move(current, id, adopted[l.set])
+			}
+		}
+		g.recount(current)
+	}
+	g.endSets()
 }
 
 // views returns the changed services as the mesh sees them.

@@ -1,6 +1,6 @@
 package guard
 
-import "time"
+import "slices"
 
 // tally counts the instances of one service.
 type tally struct {
@@ -19,20 +19,12 @@ func (t tally) lostAll() bool { return t.serving == 0 && t.lost > 0 }
 
 // totals are the sums over the services of a source.
 type totals struct {
-	// serving is the number of instances that serve.
-	serving int
-	// lost is the number of lost instances.
-	lost int
 	// held is the number of lost instances that are held.
 	held int
-	// restored is the number of services that are known from an earlier run only, at least in part.
-	restored int
-	// servicesServing is the number of services with a serving instance.
-	servicesServing int
-	// servicesLost is the number of services that lost all of their instances.
-	servicesLost int
 	// servicesHeld is the number of services that lost all of their instances, some of which are held.
 	servicesHeld int
+	// restored is the number of services that are known from an earlier run only, at least in part.
+	restored int
 }
 
 // add adds a tally to the totals, or subtracts it if sign is -1.
@@ -43,36 +35,15 @@ func (t *totals) add(s tally, sign int) {
 		}
 		return 0
 	}
-	t.serving += sign * s.serving
-	t.lost += sign * s.lost
 	t.held += sign * s.held
 	t.restored += count(s.restored)
-	t.servicesServing += count(s.serving > 0)
-	t.servicesLost += count(s.lostAll())
 	t.servicesHeld += count(s.serving == 0 && s.held > 0)
 }
 
-// instanceLimitExceeded reports whether more instances are lost than Options allow. Acknowledged losses don't count.
-func (g *Guard) instanceLimitExceeded() bool {
-	t := g.totals
-	return exceeds(t.lost-g.acknowledged.Instances, t.serving+t.lost, g.options.Instances, g.options.FewInstances)
-}
-
-// serviceLimitExceeded reports whether more services lost all instances than Options allow. Acknowledged losses don't count.
-func (g *Guard) serviceLimitExceeded() bool {
-	t := g.totals
-	return exceeds(t.servicesLost-g.acknowledged.Services, t.servicesServing+t.servicesLost, g.options.Services, g.options.FewServices)
-}
-
-func (g *Guard) limitExceeded() bool { return g.instanceLimitExceeded() || g.serviceLimitExceeded() }
-
-func exceeds(lost, all int, share float64, few int) bool {
-	return lost > few && float64(lost) > share*float64(all)
-}
-
-// recount updates the totals after a change of one service.
+// recount updates all sums after a change of one service.
 func (g *Guard) recount(s *service) {
 	g.totals.add(s.counted, -1)
+	g.contribute(s, -1)
 	s.counted = tally{lost: len(s.losses), restored: s.restored}
 	for _, instance := range s.reported.Instances {
 		if g.options.Serving(instance) {
@@ -80,43 +51,82 @@ func (g *Guard) recount(s *service) {
 		}
 	}
 	for _, l := range s.losses {
-		if l.held {
+		if l.set != nil {
 			s.counted.held++
 		}
 	}
+	g.settle(s, s.counted.serving+s.counted.lost)
+	s.contributions = g.contributionsOf(s)
+	g.contribute(s, 1)
 	g.totals.add(s.counted, 1)
-	if g.held && g.synced { // before the sync, not all held instances are known
-		g.hold.Instances, g.hold.Services = g.totals.held, g.totals.servicesHeld
+}
+
+// contribute adds the contributions of a service to the sums, or subtracts them if sign is -1.
+func (g *Guard) contribute(s *service, sign int) {
+	for _, part := range s.contributions {
+		if part.set == nil {
+			g.current[part.generation].add(part.counts, sign)
+		} else {
+			part.set.remaining[part.generation].add(part.counts, sign)
+		}
 	}
 }
 
-// expireLosses forgets the losses that are older than the window and not held.
-func (g *Guard) expireLosses(now time.Time) {
-	if !g.synced {
-		return
+// contributionsOf returns the contributions of a service. Losses of closed sets are no part of the source: they don't count
+// for later removals.
+func (g *Guard) contributionsOf(s *service) (parts []contribution) {
+	if s.counted.lost == 0 {
+		return g.servingOf(s, s.slots, nil)
 	}
-	n := 0
-	for ; n < len(g.recent) && now.Sub(g.recent[n].at) > g.options.Window; n++ {
-		ref := g.recent[n]
-		s := g.services[ref.service]
-		if s == nil {
-			continue
+	lost := map[*set]int{}
+	for _, l := range s.losses {
+		lost[l.set]++
+	}
+	sets := make([]*set, 0, len(lost))
+	for t := range lost {
+		sets = append(sets, t)
+	}
+	slices.SortFunc(sets, func(a, b *set) int { return a.order() - b.order() })
+	rest, counted := s.slots, s.counted.serving > 0
+	for _, t := range sets {
+		now := t == nil || t == g.open
+		rest = without(rest, lost[t], func(generation, n int) {
+			if t != nil {
+				parts = append(parts, contribution{t, generation, counts{lost: n}})
+			}
+			if now {
+				parts = append(parts, contribution{nil, generation, counts{instances: n, lost: n}})
+			}
+		})
+		if t != nil {
+			parts = append(parts, contribution{t, s.generation, counts{held: lost[t]}})
+			if s.counted.lostAll() {
+				parts = append(parts, contribution{t, s.generation, counts{servicesLost: 1}})
+			}
 		}
-		if l, ok := s.losses[ref.id]; ok && !l.held && l.at.Equal(ref.at) {
-			delete(s.losses, ref.id)
-			g.recount(s)
-			g.dropIfGone(s)
+		if now && !counted {
+			counted = true
+			parts = append(parts, contribution{nil, s.generation, counts{services: 1, servicesLost: 1}})
 		}
 	}
-	g.recent = g.recent[n:]
+	return g.servingOf(s, rest, parts)
 }
 
-// dropUnheld forgets the losses of a service that aren't held: the removals are applied.
-func (g *Guard) dropUnheld(s *service) {
-	for id, l := range s.losses {
-		if !l.held {
-			delete(s.losses, id)
-		}
+// servingOf appends the contributions of the instances of a service that serve.
+func (g *Guard) servingOf(s *service, rest []slots, parts []contribution) []contribution {
+	if s.counted.serving > 0 {
+		parts = append(parts, contribution{nil, s.generation, counts{services: 1}})
 	}
-	g.recount(s)
+	for _, part := range rest {
+		parts = append(parts, contribution{nil, part.generation, counts{instances: part.count}})
+	}
+	return parts
+}
+
+// order sorts sets from old to new. Losses without a set are the newest.
+func (t *set) order() int {
+	if t == nil {
+		return int(^uint(0) >> 1)
+	}
+	return t.number
 }

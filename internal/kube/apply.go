@@ -82,6 +82,7 @@ func (w *writer) apply(ctx context.Context, wanted mesh.Object, basis preconditi
 		return err
 	}
 	applied := &unstructured.Unstructured{Object: manifest}
+	setGeneration(applied, wanted)
 	options := []client.ApplyOption{client.FieldOwner(object.FieldOwner)}
 	known := basis != precondition{}
 	if known {

@@ -70,6 +70,7 @@ func (o *Output) snapshot(ctx context.Context) (contract.Snapshot, error) {
 		snapshot.Live[name] = append(snapshot.Live[name], mesh.Object{
 			Kind: object.KindOf(live), Namespace: live.GetNamespace(), Name: live.GetName(),
 			Labels: live.GetLabels(), Annotations: live.GetAnnotations(), Spec: object.SpecOf(live),
+			Generation: generationOf(live),
 		})
 		if at := object.AppliedAt(live); at.After(snapshot.Changed) {
 			snapshot.Changed = at

@@ -38,6 +38,8 @@ const (
 	// SourceAnnotation holds the name of the source that reports an instance of a merged service. It cannot be a label: istiod
 	// lets an object's labels override those of its spec, and the ServiceEntry selects by the source.
 	SourceAnnotation = prefix + "reported-by"
+	// GenerationAnnotation holds Object.Generation if it isn't 0. Only the kube output writes it.
+	GenerationAnnotation = prefix + "generation"
 
 	ownDomain = "isthmus-mesh.github.io"
 	prefix    = ownDomain + "/"
@@ -76,9 +78,12 @@ type Object struct {
 	Annotations map[string]string
 	// Spec is a *networking.ServiceEntry, WorkloadEntry or DestinationRule, according to Kind.
 	Spec proto.Message
+	// Generation is the catalog.Service.Generation of a ServiceEntry's service. It has no effect in the mesh, and replicas
+	// may differ in it, so objects that differ in nothing else are equal.
+	Generation int
 }
 
-// Equal reports whether two objects are equal in each field.
+// Equal reports whether two objects are equal in each field that has an effect in the mesh.
 func (o Object) Equal(other Object) bool {
 	return o.SameAs(other) &&
 		maps.Equal(o.Labels, other.Labels) && maps.Equal(o.Annotations, other.Annotations) &&
@@ -126,6 +131,7 @@ func serviceEntryObject(service catalog.Service, name Name, namespace string, sp
 		Labels:      objectLabels(name),
 		Annotations: annotations(ServiceAnnotation, service.Name, DatacenterAnnotation, service.Datacenter),
 		Spec:        spec,
+		Generation:  service.Generation,
 	}
 }
 

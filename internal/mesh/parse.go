@@ -55,6 +55,7 @@ func Parse(name Name, objects []Object, tagged ...Object) []catalog.Service {
 			Key:        catalog.Key{Source: source, Name: service},
 			Datacenter: cmp.Or(entry.Annotations[DatacenterAnnotation], instances[0].ID.Datacenter),
 			Instances:  instances,
+			Generation: entry.Generation,
 		})
 	}
 	return services

@@ -38,7 +38,7 @@ func Request(path, source string) (string, error) {
 	if err := submit(path, source); err != nil {
 		return "", fmt.Errorf("request: %w", err)
 	}
-	return fmt.Sprintf("%d instances, %d services", hold.Instances, hold.Services), nil
+	return hold.Size(), nil
 }
 
 // submit creates a request next to the state file. It creates a new file with a random name and follows nothing, because

@@ -24,7 +24,7 @@ const logPage = "docs/reference/logs.md"
 // logKeys are the keys that a log message may have.
 var logKeys = strings.Fields(`service instance host object source namespace name kind reason error hint query address addresses
 	file key value services instances count since duration after limit size client version revision node datacenter replica
-	output mode previous entries pending expires accessor identities`)
+	output mode previous entries nodes pending expires accessor identities`)
 
 // properNames are the first words of messages that keep their upper-case letters.
 var properNames = strings.Fields("ACL ACLs API Consul DNS Istio Kubernetes xDS")

@@ -32,9 +32,9 @@ func eventsOf(configMap *corev1.ConfigMap, before, after Status) []*corev1.Event
 		hold := after.Holds[source]
 		if !before.Holds[source].Since.Equal(hold.Since) {
 			events = append(events, newEvent(configMap, corev1.EventTypeWarning, heldReason, fmt.Sprintf(
-				"Holding the removal of %d instances (%d services) of source %s: %s. "+
+				"Holding the removal of %d instances (%d services) of source %s: %s%s. "+
 					"To confirm the removal, run isthmus release %s, or annotate this ConfigMap with %s=%s",
-				hold.Instances, hold.Services, source, hold.Reason, source, ReleaseAnnotation, source)))
+				hold.Instances, hold.Services, source, hold.Reason, hold.OnNodes(), source, ReleaseAnnotation, source)))
 		}
 	}
 	for _, source := range slices.Sorted(maps.Keys(before.Holds)) {

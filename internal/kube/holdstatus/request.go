@@ -53,7 +53,7 @@ func (r *Request) Release(ctx context.Context) (held string, err error) {
 			return "", fmt.Errorf("annotate ConfigMap %s: %w", r.configMap, err)
 		}
 	}
-	return fmt.Sprintf("%d instances, %d services", hold.Instances, hold.Services), nil
+	return hold.Size(), nil
 }
 
 // Hold returns the published hold of the source, and false if there is none.
