@@ -7,8 +7,8 @@ MODULES := . test/e2e
 comma := ,
 MODULES_LIST := $(subst $() $(),$(comma),$(MODULES))
 
-# Module istiod has all of Istio as dependencies. Without cgo and the race detector, its packages are in Go's cache since
-# "make tools".
+# Module istiod has all of Istio as dependencies. Without cgo, the race detector and -trimpath, their packages are in Go's
+# cache since "make tools".
 TEST_ISTIOD = CGO_ENABLED=0 $(BIN)/report istiod ./...
 
 # The race detector needs a C compiler. With CI=true a missing compiler is an error.
@@ -32,7 +32,7 @@ build: ## Build isthmus into .build/bin
 .PHONY: istiod
 istiod: ## Build isthmus-istiod, istiod with Consul as a registry, into .build/bin
 	@mkdir -p $(BIN)
-	@cd istiod && CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X istio.io/istio/pkg/version.buildVersion=isthmus-$(VERSION)" -o $(CURDIR)/$(BIN)/ ./cmd/isthmus-istiod
+	@cd istiod && CGO_ENABLED=0 go build -ldflags "-s -w -X istio.io/istio/pkg/version.buildVersion=isthmus-$(VERSION)" -o $(CURDIR)/$(BIN)/ ./cmd/isthmus-istiod
 
 .PHONY: demo
 demo: tools build ## Show the product on real servers; OUTPUT=xds, KEEP=1 and ENVOY=path are options
