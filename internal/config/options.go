@@ -30,6 +30,9 @@ func (c Config) MeshOptions() (mesh.Options, error) {
 	if options.PodRanges, err = c.Mesh.podRanges(); err != nil {
 		return mesh.Options{}, err
 	}
+	if options.Networks, err = c.networks(); err != nil {
+		return mesh.Options{}, err
+	}
 	if options.Ports, err = c.Mesh.ports(); err != nil {
 		return mesh.Options{}, err
 	}

@@ -28,6 +28,9 @@ func (c Config) Validate() error {
 	c.Mesh.validate(&found)
 	c.validateExternalServices(&found)
 	c.validateAddresses(&found)
+	if _, err := c.networks(); err != nil {
+		found.errs = append(found.errs, err)
+	}
 	c.validateDNS(&found)
 	c.Guard.validate(&found)
 	c.Limits.validate(&found)

@@ -82,6 +82,7 @@ func usableEndpoint(service catalog.Key, instance *catalog.Instance, additional 
 			Ports:    endpointPorts(port, named, options),
 			Locality: options.locality(cmp.Or(instance.Source, service.Source), *instance),
 			Weight:   weight,
+			Network:  options.Networks.of(service, instance, address),
 		},
 		port:         port,
 		protocol:     protocol,

@@ -100,12 +100,6 @@ func (o *Options) notePodAddress(entry *Object) {
 	}
 }
 
-// HasInlineEndpoints reports whether an object is a ServiceEntry that contains its endpoints.
-func (o Object) HasInlineEndpoints() bool {
-	entry, ok := o.Spec.(*networking.ServiceEntry)
-	return ok && len(entry.Endpoints) > 0
-}
-
 // SelectsWorkloads reports whether an object is a ServiceEntry that selects WorkloadEntries.
 func (o Object) SelectsWorkloads() bool {
 	entry, ok := o.Spec.(*networking.ServiceEntry)

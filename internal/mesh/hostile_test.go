@@ -1,6 +1,7 @@
 package mesh_test
 
 import (
+	"maps"
 	"net/netip"
 	"slices"
 	"strings"
@@ -123,7 +124,10 @@ var ours = []string{
 // checkEndpoint fails the test if an endpoint has a label or address that a registry must not set.
 func checkEndpoint(t *testing.T, c meshtest.Case, entry *networking.WorkloadEntry) {
 	t.Helper()
-	if entry.ServiceAccount != "" || entry.Network != "" {
+	known := func(r mesh.NetworkRange) bool { return r.Network == entry.Network }
+	configured := entry.Network == "" || slices.ContainsFunc(c.Options.Networks.Ranges, known) ||
+		slices.Contains(slices.Collect(maps.Values(c.Options.Networks.Sources)), entry.Network)
+	if entry.ServiceAccount != "" || !configured {
 		t.Errorf("service account %q, network %q", entry.ServiceAccount, entry.Network)
 	}
 	label, source := c.MeshName().Label, c.Service.Source

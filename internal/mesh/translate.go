@@ -44,6 +44,8 @@ type Options struct {
 	Hosts []HostTemplate
 	// Form is the representation of the endpoints.
 	Form Form
+	// Networks are the networks of the endpoints.
+	Networks Networks
 	// PodRanges contain all addresses that may belong to a pod of the mesh. AutoForm uses them.
 	PodRanges []netip.Prefix
 	// PodAddress is the address for which AutoForm has chosen inline endpoints for the service before. Unlike all other

@@ -1,6 +1,8 @@
 package meshtest
 
 import (
+	"net/netip"
+
 	"github.com/isthmus-mesh/isthmus/internal/catalog"
 	"github.com/isthmus-mesh/isthmus/internal/mesh"
 )
@@ -28,6 +30,14 @@ func sources() []Case {
 		of("sources-merged", merged(), func(o *mesh.Options) {
 			o.Registries = []mesh.Registry{{Source: "consul", Domain: "consul", Merged: true}, {Source: "partner", Domain: "partner"}}
 		}, templates),
+		// Instances in a range have its network, those of a source without a range the network of the source.
+		of("sources-networks", merged(), func(o *mesh.Options) {
+			o.Registries = []mesh.Registry{{Source: "consul", Domain: "consul", Merged: true}}
+			o.Networks = mesh.Networks{
+				Ranges:  []mesh.NetworkRange{{Prefix: netip.MustParsePrefix("10.0.0.1/32"), Network: "vms"}},
+				Sources: map[string]string{"consul": "first", "east": "second"},
+			}
+		}),
 		// The configured datacenter has precedence: a node may be registered with any datacenter.
 		of("sources-datacenter-claimed", web("east", "dc1"), datacenters),
 		// The domain contains a datacenter, so the host would be that of another source.
