@@ -85,7 +85,7 @@ func (w *defaultsWatch) ask(ctx context.Context, q *api.QueryOptions) (map[strin
 		w.hidden = len(entries) == 0 && w.source.anonymous() && !w.source.hasRights(ctx)
 	}
 	if len(entries) == 0 && meta.LastIndex == 1 {
-		meta.LastIndex = 2 // versions before 1.9 answer 1 until the first config entry exists
+		meta.LastIndex = 2 // Consul 1.8 answers 1 until the first config entry exists
 	}
 	return protocols, meta, nil
 }

@@ -199,13 +199,10 @@ func TestTagHosts(t *testing.T) {
 			p.tag(t, "replica", "master", "replica")
 			p.awaitTagEndpoints(t, "master", "n2")
 
-			if form == "workloadEntry" {
-				writes := w.settle(t)
-				p.tag(t, "replica", "master", "replica")
-				if after := w.settle(t); after != writes {
-					t.Errorf("%d writes for an unchanged registration", after-writes)
-				}
-			}
+			before := w.settledWrites(t)
+			p.tag(t, "replica", "master", "replica")
+			w.register(t, instance{service: "marker", id: "marker", address: "127.0.0.8", port: 9999})
+			w.awaitWrites(t, before+map[string]int{"inline": 1, "workloadEntry": 2}[form])
 			w.testTagHostOfAnother(t)
 		})
 	}
