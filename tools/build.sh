@@ -3,7 +3,7 @@
 # Without a cache all of it takes about 15 minutes on two cores.
 #
 # Usage: tools/build.sh [NAME...]   (consul etcd kube-apiserver pilot-discovery pilot-agent istio-files coredns envoy;
-# all of these by default, and golangci-lint only on request)
+# all of these by default; golangci-lint and the old versions consul-1.8 and consul-1.14 only on request)
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -81,6 +81,7 @@ envoy() {
 for name in "${@:-all}"; do
 	case $name in
 	consul) go_tool consul consul github.com/hashicorp/consul ;;
+	consul-*) go_tool "$name" "$name" github.com/hashicorp/consul ;;
 	etcd) go_tool etcd kube go.etcd.io/etcd/server/v3 ;;
 	kube-apiserver) go_tool kube-apiserver kube k8s.io/kubernetes/cmd/kube-apiserver ;;
 	pilot-discovery) go_tool pilot-discovery istiod istio.io/istio/pilot/cmd/pilot-discovery ;;

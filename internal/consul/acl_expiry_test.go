@@ -10,7 +10,7 @@ import (
 // TestExpiredTokenRemovesNothing verifies that the expiry of the token removes no service. Consul's minimum lifetime of
 // a token is one minute. The name of this file makes this test start first, so it waits while the other tests run.
 func TestExpiredTokenRemovesNothing(t *testing.T) {
-	s := startServer(t, acls)
+	s := startServer(t, acls(t))
 	s.register("n1", "web-1", "web")
 	policy, _, err := s.api.ACL().PolicyCreate(&api.ACLPolicy{Name: "read", Rules: readAll}, nil)
 	if err != nil {

@@ -45,7 +45,7 @@ func TestAnonymousTokenBehindAClientAgent(t *testing.T) {
 	t.Parallel()
 	testbed.Require(t, testbed.ConsulBinary)
 	run := testbed.ForTest(t)
-	s := startServerIn(t, run, acls)
+	s := startServerIn(t, run, acls(t))
 	s.register("n1", "web-1", "web")
 	_, _, policy := s.token(t, "everybody", readAll)
 	s.grant(t, &api.ACLTokenPolicyLink{ID: policy.ID})
@@ -70,7 +70,7 @@ func TestTokenOfAnotherDatacenter(t *testing.T) {
 	t.Parallel()
 	testbed.Require(t, testbed.ConsulBinary)
 	run := testbed.ForTest(t)
-	far := startServerIn(t, run, acls)
+	far := startServerIn(t, run, acls(t))
 	far.register("n1", "web-1", "web")
 	near := start(t, run, testbed.ConsulOptions{
 		Name: "near", Datacenter: "dc2", Persistent: true, JoinWAN: far.Consul, Token: management, HCL: `

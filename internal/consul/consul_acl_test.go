@@ -7,22 +7,23 @@ import (
 	"time"
 
 	"github.com/hashicorp/consul/api"
+
+	"github.com/isthmus-mesh/isthmus/test/testbed"
 )
 
-// acls is the configuration of a server that rejects every request without a token.
-const acls = `acl {
-	enabled = true
-	default_policy = "deny"
-	tokens { initial_management = "` + management + `" }
-}`
+// acls returns the configuration of a server that rejects every request without a token.
+func acls(t *testing.T) string {
+	t.Helper()
+	return testbed.ConsulACL(t, management)
+}
 
 // TestConsulACL runs with and without the streaming backend, because their responses to changed rights differ.
 func TestConsulACL(t *testing.T) {
-	for name, config := range map[string]string{"streaming": ``, "not streaming": "use_streaming_backend = false\n"} {
+	for name, config := range map[string]string{"streaming": ``, "not streaming": notStreaming} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s := startServer(t, config+acls)
-			s.streaming = config == ""
+			s := startServer(t, config+acls(t))
+			s.streaming = config == "" && !testbed.ConsulIs(t).Before(testbed.ConsulStreaming)
 			s.register("n1", "web-1", "web")
 			s.register("n1", "api-1", "api")
 			t.Run("no token", s.testNoToken)

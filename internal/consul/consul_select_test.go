@@ -13,7 +13,7 @@ import (
 func TestConsulSelection(t *testing.T) {
 	for name, config := range map[string]string{
 		"streaming":     ``,
-		"not streaming": `use_streaming_backend = false`,
+		"not streaming": notStreaming,
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := startServer(t, config)
@@ -139,11 +139,7 @@ func (s *server) testWrongFilter(t *testing.T) {
 // TestConsulFilterAndACL verifies, for a token with partial rights only, that an instance leaves when the filter stops
 // matching it, and that an instance stays when the token can't read it any more.
 func TestConsulFilterAndACL(t *testing.T) {
-	s := startServer(t, `acl {
-		enabled = true
-		default_policy = "deny"
-		tokens { initial_management = "`+management+`" }
-	}`)
+	s := startServer(t, acls(t))
 	s.register("n1", "web-1", "web", having("team", "blue"))
 	s.register("n2", "web-2", "web", having("team", "blue"))
 	_, secret, policy := s.token(t, "n1", `node "n1" { policy = "read" } service_prefix "" { policy = "read" }`)

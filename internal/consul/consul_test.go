@@ -18,7 +18,7 @@ func TestConsul(t *testing.T) {
 		connections, services int
 	}{
 		"streaming":       {``, 0, 0},
-		"not streaming":   {`use_streaming_backend = false`, 0, 0},
+		"not streaming":   {notStreaming, 0, 0},
 		"few connections": {``, 8, 30},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -100,11 +100,7 @@ func TestNamesLeftOutCostNothing(t *testing.T) {
 // TestTroubleEndsWithTheSelection verifies that a service which can't be read, and so keeps its state, leaves when it is
 // deselected, and that the source then stops querying it.
 func TestTroubleEndsWithTheSelection(t *testing.T) {
-	s := startServer(t, `acl {
-		enabled = true
-		default_policy = "deny"
-		tokens { initial_management = "`+management+`" }
-	}`)
+	s := startServer(t, acls(t))
 	s.register("n1", "web-1", "web")
 	_, secret, policy := s.token(t, "all", readAll)
 	p := s.watch(t, secret, time.Second)

@@ -35,6 +35,9 @@ const quick = `performance {
 }
 `
 
+// notStreaming is the configuration of a server without the streaming backend.
+const notStreaming = "use_streaming_backend = false\n"
+
 // startServer starts Consul with additional configuration.
 func startServer(t *testing.T, hcl string) *server {
 	t.Helper()
@@ -45,6 +48,9 @@ func startServer(t *testing.T, hcl string) *server {
 // startServerIn starts Consul in a run that can contain other servers.
 func startServerIn(t *testing.T, run *testbed.Run, hcl string) *server {
 	t.Helper()
+	if strings.Contains(hcl, notStreaming) {
+		testbed.RequireConsul(t, testbed.ConsulStreaming, "streaming backend to switch off")
+	}
 	consul, err := run.StartConsul(t.Context(), testbed.ConsulOptions{
 		Persistent: true, Token: management, HCL: quick + hcl,
 	})

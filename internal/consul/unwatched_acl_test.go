@@ -13,7 +13,7 @@ import (
 // TestUnwatchedServicesACL removes rights from sources whose services are mostly unwatched.
 func TestUnwatchedServicesACL(t *testing.T) {
 	t.Parallel()
-	s := startServer(t, acls)
+	s := startServer(t, acls(t))
 	s.fill(unwatchedServices)
 	for _, connections := range []int{8, 24} { // with 24 connections, each node is watched
 		s.connections = connections

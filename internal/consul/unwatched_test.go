@@ -17,7 +17,7 @@ const unwatchedServices = 60
 
 // TestUnwatchedServices makes a different change to each unwatched service and measures the delay until the change is seen.
 func TestUnwatchedServices(t *testing.T) {
-	for name, config := range map[string]string{"streaming": ``, "not streaming": `use_streaming_backend = false`} {
+	for name, config := range map[string]string{"streaming": ``, "not streaming": notStreaming} {
 		t.Run(name, func(t *testing.T) {
 			s := startServer(t, config)
 			s.fill(unwatchedServices)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -74,6 +75,13 @@ func (r *Run) StartConsul(ctx context.Context, options ConsulOptions) (*Consul, 
 		return nil, err
 	}
 	args = append(args, peering...)
+	version, err := runningConsulVersion()
+	if err != nil {
+		return nil, err
+	}
+	if !version.Before(ConsulGRPCTLS) {
+		args = append(args, "-grpc-tls-port=-1")
+	}
 	role, err := options.role(func() (string, error) { return r.Folder("consul-" + options.Name) })
 	if err != nil {
 		return nil, err
@@ -95,10 +103,15 @@ func (r *Run) StartConsul(ctx context.Context, options ConsulOptions) (*Consul, 
 		return nil, err
 	}
 	c := &Consul{Process: process, Address: loopback(http), lan: lan, wan: wan, options: options}
-	if c.client, err = api.NewClient(&api.Config{Address: c.Address, Token: options.Token, Transport: oneShot()}); err != nil {
+	if c.client, err = newConsulClient(c.Address, options.Token); err != nil {
 		return nil, err
 	}
 	return c, c.wait(ctx)
+}
+
+func newConsulClient(address, token string) (*api.Client, error) {
+	client := &http.Client{Transport: olderAPI{next: oneShot()}}
+	return api.NewClient(&api.Config{Address: address, Token: token, HttpClient: client})
 }
 
 // role returns the arguments for the kind of agent and the agents to join.

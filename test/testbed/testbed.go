@@ -53,12 +53,15 @@ func Root() (string, error) {
 	}
 }
 
-// Binary returns the path of a program that "make tools" or "make build" built. The environment variable ENVOY is the
-// path of another Envoy.
+// ownPrograms are the environment variables with the path of another program.
+var ownPrograms = map[string]string{EnvoyBinary: "ENVOY", ConsulBinary: "CONSUL"}
+
+// Binary returns the path of a program that "make tools" or "make build" built. The environment variables ENVOY and
+// CONSUL are the paths of another Envoy and another Consul.
 func Binary(name string) (string, error) {
-	if own := os.Getenv("ENVOY"); name == EnvoyBinary && own != "" {
+	if own := os.Getenv(ownPrograms[name]); own != "" {
 		if _, err := os.Stat(own); err != nil {
-			return "", fmt.Errorf("the path in ENVOY has no Envoy: %w; correct it, or unset it and run \"make tools\"", err)
+			return "", fmt.Errorf("the path in %s has no %s: %w; correct it, or unset it and run \"make tools\"", ownPrograms[name], name, err)
 		}
 		return own, nil
 	}
