@@ -71,6 +71,9 @@ func (l *catalogWatch) ask(ctx context.Context, q *api.QueryOptions) (listing, *
 		l.checkedVersion = version
 	}
 	body, meta, err := s.readList(ctx, q)
+	if err == nil {
+		err = s.markFiltered(ctx, "", meta, body.empty())
+	}
 	if err != nil {
 		return body, meta, err
 	}

@@ -76,6 +76,7 @@ func (s *fakeConsul) RoundTrip(req *http.Request) (*http.Response, error) {
 	header := http.Header{}
 	header.Set("X-Consul-Index", st.index)
 	header.Set("X-Consul-Lastcontact", "0")
+	header.Set("X-Consul-Query-Backend", "blocking-query")
 	for k, v := range st.header {
 		header.Set(k, v)
 	}

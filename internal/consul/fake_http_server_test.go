@@ -50,6 +50,7 @@ func newHolder(t *testing.T, services int) *holder {
 // ServeHTTP implements http.Handler.
 func (h *holder) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("X-Consul-Index", "10")
+	w.Header().Set("X-Consul-Query-Backend", "blocking-query")
 	w.Header().Set("X-Consul-Lastcontact", "0")
 	if r.URL.Query().Get("index") != "" {
 		h.hold(r)

@@ -94,6 +94,9 @@ func (w *serviceWatch) filteredEntries(ctx context.Context, q *api.QueryOptions)
 	filter := w.source.opts.Filter
 	body, meta, err := w.source.health(ctx, w.name, q, filter)
 	w.nonMatching = nil
+	if err == nil && q.WaitIndex == 0 {
+		err = w.source.markFiltered(ctx, w.name, meta, body.entries == 0)
+	}
 	if filter == "" || err != nil || q.WaitIndex != 0 {
 		return body, meta, err
 	}

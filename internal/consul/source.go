@@ -15,6 +15,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/consul/api"
@@ -108,6 +109,8 @@ type Source struct {
 	streamsKnown bool
 	// preferences is closed by the first Prefer.
 	preferences chan struct{}
+	// aclsDisabledAt is when a Consul that does not mark filtered responses last said that ACLs are disabled.
+	aclsDisabledAt atomic.Pointer[time.Time]
 	// listFailed is closed when the list fails for the first time.
 	listFailed chan struct{}
 

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/hashicorp/consul/api"
+
+	"github.com/isthmus-mesh/isthmus/internal/consul/client"
 )
 
 // Reasons why ACLs reduced the list. Consul marks the list as filtered, but does not name the missing right.
@@ -71,6 +73,11 @@ func (s *Source) findMissingRight(ctx context.Context) error {
 	q := s.query.Options(0, 0)
 	q.Filter = `Node == ""`
 	_, meta, err := s.client.API.Catalog().Nodes(q.WithContext(ctx))
+	if err == nil && !reportsFilter(meta) {
+		var rights client.Rights
+		rights, err = s.rights(ctx, "")
+		meta.ResultsFilteredByACLs = !rights.Nodes
+	}
 	switch {
 	case err != nil:
 		return errFiltered
