@@ -44,6 +44,19 @@ test: tools build istiod report ## Run all tests, with a summary of the skipped 
 	@result=0; $(BIN)/report $(MODULES_LIST) $(RACE) -timeout 25m ./... || result=1; \
 	$(TEST_ISTIOD) || result=1; exit $$result
 
+# Old versions of Consul, each a folder in tools. "make test" uses the version in tools/consul.
+CONSUL_VERSIONS ?= 1.8 1.14
+CONSUL_TESTS := ^(TestConsul|TestConsulACL|TestConsulSelection|TestConsulFilterAndACL|TestRealCatalogsOnServer|TestUnwatchedServices|TestUnwatchedServicesACL|TestClientAgentLosesItsServers|TestRemoteDatacenterDies|TestAnonymousTokenBehindAClientAgent|TestTokenOfAnotherDatacenter|TestTroubleEndsWithTheSelection)$$
+CONSUL_E2E_TESTS := ^(TestEachChange|TestRename|TestOneIDOnTwoNodes|TestSeveralPorts|TestWildNames|TestLostCatalog|TestStartWithoutConsul|TestDNSAnswersAsConsul|TestXDS|TestXDSRestarts)$$
+
+.PHONY: test-consul-versions
+test-consul-versions: tools build report ## Run the tests that read Consul with the old versions in CONSUL_VERSIONS
+	@for version in $(CONSUL_VERSIONS); do \
+		tools/build.sh consul-$$version || exit 1; export CONSUL=$(CURDIR)/$(BIN)/consul-$$version; \
+		echo "Consul $$version: the source"; $(BIN)/report . -run '$(CONSUL_TESTS)' -count 1 -timeout 10m ./internal/consul || exit 1; \
+		echo "Consul $$version: end to end"; $(BIN)/report test/e2e -run '$(CONSUL_E2E_TESTS)' -count 1 -timeout 10m . || exit 1; \
+	done
+
 .PHONY: test-unit
 test-unit: report ## Run the tests that need no server, without the race detector
 	@$(BIN)/report . -short ./...

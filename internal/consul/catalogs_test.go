@@ -31,7 +31,7 @@ func TestRealCatalogs(t *testing.T) {
 	}
 	for _, file := range files {
 		t.Run(strings.TrimSuffix(filepath.Base(file), ".json"), func(t *testing.T) {
-			got := translateCatalog(t, file)
+			got := translateCatalog(t, convertCatalog(t, file))
 			golden := strings.TrimSuffix(file, ".json") + ".golden.yaml"
 			if *update {
 				if err := os.WriteFile(golden, got, 0o644); err != nil {
@@ -49,17 +49,10 @@ func TestRealCatalogs(t *testing.T) {
 	}
 }
 
-// translateCatalog converts and translates all services of a file. As in the engine, names that differ in case only are
-// one service, and the first service that is registered under a name keeps it.
-func translateCatalog(t *testing.T, file string) []byte {
+// convertCatalog converts and selects all services of a file.
+func convertCatalog(t *testing.T, file string) (all []catalog.Service) {
 	t.Helper()
-	var names mesh.Names
-	services := map[string]catalog.Service{}
-	selection := Selection{}
-	if strings.HasSuffix(file, "-included.json") {
-		selection.Kinds = catalog.UDP | catalog.ConnectNative | catalog.ConnectSidecar | catalog.KubernetesSync
-	}
-	selector := newSelector(selection)
+	selector := newSelector(selectionFor(file))
 	selector.open(&recorder{})
 	registered := readCatalog(t, file)
 	for _, entries := range registered {
@@ -68,7 +61,27 @@ func translateCatalog(t *testing.T, file string) []byte {
 	}
 	for _, entries := range registered {
 		key := catalog.Key{Source: "consul", Name: entries[0].Service.Service}
-		service := selector.apply(convert(key, "dc1", entries, ""))
+		all = append(all, selector.apply(convert(key, "dc1", entries, "")))
+	}
+	return all
+}
+
+// selectionFor returns the selection that the name of a file stands for.
+func selectionFor(file string) (selection Selection) {
+	if strings.HasSuffix(file, "-included.json") {
+		selection.Kinds = catalog.UDP | catalog.ConnectNative | catalog.ConnectSidecar | catalog.KubernetesSync
+	}
+	return selection
+}
+
+// translateCatalog translates all services of a file. As in the engine, names that differ in case only are one service,
+// and the first service that is registered under a name keeps it.
+func translateCatalog(t *testing.T, all []catalog.Service) []byte {
+	t.Helper()
+	var names mesh.Names
+	services := map[string]catalog.Service{}
+	for _, service := range all {
+		key := service.Key
 		folded := strings.ToLower(key.Name)
 		if other, ok := services[folded]; ok {
 			service.Key = other.Key
@@ -92,20 +105,25 @@ func translateCatalog(t *testing.T, file string) []byte {
 	return out
 }
 
-// readCatalog returns the entries of /v1/health/service for each name, in the order of the first registrations. As in
-// Consul, the order of the registrations determines ModifyIndex.
-func readCatalog(t *testing.T, file string) (services [][]*api.ServiceEntry) {
+// readRegistrations returns the content of a file.
+func readRegistrations(t *testing.T, file string) (registrations []api.CatalogRegistration) {
 	t.Helper()
 	raw, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
 	}
-	var registrations []api.CatalogRegistration
 	if err := json.Unmarshal(raw, &registrations); err != nil {
 		t.Fatal(err)
 	}
+	return registrations
+}
+
+// readCatalog returns the entries of /v1/health/service for each name, in the order of the first registrations. As in
+// Consul, the order of the registrations determines ModifyIndex.
+func readCatalog(t *testing.T, file string) (services [][]*api.ServiceEntry) {
+	t.Helper()
 	at := map[string]int{}
-	for i, r := range registrations {
+	for i, r := range readRegistrations(t, file) {
 		r.Service.ModifyIndex = uint64(i + 1)
 		if r.Service.Weights == (api.AgentWeights{}) {
 			r.Service.Weights = api.AgentWeights{Passing: 1, Warning: 1}

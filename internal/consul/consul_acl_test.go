@@ -23,7 +23,7 @@ func TestConsulACL(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := startServer(t, config+acls(t))
-			s.streaming = config == "" && !testbed.ConsulIs(t).Before(testbed.ConsulStreaming)
+			s.streaming = config == "" && !testbed.ConsulIs(t).Before(testbed.ConsulEmptyStream)
 			s.register("n1", "web-1", "web")
 			s.register("n1", "api-1", "api")
 			t.Run("no token", s.testNoToken)

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/hashicorp/consul/api"
+
+	"github.com/isthmus-mesh/isthmus/test/testbed"
 )
 
 // documentedPolicy returns the rules of the policy in the installation page, one rule per element.
@@ -50,6 +52,10 @@ func (s *server) testHalfPolicies(t *testing.T) {
 		t.Run(half, func(t *testing.T) {
 			_, secret, _ := s.token(t, "half-"+string(rune('a'+i)), rules[i])
 			p := runReal(t, Options{Config: &api.Config{Address: s.Address, Token: secret}})
+			if half == "services alone" && testbed.ConsulIs(t).Before(testbed.ConsulListNeedsNodes) {
+				p.showsNamesOnly(t)
+				return
+			}
 			p.awaitFailure(t, "filtered", nil)
 			missing, _, _ := strings.Cut(rules[1-i], " ")
 			p.logged("error=\"the token cannot read every "+strings.TrimSuffix(missing, "_prefix")+": "+missing, 1)
@@ -57,6 +63,17 @@ func (s *server) testHalfPolicies(t *testing.T) {
 			p.logged("level=WARN", 1)
 		})
 	}
+}
+
+// showsNamesOnly checks the state if a Consul lists services on nodes that the token cannot read: nothing is known about
+// them, and a failure is reported.
+func (p *harness) showsNamesOnly(t *testing.T) {
+	t.Helper()
+	p.expect(t, "api", "partly")
+	p.expect(t, "web", "partly")
+	p.synced(t)
+	p.awaitFailure(t, "filtered", p.sink.all())
+	p.logged("hint=\"use a token with", 1)
 }
 
 // testHalvedToken verifies that services stay when their token loses one half of the policy, for each half.
@@ -72,11 +89,19 @@ func (s *server) testHalvedToken(t *testing.T) {
 				t.Fatal(err)
 			}
 			// A poll that Consul holds keeps its previous rights: the poll of the list must be over.
-			eventually(t, "the list fails", func() bool { return p.source.failures.Failing(listID) })
-			s.register("n2", "other", "other") // wakes the query of the list
-			defer s.deregister("n2", "other")
+			// An old Consul lists the services of nodes that the token cannot read, so its list does not fail.
+			listed := half == "to services" && testbed.ConsulIs(t).Before(testbed.ConsulListNeedsNodes)
+			if !listed {
+				eventually(t, "the list fails", func() bool { return p.source.failures.Failing(listID) })
+			}
+			if !listed {
+				s.register("n2", "other", "other") // wakes the query of the list
+				defer s.deregister("n2", "other")
+			}
 			p.awaitFailure(t, "filtered", before)
-			p.trapped(t, "index_unchanged", "index_backwards")
+			if !listed {
+				p.trapped(t, "index_unchanged", "index_backwards")
+			}
 			policy.Rules = readAll
 			if _, _, err := s.api.ACL().PolicyUpdate(policy, nil); err != nil {
 				t.Fatal(err)

@@ -19,7 +19,7 @@ type server struct {
 	t *testing.T
 	// api is a client with all rights.
 	api *api.Client
-	// streaming reports whether the server answers polls from its streaming backend.
+	// streaming reports whether the streaming backend of the server answers a poll with an unknown token.
 	streaming bool
 	// connections is the connection limit of the sources that watch the server. 0 means the default.
 	connections int

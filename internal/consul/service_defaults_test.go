@@ -111,7 +111,7 @@ func TestServiceDefaultsAreKept(t *testing.T) {
 // the documented rights, and that lost rights lose nothing.
 func TestServiceDefaultsOfARealConsul(t *testing.T) {
 	t.Parallel()
-	s := startServer(t, acls)
+	s := startServer(t, acls(t))
 	s.register("n1", "web-1", "web")
 	s.register("n1", "api-1", "api")
 	s.configure(t, "Web", "gRPC")
@@ -152,7 +152,7 @@ func TestServiceDefaultsOfARealConsul(t *testing.T) {
 // it with an unmarked empty list, and that the removal of the last entry counts.
 func TestServiceDefaultsWithoutToken(t *testing.T) {
 	t.Parallel()
-	s := startServer(t, acls)
+	s := startServer(t, acls(t))
 	s.register("n1", "web-1", "web")
 	s.configure(t, "web", "grpc")
 	const anonymous = "00000000-0000-0000-0000-000000000002"

@@ -116,9 +116,6 @@ func TestDNSAnswersAsConsul(t *testing.T) {
 		instance{service: "shop", id: "shop-2", address: "10.6.0.2", port: 8081},
 		instance{service: "shop", id: "shop-3", address: "10.6.0.3", port: 8080, health: "critical"},
 		instance{service: "six", id: "six-1", address: "fd00::6", port: 90},
-		instance{service: "ports", id: "ports-1", address: "10.6.0.7", ports: api.ServicePorts{
-			{Name: "http", Port: 8080, Default: true}, {Name: "metrics", Port: 9100},
-		}},
 		instance{service: "Foo", id: "foo-1", address: "10.6.0.9", port: 90, tags: []string{"blue"}},
 	)
 	server := w.startNames(t, "dns: {answer: instances, forward: [{servers: ['"+consul+"']}]}", "--output", "stdout")
@@ -128,10 +125,11 @@ func TestDNSAnswersAsConsul(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, question := range []struct {
+	type question struct {
 		name string
 		kind uint16
-	}{
+	}
+	questions := []question{
 		{"shop.service.consul.", dns.TypeA},
 		{"shop.service.consul.", dns.TypeAAAA},
 		{"shop.service.consul.", dns.TypeSRV},
@@ -141,12 +139,18 @@ func TestDNSAnswersAsConsul(t *testing.T) {
 		{"six.service.consul.", dns.TypeSRV},
 		{"foo.service.consul.", dns.TypeA},
 		{"blue.foo.service.consul.", dns.TypeSRV},
-		{"_ports._tcp.service.metrics.port.consul.", dns.TypeSRV},
-		{"_ports._tcp.service.nothing.port.consul.", dns.TypeSRV},
 		{"0a060001.addr.dc1.consul.", dns.TypeA},
 		{"node.node.consul.", dns.TypeA},
 		{"unknown.service.consul.", dns.TypeA},
-	} {
+	}
+	if !testbed.ConsulIs(t).Before(testbed.ConsulPorts) {
+		w.register(t, instance{service: "ports", id: "ports-1", address: "10.6.0.7", ports: api.ServicePorts{
+			{Name: "http", Port: 8080, Default: true}, {Name: "metrics", Port: 9100},
+		}})
+		questions = append(questions, question{"_ports._tcp.service.metrics.port.consul.", dns.TypeSRV},
+			question{"_ports._tcp.service.nothing.port.consul.", dns.TypeSRV})
+	}
+	for _, question := range questions {
 		want, err := ask(t.Context(), consul, "udp", question.name, question.kind)
 		if err != nil {
 			t.Fatal(err)

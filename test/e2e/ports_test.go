@@ -59,18 +59,32 @@ func testRollingChange(t *testing.T, form string) {
 // tags, by its number or by the number in the configuration.
 func TestSeveralPorts(t *testing.T) {
 	w := sharedHarness(t)
-	own := instance{service: "several-ports", id: "several-ports", address: "10.21.0.1", ports: api.ServicePorts{
-		{Name: "http", Port: 8080, Default: true}, {Name: "grpc", Port: 9090},
-	}}
+	t.Run("meta and tags", w.testPortsOfMeta)
+	t.Run("Ports", w.testPortsOfConsul)
+}
+
+func (w *harness) testPortsOfMeta(t *testing.T) {
 	spring := instance{service: "spring-ports", id: "spring-ports", address: "10.21.0.2", port: 8080, meta: map[string]string{"gRPC_port": "9090"}, tags: []string{"management.port=9001"}}
-	w.register(t, own, spring)
+	w.register(t, spring)
 	for cluster, endpoint := range map[string]string{
-		"outbound|80||" + own.host():      "10.21.0.1:8080",
-		"outbound|8080||" + own.host():    "10.21.0.1:8080",
-		"outbound|9090||" + own.host():    "10.21.0.1:9090",
 		"outbound|80||" + spring.host():   "10.21.0.2:8080",
 		"outbound|9090||" + spring.host(): "10.21.0.2:9090",
 		"outbound|9001||" + spring.host(): "10.21.0.2:9001",
+	} {
+		w.awaitEndpoints(t, cluster, endpoint)
+	}
+}
+
+func (w *harness) testPortsOfConsul(t *testing.T) {
+	testbed.RequireConsul(t, testbed.ConsulPorts, "named ports")
+	own := instance{service: "several-ports", id: "several-ports", address: "10.21.0.1", ports: api.ServicePorts{
+		{Name: "http", Port: 8080, Default: true}, {Name: "grpc", Port: 9090},
+	}}
+	w.register(t, own)
+	for cluster, endpoint := range map[string]string{
+		"outbound|80||" + own.host():   "10.21.0.1:8080",
+		"outbound|8080||" + own.host(): "10.21.0.1:8080",
+		"outbound|9090||" + own.host(): "10.21.0.1:9090",
 	} {
 		w.awaitEndpoints(t, cluster, endpoint)
 	}

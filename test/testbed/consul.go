@@ -70,18 +70,15 @@ func (r *Run) StartConsul(ctx context.Context, options ConsulOptions) (*Consul, 
 		"-server-port=" + strconv.Itoa(server), "-serf-lan-port=" + strconv.Itoa(lan), "-serf-wan-port=" + strconv.Itoa(wan),
 		"-log-level=warn", "-hcl=disable_update_check=true",
 	}
-	peering, err := options.peering()
-	if err != nil {
-		return nil, err
-	}
-	args = append(args, peering...)
 	version, err := runningConsulVersion()
 	if err != nil {
 		return nil, err
 	}
-	if !version.Before(ConsulGRPCTLS) {
-		args = append(args, "-grpc-tls-port=-1")
+	peering, err := options.peering(version)
+	if err != nil {
+		return nil, err
 	}
+	args = append(args, peering...)
 	role, err := options.role(func() (string, error) { return r.Folder("consul-" + options.Name) })
 	if err != nil {
 		return nil, err
@@ -139,7 +136,10 @@ func (o ConsulOptions) role(folder func() (string, error)) ([]string, error) {
 }
 
 // peering returns the arguments for Consul's own mesh and for the port by which peers connect.
-func (o ConsulOptions) peering() ([]string, error) {
+func (o ConsulOptions) peering(version ConsulVersion) ([]string, error) {
+	if !o.Peering && version.Before(ConsulGRPCTLS) {
+		return []string{"-hcl=connect{enabled=false}"}, nil
+	}
 	if !o.Peering {
 		return []string{"-grpc-tls-port=-1", "-hcl=connect{enabled=false}"}, nil
 	}

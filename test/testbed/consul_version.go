@@ -27,8 +27,23 @@ var (
 	ConsulStreaming = ConsulVersion{1, 10}
 	// ConsulInitialManagement is the option acl.tokens.initial_management. Before, its name was master.
 	ConsulInitialManagement = ConsulVersion{1, 11}
+	// ConsulFilterReported is the header of responses that ACLs reduced.
+	ConsulFilterReported = ConsulVersion{1, 11}
+	// ConsulTransparentProxy is the mode "transparent" of a sidecar.
+	ConsulTransparentProxy = ConsulVersion{1, 10}
 	// ConsulGRPCTLS is the port for gRPC with TLS.
 	ConsulGRPCTLS = ConsulVersion{1, 14}
+	// ConsulListNeedsNodes is a list of services that shows a service only if the token can read its node. Consul 1.14.11
+	// has none, and 1.22.3 has it; the versions between were not measured.
+	ConsulListNeedsNodes = ConsulVersion{1, 22}
+	// ConsulEmptyStream is the empty response of the streaming backend to an unknown token. Consul 1.14.11 refuses the
+	// token, and 1.22.3 has the empty response; the versions between were not measured.
+	ConsulEmptyStream = ConsulVersion{1, 22}
+	// ConsulLocality is the field Locality of nodes and services. Consul 1.14.11 refuses it, and 1.22.3 has it; the versions
+	// between were not measured.
+	ConsulLocality = ConsulVersion{1, 22}
+	// ConsulPorts are the named ports of a registration.
+	ConsulPorts = ConsulVersion{1, 22}
 )
 
 var consulVersionLine = regexp.MustCompile(`^Consul v(\d+)\.(\d+)`)
