@@ -52,6 +52,8 @@ type tagHosts struct {
 	options     Options
 	// matching holds the tags of each endpoint that match the configuration.
 	matching map[*catalog.Instance][]string
+	// ports holds the registrations of the tags that select an additional port.
+	ports map[string][]catalog.Instance
 }
 
 // translate returns the objects for the hosts of the chosen tags, with those of the given endpoints that have the tag.
@@ -65,11 +67,18 @@ func (t tagHosts) translate(healthy []endpoint, report *report) []TagHost {
 			t.matching[e.instance] = tags
 		}
 	}
+	t.ports = t.portTags()
 	var all []TagHost
 	for _, tag := range t.choose(report) {
 		name, spec := t.name.OfTag(tag), t.bareEntry()
 		spec.Hosts = t.hosts(tag, report)
 		if len(spec.Hosts) == 0 {
+			continue
+		}
+		if registrations := t.ports[tag]; len(registrations) > 0 {
+			if objects, ok := t.ofPort(tag, spec.Hosts, registrations); ok {
+				all = append(all, TagHost{Tag: tag, Objects: objects})
+			}
 			continue
 		}
 		spec.Endpoints = t.taggedEndpoints(tag, healthy, report)
@@ -98,6 +107,11 @@ func (t tagHosts) choose(report *report) []string {
 			} else {
 				report.host(BadHost, tag, "the tag is not a DNS label; it gets no host")
 			}
+		}
+	}
+	for tag := range t.ports {
+		if isDNSLabel(tag) {
+			rank[tag] = 1
 		}
 	}
 	for _, tag := range t.service.FormerTags {

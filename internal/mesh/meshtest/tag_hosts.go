@@ -20,7 +20,17 @@ func tagHosts() []Case {
 	several := func(o *mesh.Options) {
 		o.Registries = []mesh.Registry{{Source: "consul", Domain: "consul"}, {Source: "east", Domain: "consul"}}
 	}
+	server := func(id, where string, number int, tag string, status catalog.Health) catalog.Instance {
+		return instance(id, address(where), port(number), tags("eu", tag), health(status))
+	}
+	ports := service(
+		"server",
+		server("a-http", "10.0.0.1", 4646, "http", catalog.Critical), server("a-rpc", "10.0.0.1", 4647, "rpc", catalog.Passing),
+		server("b-http", "10.0.0.2", 4646, "http", catalog.Passing), server("b-rpc", "10.0.0.2", 4647, "rpc", catalog.Passing),
+	)
 	return []Case{
+		of("tag-hosts-of-ports", ports, chosen("*")),
+		of("tag-hosts-of-ports-sources", ports, chosen("rpc"), fallback(mesh.TCP), several),
 		of("tag-hosts", patroni(impostor), roles),
 		of("tag-hosts-inline", patroni(impostor), roles, inline),
 		of("tag-hosts-without-instances", failover, roles),
