@@ -61,9 +61,16 @@ test-consul-versions: tools build report ## Run the tests that read Consul with 
 test-unit: report ## Run the tests that need no server, without the race detector
 	@$(BIN)/report . -short ./...
 
+# The attempts of an adversary that need no server. Those on real servers are TestNamesOfOthersOnConsul and
+# TestResolversGetAllInstances in test/e2e.
+ADVERSARIAL_PACKAGES := ./internal/admin ./internal/connlimit ./internal/dns ./internal/xds ./internal/consul ./internal/guard \
+	./internal/engine ./internal/mesh ./internal/file ./internal/state ./internal/daemon
+ADVERSARIAL_TESTS := ^(TestFlood|TestLimits|TestWithinDescriptors|TestAmplification|TestCookie.*|TestForeignRecordsAreDropped|TestSlowClient|TestStalledClient|TestTypesAreBounded|TestTooLargeAnswer|TestServicesAboveTheLimit|TestServicesThatChangeAllTheTime|TestObjectsAboveTheBudget|TestAdversary.*|TestForbiddenAddresses|TestHostsOfConsul|TestNames|TestFolder.*|TestDisk.*|TestMissingLines|TestUnchainedFile|TestCutOff|TestReload.*|TestIncompleteFile)$$
+
 .PHONY: test-adversarial
-test-adversarial: ## Measure the servers under floods of connections; the machine must be idle
-	@ADVERSARIAL=1 go test -p 1 -run '^TestFlood$$' -count 1 -v -timeout 10m ./internal/admin ./internal/dns ./internal/xds
+test-adversarial: report ## Try to harm other teams and clients: floods of connections, hostile catalogs, disks, clocks; the machine must be idle
+	@ADVERSARIAL=1 $(BIN)/report . -v -p 1 -count 1 -timeout 15m -run '$(ADVERSARIAL_TESTS)' $(ADVERSARIAL_PACKAGES) | tee .build/adversarial.txt | grep -vE '^(=== |\?|testing: warning)'; test $${PIPESTATUS[0]} = 0
+	@awk 'BEGIN { print "\nresult  seconds  test" } /^ *--- (PASS|FAIL|SKIP)/ { sub(/:/, "", $$2); gsub(/[()s]/, "", $$4); printf "%-6s %8s  %s\n", $$2, $$4, $$3 }' .build/adversarial.txt
 
 .PHONY: report
 report:

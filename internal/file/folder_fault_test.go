@@ -74,3 +74,32 @@ func quickRetries(t *testing.T) {
 	retryAfter = 5 * time.Millisecond
 	t.Cleanup(func() { retryAfter = before })
 }
+
+// TestFolderThatBecomesReadOnly verifies the same for a folder that becomes read-only during the run, also for root.
+func TestFolderThatBecomesReadOnly(t *testing.T) {
+	quickRetries(t)
+	dir, w, web := t.TempDir(), newWorld(), named("web")
+	testbed.SmallDisk(t, dir)
+	log := &paper{}
+	f := newFolder(t, dir, log)
+	runs(t, f, w)
+	w.want(web, serviceEntry("ns", web, "web.example"))
+	f.Notify(web)
+	f.Synced()
+	ready(t, f)
+	eventually(t, "the service is written", func() bool { return w.holds(web) })
+	before := files(t, dir)
+	writable := testbed.ReadOnlyFolder(t, filepath.Join(dir, "ns"))
+	w.want(web, serviceEntry("ns", web, "changed.example"))
+	f.Notify(web)
+	eventually(t, "the failure is logged", func() bool { return strings.Contains(log.String(), MsgFolderFailing) })
+	if after := files(t, dir); after["ns/web.dc1.yaml"] != before["ns/web.dc1.yaml"] {
+		t.Errorf("the file is now %q", after["ns/web.dc1.yaml"])
+	}
+	writable()
+	eventually(t, "the service is written", func() bool { return w.holds(web) })
+	eventually(t, "the recovery is logged", func() bool { return strings.Contains(log.String(), MsgFolderRecovered) })
+	if logged := strings.Count(log.String(), MsgFolderFailing); logged != 1 {
+		t.Errorf("logged %d times:\n%s", logged, log)
+	}
+}

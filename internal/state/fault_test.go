@@ -174,3 +174,44 @@ func TestSaveWhileWriting(t *testing.T) {
 		t.Errorf("loaded %q", got)
 	}
 }
+
+// TestDiskReadOnly verifies the same for a disk that becomes read-only during the run.
+func TestDiskReadOnly(t *testing.T) {
+	folder := t.TempDir()
+	testbed.SmallDisk(t, folder)
+	path := filepath.Join(folder, "state")
+	var log bytes.Buffer
+	f, err := Open(path, slog.New(slog.NewTextHandler(&log, nil)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.Save(contract.Change{Services: []catalog.Service{service("web", "1")}})
+	if !f.flush() {
+		t.Fatal("not saved")
+	}
+	f.Close() // the kernel makes no disk read-only that has a file open for writing
+	if f, err = Open(path, slog.New(slog.NewTextHandler(&log, nil))); err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	writable := testbed.ReadOnlyDisk(t, folder)
+	f.Save(contract.Change{Services: []catalog.Service{service("web", "1", "2")}})
+	for range 2 {
+		if f.flush() {
+			t.Error("saved on a read-only disk")
+		}
+	}
+	if got := strings.Count(log.String(), MsgWriteFailing); got != 1 {
+		t.Errorf("logged %d times:\n%s", got, &log)
+	}
+	if c, err := peek(path); err != nil || len(c.services[catalog.Key{Source: "consul", Name: "web"}].Instances) != 1 {
+		t.Errorf("the file holds %v, %v", c.services, err)
+	}
+	writable()
+	if !f.flush() || !strings.Contains(log.String(), MsgWriteRecovers) {
+		t.Errorf("not written again:\n%s", &log)
+	}
+	if c, err := peek(path); err != nil || len(c.services[catalog.Key{Source: "consul", Name: "web"}].Instances) != 2 {
+		t.Errorf("the file holds %v, %v", c.services, err)
+	}
+}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"testing"
+	"time"
 
 	discovery "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
 	"google.golang.org/grpc"
@@ -25,6 +26,7 @@ func TestFlood(t *testing.T) {
 		abuse   func(context.Context, net.Conn)
 	}{
 		"handshakes that never start": {true, []string{"127.0.0.1"}, connlimittest.Hold},
+		"streams that read nothing":   {false, []string{"127.0.0.1", "127.0.0.3", "127.0.0.4", "127.0.0.5", "127.0.0.6"}, holdUnreadStream},
 		"streams in plain text":       {false, []string{"127.0.0.1", "127.0.0.3", "127.0.0.4", "127.0.0.5", "127.0.0.6"}, holdStream},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -96,8 +98,32 @@ func fetchFrom(t *testing.T, local, address string, creds credentials.TransportC
 	return nil
 }
 
-// holdStream opens a stream on a connection and keeps it open.
+// holdStream opens a stream on a connection and keeps it open. It reads all responses.
 func holdStream(ctx context.Context, c net.Conn) {
+	useStream(ctx, c, func(stream discovery.AggregatedDiscoveryService_StreamAggregatedResourcesClient) {
+		for {
+			if _, err := stream.Recv(); err != nil {
+				return
+			}
+		}
+	})
+}
+
+// holdUnreadStream opens a stream on a connection, requests everything again and again, and reads no response.
+func holdUnreadStream(ctx context.Context, c net.Conn) {
+	useStream(ctx, c, func(stream discovery.AggregatedDiscoveryService_StreamAggregatedResourcesClient) {
+		for stream.Send(&discovery.DiscoveryRequest{TypeUrl: entryType}) == nil {
+			select {
+			case <-stream.Context().Done():
+				return
+			case <-time.After(100 * time.Millisecond):
+			}
+		}
+	})
+}
+
+// useStream opens a stream on a connection and requests the ServiceEntries.
+func useStream(ctx context.Context, c net.Conn, use func(discovery.AggregatedDiscoveryService_StreamAggregatedResourcesClient)) {
 	dialed := make(chan net.Conn, 1)
 	dialed <- c
 	connection, err := grpc.NewClient("passthrough:///abusive", grpc.WithTransportCredentials(insecure.NewCredentials()),
@@ -118,7 +144,5 @@ func holdStream(ctx context.Context, c net.Conn) {
 		return
 	}
 	_ = stream.Send(&discovery.DiscoveryRequest{TypeUrl: entryType}) // Recv returns the error of the stream
-	for err == nil {
-		_, err = stream.Recv()
-	}
+	use(stream)
 }
