@@ -65,7 +65,7 @@ test-unit: report ## Run the tests that need no server, without the race detecto
 # TestResolversGetAllInstances in test/e2e.
 ADVERSARIAL_PACKAGES := ./internal/admin ./internal/connlimit ./internal/dns ./internal/xds ./internal/consul ./internal/guard \
 	./internal/engine ./internal/mesh ./internal/file ./internal/state ./internal/daemon
-ADVERSARIAL_TESTS := ^(TestFlood|TestLimits|TestWithinDescriptors|TestAmplification|TestCookie.*|TestForeignRecordsAreDropped|TestSlowClient|TestStalledClient|TestTypesAreBounded|TestTooLargeAnswer|TestServicesAboveTheLimit|TestServicesThatChangeAllTheTime|TestObjectsAboveTheBudget|TestAdversary.*|TestForbiddenAddresses|TestHostsOfConsul|TestNames|TestFolder.*|TestDisk.*|TestMissingLines|TestUnchainedFile|TestCutOff|TestReload.*|TestIncompleteFile)$$
+ADVERSARIAL_TESTS := ^(TestFlood|TestLimits|TestWithinDescriptors|TestAmplification|TestCookie.*|TestForeignRecordsAreDropped|TestSlowClient|TestStalledClient|TestTypesAreBounded|TestTooLargeAnswer|TestServicesAboveTheLimit|TestServicesThatChangeAllTheTime|TestObjectsAboveTheBudget|TestAdversary.*|TestAttacks|TestBudget.*|TestAdmission|TestForbiddenAddresses|TestAddressRules|TestAdminAddress|TestHostsOfConsul|TestNames|TestFolder.*|TestDisk.*|TestMissingLines|TestUnchainedFile|TestCutOff|TestReload.*|TestIncompleteFile)$$
 
 .PHONY: test-adversarial
 test-adversarial: report ## Try to harm other teams and clients: floods of connections, hostile catalogs, disks, clocks; the machine must be idle
