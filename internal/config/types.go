@@ -119,9 +119,11 @@ type Labels struct {
 
 // Rule overrides the placement of some services.
 type Rule struct {
-	Services  []string `json:"services" doc:"Globs of service names, as in Consul."`
-	Namespace string   `json:"namespace" doc:"Namespace of the objects of the services. It replaces kubernetes.namespace and its shards."`
-	ExportTo  []string `json:"exportTo" doc:"Like mesh.exportTo."`
+	Services    []string          `json:"services" doc:"Globs of service names, as in Consul."`
+	Namespace   string            `json:"namespace" doc:"Namespace of the objects of the services. It replaces kubernetes.namespace and its shards."`
+	ExportTo    []string          `json:"exportTo" doc:"Like mesh.exportTo."`
+	Labels      map[string]string `json:"labels" doc:"Labels of the ServiceEntries of the services, for example istio.io/use-waypoint. For each key, the first matching rule that sets it applies."`
+	Annotations map[string]string `json:"annotations" doc:"Annotations of the ServiceEntries of the services, for example networking.istio.io/traffic-distribution. For each key, the first matching rule that sets it applies."`
 }
 
 // Kubernetes configures the output kube.

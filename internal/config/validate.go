@@ -204,8 +204,14 @@ func (r Rule) validate(found *problems, at string) {
 		found.fail(at+".services", `empty, so the rule matches no service; ["*"] matches all`)
 	}
 	found.globs(at+".services", r.Services)
-	if r.Namespace == "" && len(r.ExportTo) == 0 {
-		found.fail(at, "sets neither namespace nor exportTo")
+	if r.Namespace == "" && len(r.ExportTo)+len(r.Labels)+len(r.Annotations) == 0 {
+		found.fail(at, "sets none of namespace, exportTo, labels and annotations")
+	}
+	if err := mesh.CheckRuleLabels(r.Labels); err != nil {
+		found.fail(at+".labels", "%v", err)
+	}
+	if err := mesh.CheckRuleAnnotations(r.Annotations); err != nil {
+		found.fail(at+".annotations", "%v", err)
 	}
 	if r.Namespace != "" {
 		found.dnsLabel(at+".namespace", r.Namespace)

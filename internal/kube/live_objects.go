@@ -68,6 +68,7 @@ func (o *Output) list(ctx context.Context, options ...client.ListOption) (map[ob
 func matches(live client.Object, wanted mesh.Object) bool {
 	return contains(live.GetLabels(), wanted.Labels) &&
 		contains(live.GetAnnotations(), wanted.Annotations) &&
+		live.GetAnnotations()[mesh.RuleKeysAnnotation] == wanted.Annotations[mesh.RuleKeysAnnotation] &&
 		len(overridingLabels(live.GetLabels(), wanted)) == 0 &&
 		proto.Equal(object.SpecOf(live), wanted.Spec)
 }

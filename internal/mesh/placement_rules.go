@@ -20,7 +20,7 @@ const (
 // namespaceMeta is the meta key by which a service chooses its namespace.
 const namespaceMeta = "isthmus-namespace"
 
-// Rule overrides the placement of some services. An empty field sets nothing.
+// Rule overrides the placement and the metadata of some services. An empty field sets nothing.
 type Rule struct {
 	// Services are globs of registered names.
 	Services []string
@@ -28,6 +28,10 @@ type Rule struct {
 	Namespace string
 	// ExportTo are the namespaces that see the services.
 	ExportTo []string
+	// Labels are labels of the services' ServiceEntries.
+	Labels map[string]string
+	// Annotations are annotations of the services' ServiceEntries.
+	Annotations map[string]string
 }
 
 // fits reports whether the rule applies to a service.

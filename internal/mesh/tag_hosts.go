@@ -87,6 +87,7 @@ func (t tagHosts) translate(healthy []endpoint, report *report) []TagHost {
 			spec.Resolution = networking.ServiceEntry_STATIC
 		}
 		objects := []Object{serviceEntryObject(t.service, name, t.namespace, spec)}
+		t.options.Placement.setRuleMetadata(t.service, &objects[0])
 		if t.origination != nil {
 			objects = append(objects, t.origination.destinationRules(name, t.namespace, spec)...)
 		}

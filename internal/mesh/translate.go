@@ -149,6 +149,7 @@ func translate(service catalog.Service, name Name, options Options, report *repo
 		entry.Ports = externalPorts(entry.Ports, endpoints)
 	}
 	resources := Resources{Objects: []Object{serviceEntryObject(service, name, namespace, entry)}}
+	options.Placement.setRuleMetadata(service, &resources.Objects[0])
 	options.notePodAddress(&resources.Objects[0])
 	if origination != nil {
 		resources.Objects = append(resources.Objects, origination.destinationRules(name, namespace, entry)...)
