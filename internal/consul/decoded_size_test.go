@@ -48,6 +48,7 @@ func hostileServer(t *testing.T, asked *atomic.Int64) *httptest.Server {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("X-Consul-Index", "10")
 		w.Header().Set("X-Consul-Lastcontact", "0")
+		w.Header().Set("X-Consul-Query-Backend", "blocking-query")
 		name := strings.TrimPrefix(r.URL.Path, servicePath(""))
 		switch body, hostile := bodies[name]; {
 		case r.URL.Query().Get("index") != "":

@@ -51,7 +51,7 @@ func (c *hotConsul) RoundTrip(req *http.Request) (*http.Response, error) {
 	defer c.mu.Unlock()
 	c.requests[path]++
 	c.index++
-	header := http.Header{"X-Consul-Index": {fmt.Sprint(c.index)}, "X-Consul-Lastcontact": {"0"}}
+	header := http.Header{"X-Consul-Index": {fmt.Sprint(c.index)}, "X-Consul-Lastcontact": {"0"}, "X-Consul-Query-Backend": {"blocking-query"}}
 	return &http.Response{
 		StatusCode: http.StatusOK, ProtoMajor: 2, Header: header, Request: req, Body: io.NopCloser(strings.NewReader(c.body(path))),
 	}, nil
