@@ -114,9 +114,9 @@ func TestConfiguration(t *testing.T) {
 		t.Errorf("address %s, state %s, endpoints %s", c.Sources[0].Address, c.State.File, c.Mesh.Endpoints)
 	}
 	for content, want := range map[string]string{
-		`dns: {address: ":53"}`:                         "dns.address",
+		`dns: {address: ":53"}`:                       "dns.address",
 		"sources: [{name: a}, {name: b, address: b}]": addressFlag,
-		"sorces: []":                                  "sorces",
+		"sorces: []": "sorces",
 	} {
 		if _, err := flags.parse([]byte(content)); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v", content, err)

@@ -138,7 +138,9 @@ type objectKey struct {
 	namespace, name string
 }
 
-func keyOf(object mesh.Object) objectKey { return objectKey{object.Kind, object.Namespace, object.Name} }
+func keyOf(object mesh.Object) objectKey {
+	return objectKey{object.Kind, object.Namespace, object.Name}
+}
 
 // check logs an error. The store in memory returns one only for an object that it cannot hold.
 func (o *Output) check(name mesh.Name, object mesh.Object, err error) bool {
