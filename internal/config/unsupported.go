@@ -15,11 +15,12 @@ var unsupported = map[string]string{
 	"peer":      "services that are imported from a cluster peer are not supported; add the Consul of the peer as a source of its own",
 }
 
-// checkUnsupported returns an error for the first entry of a source that names a feature without support.
+// checkUnsupported returns an error for the first entry of a source that names a feature without support, or if the source
+// has no entries.
 func checkUnsupported(source []byte) error {
 	var entries map[string]json.RawMessage
-	if json.Unmarshal(source, &entries) != nil {
-		return nil // the strict decoder reports it
+	if err := json.Unmarshal(source, &entries); err != nil {
+		return err
 	}
 	for _, key := range slices.Sorted(maps.Keys(entries)) {
 		if reason, ok := unsupported[strings.TrimSuffix(strings.ToLower(key), "s")]; ok {

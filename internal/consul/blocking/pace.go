@@ -15,9 +15,10 @@ import (
 )
 
 const (
-	// A query may send PaceBurst requests at once and PaceRate a second in the long run. A rolling update stays below it: it
+	// PaceRate is the number of requests a second that a query may send in the long run. A rolling update stays below it: it
 	// changes a service a few times a second, for a while.
-	PaceRate  = 5
+	PaceRate = 5
+	// PaceBurst is the number of requests that a query may send at once.
 	PaceBurst = 30
 	// A response counts once for each entriesPerRequest entries: a large one costs more.
 	entriesPerRequest = 1000
