@@ -50,6 +50,7 @@ func Parse(name Name, objects []Object, tagged ...Object) []catalog.Service {
 	for _, source := range slices.Sorted(maps.Keys(bySource)) {
 		instances := bySource[source]
 		restoreTags(instances, tagged)
+		instances = append(instances, restorePorts(instances, tagged)...)
 		slices.SortFunc(instances, func(a, b catalog.Instance) int { return a.ID.Compare(b.ID) })
 		services = append(services, catalog.Service{
 			Key:        catalog.Key{Source: source, Name: service},

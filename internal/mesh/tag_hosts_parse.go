@@ -50,3 +50,42 @@ func withBareTag(tags []string, tag string) []string {
 	}
 	return append(slices.Clip(tags), tag)
 }
+
+// restorePorts returns the registrations of additional ports that are endpoints of the hosts of their tags. Their IDs are
+// derived from the instances at the same address, because the objects do not contain them.
+func restorePorts(instances []catalog.Instance, tagged []Object) (ports []catalog.Instance) {
+	ofPort := map[tagEndpoint]catalog.Instance{}
+	own, restored := map[tagEndpoint]bool{}, map[tagEndpoint]int{}
+	for _, i := range instances {
+		own[tagEndpoint{i.Address, i.Port}] = true
+		for _, port := range i.Ports {
+			ofPort[tagEndpoint{i.Address, port.Number}] = i
+		}
+	}
+	for _, object := range tagged {
+		entry, ok := object.Spec.(*networking.ServiceEntry)
+		name, _ := ParseObjectName(ServiceEntryKind, object.Name)
+		if !ok || name.Tag == "" {
+			continue
+		}
+		for _, e := range entry.Endpoints {
+			at := tagEndpoint{e.GetAddress(), int(e.GetPorts()[defaultPort])}
+			main, known := ofPort[at]
+			if !known || own[at] {
+				continue
+			}
+			if index, again := restored[at]; again {
+				ports[index].Tags = withBareTag(ports[index].Tags, name.Tag)
+				continue
+			}
+			id := main.ID
+			id.ServiceID += "/" + name.Tag
+			port := parseInstance(id, e, entry)
+			port.Source, port.AdditionalPort = main.Source, true
+			port.Tags = withBareTag(port.Tags, name.Tag)
+			restored[at] = len(ports)
+			ports = append(ports, port)
+		}
+	}
+	return ports
+}

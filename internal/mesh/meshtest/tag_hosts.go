@@ -23,6 +23,9 @@ func tagHosts() []Case {
 	server := func(id, where string, number int, tag string, status catalog.Health) catalog.Instance {
 		return instance(id, address(where), port(number), tags("eu", tag), health(status))
 	}
+	twoTags := func(id, where string) catalog.Instance {
+		return instance(id, address(where), port(4647), tags("rpc", "internal"))
+	}
 	ports := service(
 		"server",
 		server("a-http", "10.0.0.1", 4646, "http", catalog.Critical), server("a-rpc", "10.0.0.1", 4647, "rpc", catalog.Passing),
@@ -30,6 +33,16 @@ func tagHosts() []Case {
 	)
 	return []Case{
 		of("tag-hosts-of-ports", ports, chosen("*")),
+		of("tag-hosts-of-ports-healthy", service(
+			"server",
+			server("a-http", "10.0.0.1", 4646, "http", catalog.Passing), server("a-rpc", "10.0.0.1", 4647, "rpc", catalog.Passing),
+			server("b-http", "10.0.0.2", 4646, "http", catalog.Passing), server("b-rpc", "10.0.0.2", 4647, "rpc", catalog.Passing),
+		), chosen("*")),
+		of("tag-hosts-of-ports-two-tags", service(
+			"server",
+			server("a-http", "10.0.0.1", 4646, "http", catalog.Passing), twoTags("a-rpc", "10.0.0.1"),
+			server("b-http", "10.0.0.2", 4646, "http", catalog.Passing), twoTags("b-rpc", "10.0.0.2"),
+		), chosen("rpc", "internal"), inline),
 		of("tag-hosts-of-ports-sources", ports, chosen("rpc"), fallback(mesh.TCP), several),
 		of("tag-hosts", patroni(impostor), roles),
 		of("tag-hosts-inline", patroni(impostor), roles, inline),
