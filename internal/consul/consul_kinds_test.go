@@ -1,7 +1,10 @@
 package consul
 
 import (
+	"errors"
+	"net/http"
 	"testing"
+	"time"
 
 	"github.com/hashicorp/consul/api"
 
@@ -92,4 +95,51 @@ func (s *server) testSidecars(t *testing.T) {
 		p.leftOut(t, "app", "app-1", 0)
 		p.logged("level=WARN", 0)
 	}
+}
+
+// TestForeignSidecar verifies that Consul refuses a proxy for a service that its token cannot write. Otherwise a team could take
+// the service of another team out of the mesh. It also verifies that a token without rights for the proxies removes no mark.
+func TestForeignSidecar(t *testing.T) {
+	s := startServer(t, acls)
+	s.register("n1", "web-1", "web")
+	_, other, _ := s.token(t, "other", `node_prefix "" { policy = "write" } service_prefix "other" { policy = "write" }`)
+	register := func(token, service, id string) error {
+		r := &api.CatalogRegistration{Node: "n1", Address: "10.0.0.1", SkipNodeUpdate: true, Service: &api.AgentService{
+			ID: id + "-proxy", Service: service + "-sidecar-proxy", Port: 21000,
+		}}
+		if service == "other" { // the proxy has a name of the other team, and names the foreign instance
+			service = "web"
+		}
+		proxying(service, id, api.ProxyModeTransparent)(r)
+		_, err := s.api.Catalog().Register(r, &api.WriteOptions{Token: token})
+		return err
+	}
+	if err := register(other, "other", "web-1"); !isForbidden(err) {
+		t.Fatalf("a proxy for the service of another team: %v", err)
+	}
+	_, secret, policy := s.token(t, "reader", readAll)
+	p := s.watch(t, secret, time.Second)
+	p.leftOut(t, "web", "web-1", 0)
+	if err := register(management, "web", "web-1"); err != nil {
+		t.Fatal(err)
+	}
+	p.leftOut(t, "web", "web-1", catalog.ConnectSidecar)
+	before := len(p.of("web"))
+	policy.Rules = `node_prefix "" { policy = "read" } service "web" { policy = "read" }`
+	if _, _, err := s.api.ACL().PolicyUpdate(policy, nil); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the lost right is noticed", func() bool { return metric(t, p.registry, failingGauge, "reason=filtered") > 0 })
+	s.register("n1", "web-2", "web")
+	eventually(t, "the new instance", func() bool { return len(p.latest("web").Instances) == 2 })
+	p.leftOut(t, "web", "web-1", catalog.ConnectSidecar)
+	if got := len(p.of("web")); got < before+1 {
+		t.Errorf("%d updates, then %d", before, got)
+	}
+}
+
+// isForbidden reports whether Consul refused a request because of ACLs.
+func isForbidden(err error) bool {
+	var status api.StatusError
+	return errors.As(err, &status) && status.Code == http.StatusForbidden
 }
