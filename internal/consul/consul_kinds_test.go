@@ -9,6 +9,7 @@ import (
 	"github.com/hashicorp/consul/api"
 
 	"github.com/isthmus-mesh/isthmus/internal/catalog"
+	"github.com/isthmus-mesh/isthmus/test/testbed"
 )
 
 // TestConsulKinds runs on a real Consul server, with and without streaming, because a change of a proxy must reach the service
@@ -16,7 +17,7 @@ import (
 func TestConsulKinds(t *testing.T) {
 	for name, config := range map[string]string{
 		"streaming":     ``,
-		"not streaming": `use_streaming_backend = false`,
+		"not streaming": notStreaming,
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := startServer(t, config)
@@ -67,6 +68,7 @@ func (s *server) testInstanceKinds(t *testing.T) {
 }
 
 func (s *server) testSidecars(t *testing.T) {
+	testbed.RequireConsul(t, testbed.ConsulTransparentProxy, "transparent proxy")
 	s.register("n1", "app-1", "app")
 	s.register("n1", "app-2", "app")
 	s.register("n1", "app-1-proxy", "app-sidecar-proxy", proxying("app", "app-1", api.ProxyModeTransparent))
@@ -100,7 +102,9 @@ func (s *server) testSidecars(t *testing.T) {
 // TestForeignSidecar verifies that Consul refuses a proxy for a service that its token cannot write. Otherwise a team could take
 // the service of another team out of the mesh. It also verifies that a token without rights for the proxies removes no mark.
 func TestForeignSidecar(t *testing.T) {
-	s := startServer(t, acls)
+	testbed.Require(t, testbed.ConsulBinary)
+	testbed.RequireConsul(t, testbed.ConsulTransparentProxy, "transparent proxy")
+	s := startServer(t, acls(t))
 	s.register("n1", "web-1", "web")
 	_, other, _ := s.token(t, "other", `node_prefix "" { policy = "write" } service_prefix "other" { policy = "write" }`)
 	register := func(token, service, id string) error {

@@ -9,6 +9,7 @@ import (
 
 	isthmusd "github.com/isthmus-mesh/isthmus/internal/daemon"
 	"github.com/isthmus-mesh/isthmus/internal/engine"
+	"github.com/isthmus-mesh/isthmus/test/testbed"
 )
 
 // TestKindsAreLeftOut verifies that UDP ports, services of Consul's own mesh and copies of Services of Kubernetes are not in
@@ -16,6 +17,7 @@ import (
 // does not take that for a mass removal.
 func TestKindsAreLeftOut(t *testing.T) {
 	w := newHarness(t)
+	testbed.RequireConsul(t, testbed.ConsulTransparentProxy, "transparent proxy")
 	const services = 4
 	for n := range services {
 		synced := atPort(fmt.Sprint("synced-", n), n+1)
