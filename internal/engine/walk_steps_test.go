@@ -85,7 +85,7 @@ func (w *walk) restart() {
 	w.write()
 	w.check()
 	w.unreported = map[string]bool{}
-	for _, name := range w.shuffled() {
+	for _, name := range append(w.bogus(), w.shuffled()...) {
 		if report := w.reportOf(name); len(report.Instances) > 0 {
 			w.engine.handle(oneUpdate(report))
 			w.write()
@@ -210,7 +210,37 @@ func (w *walk) all() (names []string) {
 	for n := range 35 {
 		names = append(names, fmt.Sprint("s", n))
 	}
+	return append(names, w.bogus()...)
+}
+
+// bogus returns the names of the registrant's services.
+func (w *walk) bogus() (names []string) {
+	if !w.attacked {
+		return nil
+	}
+	for n := range 60 {
+		names = append(names, fmt.Sprint("x", n))
+	}
 	return names
+}
+
+// attack adds, removes or flaps services of the registrant.
+func (w *walk) attack() {
+	names := w.bogus()[:1+w.random.IntN(60)]
+	for range 1 + w.random.IntN(3) {
+		kind := w.random.IntN(3)
+		for _, name := range names {
+			w.visible[name] = onNodes(reported("consul", name, "1", "2", "4"))
+			if kind == 0 || kind == 1 && w.random.IntN(2) == 0 {
+				delete(w.visible, name)
+			}
+			w.report(name)
+		}
+		w.check()
+		w.now = w.now.Add(time.Duration(w.random.IntN(10)) * time.Second)
+		w.tick()
+		w.check()
+	}
 }
 
 // onNodes places each instance on a node that depends on its ID.

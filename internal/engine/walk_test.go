@@ -49,15 +49,24 @@ type walk struct {
 	fewServices int
 	// hiddenNodes are the nodes that the source can't read, or nil.
 	hiddenNodes map[string]bool
+	// attacked reports whether a registrant adds, removes and flaps services of its own. They are visible and not actual.
+	attacked bool
+	// first is the number of services at the beginning. absent are services that left the mesh since, so the guard may
+	// compare them with services of the registrant.
+	first  int
+	absent map[string]bool
+	// drained are the first services that left the mesh in the last failure.
+	drained map[string]bool
 	// unreported are the services that the source has not reported since a restart, because they were hidden.
 	unreported map[string]bool
 }
 
 // FuzzWalk verifies two promises. A failure of the registry never removes more from the mesh than the limits of the guard
-// allow. When the registry has recovered and the holds are released, the mesh equals that of a new engine.
+// allow, also while a registrant adds and removes services of its own (odd steps). When the registry has recovered and the holds are released, the mesh equals that of a new engine.
 func FuzzWalk(f *testing.F) {
 	for seed := range uint64(24) {
 		f.Add(seed, uint8(80))
+		f.Add(seed, uint8(81))
 	}
 	f.Fuzz(runWalk)
 }
@@ -66,13 +75,14 @@ func FuzzWalk(f *testing.F) {
 func runWalk(t *testing.T, seed uint64, steps uint8) {
 	w := &walk{
 		t: t, random: rand.New(rand.NewPCG(seed, 0)), now: time.Unix(1e9, 0), store: newFakeStore(), rules: guarded(nil).Rules,
-		mesh: map[mesh.Name][]mesh.Object{}, actual: map[string]catalog.Service{}, visible: map[string]catalog.Service{},
+		mesh: map[mesh.Name][]mesh.Object{}, absent: map[string]bool{}, actual: map[string]catalog.Service{}, visible: map[string]catalog.Service{},
 	}
-	w.store.partial = seed%2 == 0
+	w.store.partial, w.attacked = seed%2 == 0, steps%2 == 1
 	w.engine = w.newEngine(w)
 	for n := range 5 + w.random.IntN(30) {
 		w.set(onNodes(reported("consul", fmt.Sprint("s", n), "1", "2", "3"[:w.random.IntN(2)])))
 	}
+	w.first = len(w.actual)
 	w.engine.handleSynced("consul", true)
 	w.follow()
 	for range steps {
@@ -98,6 +108,9 @@ func (w *walk) newEngine(store contract.Store) *Engine {
 func (w *walk) step() {
 	w.now = w.now.Add(time.Duration(w.random.IntN(90)) * time.Second)
 	w.tick()
+	if w.attacked && w.random.IntN(2) == 0 {
+		w.attack()
+	}
 	name := fmt.Sprint("s", w.random.IntN(35))
 	switch w.random.IntN(17) {
 	case 0:
@@ -156,7 +169,13 @@ func (w *walk) change(name string) {
 
 // fail makes the registry report services as removed, critical or without a port, at once or slowly.
 func (w *walk) fail() {
-	w.show() // otherwise the failure would have two steps
+	w.show()                 // otherwise the failure would have two steps
+	for n := range w.first { // those without endpoints by now, from this or an earlier failure
+		if name := fmt.Sprint("s", n); len(w.mesh[mesh.Name{Source: "consul", Label: name}]) == 0 || w.drained[name] {
+			w.absent[name] = true
+		}
+	}
+	w.drained = map[string]bool{}
 	w.failing, w.failedAt, w.interrupted, w.fewServices = true, w.now, 0, w.rules.Guard.FewServices
 	slow, restless := w.random.IntN(3) == 0, w.random.IntN(3) == 0
 	share, kind := w.random.Float64(), w.random.IntN(3)
@@ -179,6 +198,9 @@ func (w *walk) fail() {
 		w.visible[name] = service
 		w.report(name)
 		w.check()
+		if w.attacked && w.random.IntN(10) == 0 {
+			w.attack()
+		}
 		if slow {
 			w.now = w.now.Add(time.Duration(w.random.IntN(5)) * time.Second)
 			w.tick()
@@ -265,11 +287,36 @@ func (w *walk) check() {
 		windows += w.interrupted + int(w.now.Sub(w.failedAt)/rules.Window)
 	}
 	hold, _ := w.engine.sourceOf("consul").guard.Hold()
+	if w.attacked {
+		w.checkFirst(windows)
+		return
+	}
 	if most := windows * max(rules.FewInstances, int(rules.Instances*float64(all+hold.Instances))); missing > most {
 		w.t.Fatalf("%d of %d instances are missing, at most %d are allowed", missing, all, most)
 	}
 	if most := windows * max(rules.FewServices, w.fewServices, int(rules.Services*float64(len(w.actual)+hold.Services))); drained > most {
 		w.t.Fatalf("%d of %d services have no instances, at most %d are allowed", drained, len(w.actual), most)
+	}
+}
+
+// checkFirst verifies the bound of services for those that were in the mesh all the time. Services of the registrant have no
+// influence on them.
+func (w *walk) checkFirst(windows int) {
+	w.t.Helper()
+	drained := 0
+	for n := range w.first {
+		name := fmt.Sprint("s", n)
+		switch empty := len(w.mesh[mesh.Name{Source: "consul", Label: name}]) == 0; {
+		case !empty || w.absent[name]:
+		case w.failing && slices.ContainsFunc(w.actual[name].Instances, meshOptions().Serves):
+			drained++
+			w.drained[name] = true
+		default:
+			w.absent[name] = true
+		}
+	}
+	if most := windows * max(w.rules.Guard.FewServices, w.fewServices, int(w.rules.Guard.Services*float64(w.first))); drained > most {
+		w.t.Fatalf("%d of the first %d services have no instances, at most %d are allowed", drained, w.first, most)
 	}
 }
 
@@ -280,6 +327,10 @@ func (w *walk) finish() {
 		w.recover()
 	}
 	w.reconnect()
+	for _, name := range w.bogus() {
+		delete(w.visible, name)
+		w.report(name)
+	}
 	w.engine.handleRelease("consul")
 	fresh := New(Options{
 		Rules: guarded(nil).Rules, Log: slog.New(slog.DiscardHandler), Metrics: NewMetrics(prometheus.NewRegistry()),
