@@ -61,7 +61,7 @@ func CheckRuleLabels(labels map[string]string) error {
 			return err
 		}
 		if slices.Contains(annotationsOfIstio, key) {
-			return fmt.Errorf("Istio reads %q as an annotation; move it to annotations", key) //nolint:staticcheck // a name
+			return fmt.Errorf("%q is an annotation of Istio; move it to annotations", key)
 		}
 		if errs := validation.IsValidLabelValue(labels[key]); len(errs) > 0 {
 			return fmt.Errorf("%q: %q is not a label value: at most 63 letters, digits, -, _ and ., which begin and end with a letter or digit",
@@ -81,7 +81,7 @@ func CheckRuleAnnotations(annotations map[string]string) error {
 			return err
 		}
 		if slices.Contains(labelsOfIstio, key) {
-			return fmt.Errorf("Istio reads %q as a label; move it to labels", key) //nolint:staticcheck // a name
+			return fmt.Errorf("%q is a label of Istio; move it to labels", key)
 		}
 		if size := len(annotations[key]); size > maxRuleAnnotation {
 			return fmt.Errorf("%q has %d bytes, at most %d are allowed", key, size, maxRuleAnnotation)
