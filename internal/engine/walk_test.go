@@ -108,6 +108,7 @@ func (w *walk) newEngine(store contract.Store) *Engine {
 func (w *walk) step() {
 	w.now = w.now.Add(time.Duration(w.random.IntN(90)) * time.Second)
 	w.tick()
+	w.check() // a service that leaves now and returns in this step was absent
 	if w.attacked && w.random.IntN(2) == 0 {
 		w.attack()
 	}
@@ -171,7 +172,7 @@ func (w *walk) change(name string) {
 func (w *walk) fail() {
 	w.show()                 // otherwise the failure would have two steps
 	for n := range w.first { // those without endpoints by now, from this or an earlier failure
-		if name := fmt.Sprint("s", n); len(w.mesh[mesh.Name{Source: "consul", Label: name}]) == 0 || w.drained[name] {
+		if name := fmt.Sprint("s", n); !w.hasEndpoints(name) || w.drained[name] {
 			w.absent[name] = true
 		}
 	}
@@ -306,7 +307,7 @@ func (w *walk) checkFirst(windows int) {
 	drained := 0
 	for n := range w.first {
 		name := fmt.Sprint("s", n)
-		switch empty := len(w.mesh[mesh.Name{Source: "consul", Label: name}]) == 0; {
+		switch empty := !w.hasEndpoints(name); {
 		case !empty || w.absent[name]:
 		case w.failing && slices.ContainsFunc(w.actual[name].Instances, meshOptions().Serves):
 			drained++
@@ -318,6 +319,13 @@ func (w *walk) checkFirst(windows int) {
 	if most := windows * max(w.rules.Guard.FewServices, w.fewServices, int(w.rules.Guard.Services*float64(w.first))); drained > most {
 		w.t.Fatalf("%d of the first %d services have no instances, at most %d are allowed", drained, w.first, most)
 	}
+}
+
+// hasEndpoints reports whether a service has an endpoint in the mesh.
+func (w *walk) hasEndpoints(name string) bool {
+	return slices.ContainsFunc(w.mesh[mesh.Name{Source: "consul", Label: name}], func(o mesh.Object) bool {
+		return o.Kind == mesh.WorkloadEntryKind
+	})
 }
 
 // finish recovers, releases all holds and compares the engine with a new one.
