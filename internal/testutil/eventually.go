@@ -12,7 +12,7 @@ import (
 )
 
 // Timeout is the time that Eventually waits. It is long, because a busy machine is slow.
-const Timeout = 60 * time.Second
+const Timeout = 2 * time.Minute
 
 // pause is the time between two checks.
 const pause = 5 * time.Millisecond
