@@ -102,6 +102,12 @@ type InstanceID struct {
 	ServiceID  string
 }
 
+// Fold returns the key in the form in which Consul compares it: names of services are case-insensitive.
+func (k Key) Fold() Key {
+	k.Name = strings.ToLower(k.Name)
+	return k
+}
+
 // Fold returns the ID in the form in which Consul compares it: node names and service IDs are case-insensitive.
 func (id InstanceID) Fold() InstanceID {
 	id.Node = strings.ToLower(id.Node)

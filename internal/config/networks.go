@@ -3,8 +3,6 @@ package config
 import (
 	"fmt"
 
-	"k8s.io/apimachinery/pkg/util/validation"
-
 	"github.com/isthmus-mesh/isthmus/internal/mesh"
 )
 
@@ -58,8 +56,5 @@ func checkNetwork(name string) error {
 	if name == "" {
 		return fmt.Errorf("empty; write the name of the network, as in the label topology.istio.io/network of the gateway")
 	}
-	if len(validation.IsValidLabelValue(name)) > 0 {
-		return fmt.Errorf("%q is not a label value: at most 63 letters, digits, -, _ and ., which begin and end with a letter or digit", name)
-	}
-	return nil
+	return mesh.CheckLabelValue(name)
 }

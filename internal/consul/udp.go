@@ -137,11 +137,9 @@ func routerTransport(i catalog.Instance) (t transports) {
 			continue
 		}
 		lower := strings.ToLower(tag[:min(len(tag), maxURL)])
-		if strings.HasPrefix(lower, "urlprefix-") {
-			for _, option := range strings.Fields(lower)[1:] {
-				if name, found := strings.CutPrefix(option, "proto="); found {
-					t.add(name)
-				}
+		if strings.HasPrefix(lower, catalog.FabioPrefix) {
+			for _, name := range catalog.FabioProtocols(lower) {
+				t.add(name)
 			}
 			continue
 		}

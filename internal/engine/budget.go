@@ -35,7 +35,7 @@ type objectBudget struct {
 	bySource map[string]int
 	// waiting are the services that wait, or some of whose objects do.
 	waiting map[catalog.Key]waitingService
-	// known are the services of the last known good or of the leader, see knownKey.
+	// known are the services of the last known good or of the leader, by merger.keyOf.
 	known map[catalog.Key]bool
 	// evicted are services that must wait for others that the leader has.
 	evicted map[catalog.Key]bool

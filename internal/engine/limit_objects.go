@@ -13,7 +13,7 @@ func (e *Engine) admits(key catalog.Key, objects int) bool {
 	switch b := &e.budget; {
 	case b.evicted[key]:
 		return false
-	case b.known[e.knownKey(key)]:
+	case b.known[e.merger.keyOf(key)]:
 		return b.fits(key.Source, objects, 100)
 	case len(e.pendingSources(key.Source)) > 0:
 		return objects <= earlyObjects && b.fits(key.Source, objects, earlyPercent)

@@ -3,7 +3,6 @@ package engine
 import (
 	"cmp"
 	"slices"
-	"strings"
 
 	"github.com/isthmus-mesh/isthmus/internal/catalog"
 )
@@ -47,11 +46,16 @@ func (m *merger) members(source string) []string {
 	return members
 }
 
+// keyOf returns the key that the services of a name have in common: that of the group, in lower case.
+func (m *merger) keyOf(key catalog.Key) catalog.Key {
+	return catalog.Key{Source: cmp.Or(m.groups[key.Source], key.Source), Name: key.Name}.Fold()
+}
+
 // merge records a report. It returns the service for the mesh, and the key that the service had before; the zero key if it
 // is new.
 func (m *merger) merge(report catalog.Service) (service catalog.Service, before catalog.Key) {
 	group := m.groups[report.Source]
-	id := catalog.Key{Source: cmp.Or(group, report.Source), Name: strings.ToLower(report.Name)}
+	id := m.keyOf(report.Key)
 	merged := m.merged[id]
 	before = merged.key
 	at, found := slices.BinarySearchFunc(merged.parts, report.Key, func(part catalog.Service, key catalog.Key) int { return part.Key.Compare(key) })

@@ -3,7 +3,6 @@ package engine
 import (
 	"maps"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/isthmus-mesh/isthmus/internal/catalog"
@@ -78,7 +77,7 @@ func (e *Engine) renamed(affected []catalog.Key, observed time.Time) (changed []
 // saveName stores the name of a service if it does not follow from the registered name: other services may convert to the
 // same name. The zero name means that the service is gone. The caller holds Engine.mu.
 func (e *Engine) saveName(key catalog.Key, name mesh.Name) {
-	key.Name = strings.ToLower(key.Name)
+	key = key.Fold()
 	if name.Label == key.Name {
 		name = mesh.Name{}
 	}

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"maps"
 	"slices"
-	"strings"
 
 	"github.com/isthmus-mesh/isthmus/internal/catalog"
 )
@@ -27,7 +26,7 @@ func (e *Engine) admitWaiting() {
 // compareWaiting orders services that wait: those of the last known good, then the smallest.
 func (e *Engine) compareWaiting(a, other catalog.Key) int {
 	rank := func(key catalog.Key) int {
-		if e.budget.known[e.knownKey(key)] {
+		if e.budget.known[e.merger.keyOf(key)] {
 			return 0
 		}
 		return 1
@@ -36,16 +35,11 @@ func (e *Engine) compareWaiting(a, other catalog.Key) int {
 		cmp.Compare(e.budget.waiting[a].objects, e.budget.waiting[other].objects), a.Compare(other))
 }
 
-// knownKey returns the key of a service in objectBudget.known: that of its group, in lower case.
-func (e *Engine) knownKey(key catalog.Key) catalog.Key {
-	return catalog.Key{Source: cmp.Or(e.merger.groups[key.Source], key.Source), Name: strings.ToLower(key.Name)}
-}
-
 // setKnown records the services of the last known good or of the leader.
 func (e *Engine) setKnown(services []catalog.Service) {
 	e.budget.known = make(map[catalog.Key]bool, len(services))
 	for _, service := range services {
-		e.budget.known[e.knownKey(service.Key)] = true
+		e.budget.known[e.merger.keyOf(service.Key)] = true
 	}
 }
 
@@ -56,7 +50,7 @@ func (e *Engine) rebaseBudget(services []catalog.Service) {
 	e.setKnown(services)
 	for _, key := range slices.SortedFunc(maps.Keys(b.waiting), e.compareWaiting) {
 		w := b.waiting[key]
-		if w.growing || !b.known[e.knownKey(key)] {
+		if w.growing || !b.known[e.merger.keyOf(key)] {
 			continue
 		}
 		for _, other := range e.replaceable(key.Source) {
@@ -76,7 +70,7 @@ func (e *Engine) replaceable(source string) []catalog.Key {
 	var keys []catalog.Key
 	objects := map[catalog.Key]int{}
 	for key, service := range e.services {
-		if key.Source != source && e.budget.ObjectsPerSource > 0 || e.budget.known[e.knownKey(key)] {
+		if key.Source != source && e.budget.ObjectsPerSource > 0 || e.budget.known[e.merger.keyOf(key)] {
 			continue
 		}
 		if objects[key] = e.ownObjects(service.name, key); objects[key] > 0 {

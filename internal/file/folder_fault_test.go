@@ -7,23 +7,15 @@ import (
 	"testing"
 	"time"
 
+	"github.com/isthmus-mesh/isthmus/internal/mesh"
 	"github.com/isthmus-mesh/isthmus/test/testbed"
 )
 
 // TestFolderThatIsFull verifies that a full disk damages no file, that it is logged once, and that pending files are
 // written when there is space again.
 func TestFolderThatIsFull(t *testing.T) {
-	quickRetries(t)
 	dir, w, web := t.TempDir(), newWorld(), named("web")
-	testbed.SmallDisk(t, dir)
-	log := &paper{}
-	f := newFolder(t, dir, log)
-	runs(t, f, w)
-	w.want(web, serviceEntry("ns", web, "web.example"))
-	f.Notify(web)
-	f.Synced()
-	ready(t, f)
-	eventually(t, "the service is written", func() bool { return w.holds(web) })
+	f, log := startOnSmallDisk(t, dir, w, web)
 	before := files(t, dir)
 	filler := filepath.Join(dir, "filler")
 	if err := os.WriteFile(filler, make([]byte, 100<<10), 0o600); err == nil {
@@ -68,6 +60,22 @@ func TestFolderWithOneBadPlace(t *testing.T) {
 	eventually(t, "the service is written", func() bool { return w.holds(web) })
 }
 
+// startOnSmallDisk runs an output on a disk of its own, which a test can fill, and waits until it has written a service.
+func startOnSmallDisk(t *testing.T, dir string, w *world, name mesh.Name) (*Folder, *paper) {
+	t.Helper()
+	quickRetries(t)
+	testbed.SmallDisk(t, dir)
+	log := &paper{}
+	f := newFolder(t, dir, log)
+	runs(t, f, w)
+	w.want(name, serviceEntry("ns", name, "web.example"))
+	f.Notify(name)
+	f.Synced()
+	ready(t, f)
+	eventually(t, "the service is written", func() bool { return w.holds(name) })
+	return f, log
+}
+
 func quickRetries(t *testing.T) {
 	t.Helper()
 	before := retryAfter
@@ -77,17 +85,8 @@ func quickRetries(t *testing.T) {
 
 // TestFolderThatBecomesReadOnly verifies the same for a folder that becomes read-only during the run, also for root.
 func TestFolderThatBecomesReadOnly(t *testing.T) {
-	quickRetries(t)
 	dir, w, web := t.TempDir(), newWorld(), named("web")
-	testbed.SmallDisk(t, dir)
-	log := &paper{}
-	f := newFolder(t, dir, log)
-	runs(t, f, w)
-	w.want(web, serviceEntry("ns", web, "web.example"))
-	f.Notify(web)
-	f.Synced()
-	ready(t, f)
-	eventually(t, "the service is written", func() bool { return w.holds(web) })
+	f, log := startOnSmallDisk(t, dir, w, web)
 	before := files(t, dir)
 	writable := testbed.ReadOnlyFolder(t, filepath.Join(dir, "ns"))
 	w.want(web, serviceEntry("ns", web, "changed.example"))

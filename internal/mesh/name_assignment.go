@@ -3,7 +3,6 @@ package mesh
 import (
 	"maps"
 	"slices"
-	"strings"
 
 	"github.com/isthmus-mesh/isthmus/internal/catalog"
 )
@@ -42,11 +41,6 @@ type labelState struct {
 	restored bool
 }
 
-// fold returns a key with the name in lower case.
-func fold(key catalog.Key) catalog.Key {
-	return catalog.Key{Source: key.Source, Name: strings.ToLower(key.Name)}
-}
-
 // Add adds a service, or replaces the case of its registered name. It returns the services whose names may have changed,
 // including the added one.
 func (n *Names) Add(key catalog.Key) []catalog.Key {
@@ -55,7 +49,7 @@ func (n *Names) Add(key catalog.Key) []catalog.Key {
 		return []catalog.Key{key}
 	}
 	label := n.label(preferred)
-	folded := fold(key)
+	folded := key.Fold()
 	_, known := label.services[folded.Name]
 	label.services[folded.Name] = key
 	if known {
@@ -71,7 +65,7 @@ func (n *Names) Add(key catalog.Key) []catalog.Key {
 // Remove removes a service and frees its name. It returns the other services whose names may have changed.
 func (n *Names) Remove(key catalog.Key) []catalog.Key {
 	preferred, _ := preferredName(key)
-	label, folded := n.labels[preferred], fold(key)
+	label, folded := n.labels[preferred], key.Fold()
 	if label == nil || label.services[folded.Name] == (catalog.Key{}) {
 		return nil
 	}
@@ -90,7 +84,7 @@ func (n *Names) Remove(key catalog.Key) []catalog.Key {
 // Of returns the name of a service that was added.
 func (n *Names) Of(key catalog.Key) Name {
 	preferred, usable := preferredName(key)
-	if label := n.labels[preferred]; usable && label != nil && label.holder == fold(key).Name {
+	if label := n.labels[preferred]; usable && label != nil && label.holder == key.Fold().Name {
 		return preferred
 	}
 	return hashedName(key)
@@ -100,7 +94,7 @@ func (n *Names) Of(key catalog.Key) Name {
 // later. Restore ignores names that the service cannot have. It returns the services whose names may have changed.
 func (n *Names) Restore(key catalog.Key, name Name) []catalog.Key {
 	preferred, usable := preferredName(key)
-	folded := fold(key)
+	folded := key.Fold()
 	switch {
 	case !usable:
 		return nil
@@ -146,7 +140,7 @@ func (n *Names) Freeze(source string) (changed []catalog.Key) {
 		}
 		for folded, key := range label.services {
 			if folded != label.holder {
-				n.keepHash(fold(key))
+				n.keepHash(key.Fold())
 			}
 		}
 		if len(label.services) == 0 {

@@ -165,10 +165,9 @@ func routerProtocol(instance catalog.Instance) (Protocol, string) {
 		lower := strings.ToLower(tag)
 		key, value, _ := strings.Cut(lower, "=")
 		switch {
-		case strings.HasPrefix(lower, "urlprefix-"):
-			for _, option := range strings.Fields(lower)[1:] {
-				name, found := strings.CutPrefix(option, "proto=")
-				if protocol, ok := registeredProtocol(name); found && ok {
+		case strings.HasPrefix(lower, catalog.FabioPrefix):
+			for _, name := range catalog.FabioProtocols(lower) {
+				if protocol, ok := registeredProtocol(name); ok {
 					return protocol, quoted("proto", name)
 				}
 			}

@@ -63,9 +63,8 @@ func CheckRuleLabels(labels map[string]string) error {
 		if slices.Contains(annotationsOfIstio, key) {
 			return fmt.Errorf("%q is an annotation of Istio; move it to annotations", key)
 		}
-		if errs := validation.IsValidLabelValue(labels[key]); len(errs) > 0 {
-			return fmt.Errorf("%q: %q is not a label value: at most 63 letters, digits, -, _ and ., which begin and end with a letter or digit",
-				key, clip(labels[key]))
+		if err := CheckLabelValue(labels[key]); err != nil {
+			return fmt.Errorf("%q: %w", key, err)
 		}
 	}
 	return nil
@@ -86,6 +85,14 @@ func CheckRuleAnnotations(annotations map[string]string) error {
 		if size := len(annotations[key]); size > maxRuleAnnotation {
 			return fmt.Errorf("%q has %d bytes, at most %d are allowed", key, size, maxRuleAnnotation)
 		}
+	}
+	return nil
+}
+
+// CheckLabelValue returns an error if a text cannot be the value of a label.
+func CheckLabelValue(text string) error {
+	if len(validation.IsValidLabelValue(text)) > 0 {
+		return fmt.Errorf("%q is not a label value: at most 63 letters, digits, -, _ and ., which begin and end with a letter or digit", clip(text))
 	}
 	return nil
 }

@@ -1,6 +1,7 @@
 package mesh
 
 import (
+	"iter"
 	"slices"
 	"strings"
 
@@ -15,19 +16,36 @@ type tagEndpoint struct {
 	port    int
 }
 
+func tagEndpointOf(e *networking.WorkloadEntry) tagEndpoint {
+	return tagEndpoint{e.GetAddress(), int(e.GetPorts()[defaultPort])}
+}
+
+// taggedEntry is the ServiceEntry of a tag.
+type taggedEntry struct {
+	tag   string
+	entry *networking.ServiceEntry
+}
+
+// taggedEntries returns the ServiceEntries of tags among objects.
+func taggedEntries(objects []Object) iter.Seq[taggedEntry] {
+	return func(yield func(taggedEntry) bool) {
+		for _, object := range objects {
+			entry, ok := object.Spec.(*networking.ServiceEntry)
+			name, _ := ParseObjectName(ServiceEntryKind, object.Name)
+			if ok && name.Tag != "" && !yield(taggedEntry{name.Tag, entry}) {
+				return
+			}
+		}
+	}
+}
+
 // restoreTags gives the instances the tags with hosts of which they are endpoints. Without the tags, a restored instance
 // would lose its place in these hosts.
 func restoreTags(instances []catalog.Instance, tagged []Object) {
 	tags := map[tagEndpoint][]string{}
-	for _, object := range tagged {
-		entry, ok := object.Spec.(*networking.ServiceEntry)
-		name, _ := ParseObjectName(ServiceEntryKind, object.Name)
-		if !ok || name.Tag == "" {
-			continue
-		}
-		for _, e := range entry.Endpoints {
-			at := tagEndpoint{e.GetAddress(), int(e.GetPorts()[defaultPort])}
-			tags[at] = append(tags[at], name.Tag)
+	for host := range taggedEntries(tagged) {
+		for _, e := range host.entry.Endpoints {
+			tags[tagEndpointOf(e)] = append(tags[tagEndpointOf(e)], host.tag)
 		}
 	}
 	for i := range instances {
@@ -62,27 +80,22 @@ func restorePorts(instances []catalog.Instance, tagged []Object) (ports []catalo
 			ofPort[tagEndpoint{i.Address, port.Number}] = i
 		}
 	}
-	for _, object := range tagged {
-		entry, ok := object.Spec.(*networking.ServiceEntry)
-		name, _ := ParseObjectName(ServiceEntryKind, object.Name)
-		if !ok || name.Tag == "" {
-			continue
-		}
-		for _, e := range entry.Endpoints {
-			at := tagEndpoint{e.GetAddress(), int(e.GetPorts()[defaultPort])}
+	for host := range taggedEntries(tagged) {
+		for _, e := range host.entry.Endpoints {
+			at := tagEndpointOf(e)
 			main, known := ofPort[at]
 			if !known || own[at] {
 				continue
 			}
 			if index, again := restored[at]; again {
-				ports[index].Tags = withBareTag(ports[index].Tags, name.Tag)
+				ports[index].Tags = withBareTag(ports[index].Tags, host.tag)
 				continue
 			}
 			id := main.ID
-			id.ServiceID += "/" + name.Tag
-			port := parseInstance(id, e, entry)
+			id.ServiceID += "/" + host.tag
+			port := parseInstance(id, e, host.entry)
 			port.Source, port.AdditionalPort = main.Source, true
-			port.Tags = withBareTag(port.Tags, name.Tag)
+			port.Tags = withBareTag(port.Tags, host.tag)
 			restored[at] = len(ports)
 			ports = append(ports, port)
 		}

@@ -2,6 +2,7 @@ package state
 
 import (
 	"bytes"
+	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -18,22 +19,29 @@ import (
 	"github.com/isthmus-mesh/isthmus/test/testbed"
 )
 
-// TestDiskFull verifies that a full disk is logged once, that the file keeps its content, and that it is written when there
-// is space again.
-func TestDiskFull(t *testing.T) {
-	folder := t.TempDir()
+// openOnSmallDisk makes the folder a disk of its own, which a test can fill, and opens a state file that has one service.
+func openOnSmallDisk(t *testing.T, folder, path string, log io.Writer) *File {
+	t.Helper()
 	testbed.SmallDisk(t, folder)
-	path := filepath.Join(folder, "state")
-	var log bytes.Buffer
-	f, err := Open(path, slog.New(slog.NewTextHandler(&log, nil)))
+	f, err := Open(path, slog.New(slog.NewTextHandler(log, nil)))
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer f.Close()
 	f.Save(contract.Change{Services: []catalog.Service{service("web", "1")}})
 	if !f.flush() {
 		t.Fatal("not saved")
 	}
+	return f
+}
+
+// TestDiskFull verifies that a full disk is logged once, that the file keeps its content, and that it is written when there
+// is space again.
+func TestDiskFull(t *testing.T) {
+	folder := t.TempDir()
+	path := filepath.Join(folder, "state")
+	var log bytes.Buffer
+	f := openOnSmallDisk(t, folder, path, &log)
+	defer f.Close()
 	if err := os.WriteFile(filepath.Join(folder, "filler"), make([]byte, 100<<10), 0o600); err == nil {
 		t.Fatal("the disk isn't full")
 	}
@@ -178,19 +186,12 @@ func TestSaveWhileWriting(t *testing.T) {
 // TestDiskReadOnly verifies the same for a disk that becomes read-only during the run.
 func TestDiskReadOnly(t *testing.T) {
 	folder := t.TempDir()
-	testbed.SmallDisk(t, folder)
 	path := filepath.Join(folder, "state")
 	var log bytes.Buffer
+	f := openOnSmallDisk(t, folder, path, &log)
+	f.Close() // the kernel makes no disk read-only that has a file open for writing
 	f, err := Open(path, slog.New(slog.NewTextHandler(&log, nil)))
 	if err != nil {
-		t.Fatal(err)
-	}
-	f.Save(contract.Change{Services: []catalog.Service{service("web", "1")}})
-	if !f.flush() {
-		t.Fatal("not saved")
-	}
-	f.Close() // the kernel makes no disk read-only that has a file open for writing
-	if f, err = Open(path, slog.New(slog.NewTextHandler(&log, nil))); err != nil {
 		t.Fatal(err)
 	}
 	defer f.Close()

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
-	"strings"
 	"testing"
 
 	"github.com/isthmus-mesh/isthmus/test/testbed"
@@ -15,24 +14,12 @@ import (
 func (w *harness) startRegistry(t *testing.T, flags ...string) {
 	t.Helper()
 	requireAll(t, testbed.IsthmusIstiodBinary, testbed.EnvoyBinary)
-	w.launchRegistry(t, flags...)
-	if err := w.istiod.Wait(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	var err error
-	if w.envoy, err = w.run.StartEnvoy(t.Context(), w.istiod); err != nil {
-		t.Fatal(err)
-	}
+	w.startIstiodWith(t, w.registry(flags...))
 }
 
-// launchRegistry starts an istiod with Consul as a registry, without waiting until it is ready.
-func (w *harness) launchRegistry(t *testing.T, flags ...string) {
-	t.Helper()
-	var err error
-	flags = append([]string{"--consulserverURL", w.consul.Address}, flags...)
-	if w.istiod, err = w.run.LaunchIstiod(t.Context(), w.kube, testbed.IstiodOptions{Consul: flags}); err != nil {
-		t.Fatal(err)
-	}
+// registry returns the options of an istiod with Consul as a registry.
+func (w *harness) registry(flags ...string) testbed.IstiodOptions {
+	return testbed.IstiodOptions{Consul: append([]string{"--consulserverURL", w.consul.Address}, flags...)}
 }
 
 // TestRegistry verifies that services arrive through the registry inside istiod with their subsets, weights and
@@ -42,25 +29,7 @@ func TestRegistry(t *testing.T) {
 		t.Run(form, func(t *testing.T) {
 			w := newHarness(t)
 			w.startRegistry(t, "--consul-config", configFile(t, "mesh: {endpoints: "+form+"}"))
-			a := instance{
-				service: "web", id: "a", address: "10.1.0.1", port: 8081, weight: 3,
-				meta: map[string]string{"version": "v1", "zone": "z1"},
-			}
-			b := instance{service: "web", id: "b", address: "10.1.0.2", port: 8082, meta: map[string]string{"version": "v2"}}
-			w.register(t, a, b)
-			w.awaitEndpoints(t, a.cluster(), "10.1.0.1:8081 3", "10.1.0.2:8082")
-			w.applySubsets(t, a)
-			w.awaitEndpoints(t, strings.Replace(a.cluster(), "||", "|v1|", 1), "10.1.0.1:8081 3")
-			w.awaitZones(t, a.cluster(), "dc1/z1", "dc1/")
-
-			a.address, b.health = "10.1.0.9", "critical"
-			w.register(t, a, b)
-			w.awaitEndpoints(t, a.cluster(), "10.1.0.9:8081 3")
-			w.deregister(t, a)
-			w.awaitEndpoints(t, a.cluster())
-			b.health = "passing"
-			w.register(t, b)
-			w.awaitEndpoints(t, a.cluster(), "10.1.0.2:8082")
+			w.testServiceChanges(t)
 		})
 	}
 }
@@ -118,7 +87,11 @@ func TestRegistryReadiness(t *testing.T) {
 	web := instance{service: "web", id: "a", address: "10.1.0.1", port: 8081}
 	w.register(t, web)
 	w.consul.Stop()
-	w.launchRegistry(t, "--consul-state-file", state)
+	requireAll(t, testbed.IsthmusIstiodBinary)
+	var err error
+	if w.istiod, err = w.run.LaunchIstiod(t.Context(), w.kube, w.registry("--consul-state-file", state)); err != nil {
+		t.Fatal(err)
+	}
 	eventually(t, func(ctx context.Context) error { // the debug port is open, but istiod is not ready
 		failing, err := w.istiod.Metric(ctx, "isthmus_consul_failing_queries")
 		if err == nil && failing == 0 {

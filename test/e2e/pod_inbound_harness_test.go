@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"slices"
 	"strings"
 	"testing"
 
@@ -104,21 +103,11 @@ func (w *inboundHarness) restartIstiod(t *testing.T) {
 // awaitKinds waits until istiod has exactly these kinds of objects for a service.
 func (w *inboundHarness) awaitKinds(t *testing.T, i instance, want ...string) {
 	t.Helper()
-	eventually(t, func(ctx context.Context) error {
-		objects, err := w.istiod.Objects(ctx)
-		if err != nil {
-			return err
+	awaitObjects(t, w.istiod, i.service, want, func(o testbed.IstiodObject) string {
+		if o.Namespace == consumerNamespace {
+			return ""
 		}
-		var got []string
-		for _, o := range objects {
-			if o.Namespace != consumerNamespace && (strings.HasPrefix(o.Name, i.service+".") || strings.HasPrefix(o.Name, i.service+"-")) {
-				got = append(got, o.Kind)
-			}
-		}
-		if slices.Sort(got); !slices.Equal(got, want) {
-			return fmt.Errorf("istiod has %v of %s, want %v", got, i.service, want)
-		}
-		return nil
+		return o.Kind
 	})
 }
 

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/isthmus-mesh/isthmus/test/testbed"
 )
 
 // TestXDSMove verifies that a service keeps its endpoints in Envoy while it moves between namespaces and forms of its
@@ -29,24 +31,31 @@ func TestXDSMove(t *testing.T) {
 		{"{endpoints: workloadEntry, rules: [{services: [web], namespace: shop}]}", workloadsIn("shop")},
 	} {
 		rewrite(t, config, "mesh: "+step.mesh)
-		eventually(t, func(ctx context.Context) error {
-			objects, err := w.istiod.Objects(ctx)
-			if err != nil {
-				return err
-			}
-			var got []string
-			for _, o := range objects {
-				if strings.HasPrefix(o.Name, "web.") || strings.HasPrefix(o.Name, "web-") {
-					got = append(got, o.Namespace+"/"+o.Kind)
-				}
-			}
-			if slices.Sort(got); !slices.Equal(got, step.want) {
-				return fmt.Errorf("istiod has %v, not %v", got, step.want)
-			}
-			return nil
-		})
+		awaitObjects(t, w.istiod, "web", step.want, func(o testbed.IstiodObject) string { return o.Namespace + "/" + o.Kind })
 		steady(t)
 	}
+}
+
+// awaitObjects waits until the objects of a service in istiod are those wanted. show returns the text of an object, which is
+// empty for one that does not count; the texts are sorted.
+func awaitObjects(t *testing.T, istiod *testbed.Istiod, service string, want []string, show func(testbed.IstiodObject) string) {
+	t.Helper()
+	eventually(t, func(ctx context.Context) error {
+		objects, err := istiod.Objects(ctx)
+		if err != nil {
+			return err
+		}
+		var got []string
+		for _, o := range objects {
+			if text := show(o); text != "" && (strings.HasPrefix(o.Name, service+".") || strings.HasPrefix(o.Name, service+"-")) {
+				got = append(got, text)
+			}
+		}
+		if slices.Sort(got); !slices.Equal(got, want) {
+			return fmt.Errorf("istiod has %v of %s, want %v", got, service, want)
+		}
+		return nil
+	})
 }
 
 func entryIn(namespace string) []string { return []string{namespace + "/ServiceEntry"} }

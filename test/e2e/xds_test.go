@@ -49,13 +49,45 @@ func (w *harness) startIstiodOn(t *testing.T, address string) {
 // startIstiodFrom starts an istiod with a config source, and an Envoy that it configures.
 func (w *harness) startIstiodFrom(t *testing.T, source string) {
 	t.Helper()
+	w.startIstiodWith(t, testbed.IstiodOptions{ConfigSources: []string{source}})
+}
+
+// startIstiodWith starts an istiod with options, and an Envoy that it configures.
+func (w *harness) startIstiodWith(t *testing.T, options testbed.IstiodOptions) {
+	t.Helper()
 	var err error
-	if w.istiod, err = w.run.StartIstiodWith(t.Context(), w.kube, testbed.IstiodOptions{ConfigSources: []string{source}}); err != nil {
+	if w.istiod, err = w.run.StartIstiodWith(t.Context(), w.kube, options); err != nil {
 		t.Fatal(err)
 	}
 	if w.envoy, err = w.run.StartEnvoy(t.Context(), w.istiod); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// testServiceChanges verifies that a service arrives at Envoy with its subsets, weights and localities, and that every change
+// of its instances arrives.
+func (w *harness) testServiceChanges(t *testing.T) {
+	t.Helper()
+	a := instance{
+		service: "web", id: "a", address: "10.1.0.1", port: 8081, weight: 3,
+		meta: map[string]string{"version": "v1", "zone": "z1"},
+	}
+	b := instance{service: "web", id: "b", address: "10.1.0.2", port: 8082, meta: map[string]string{"version": "v2"}}
+	w.register(t, a, b)
+	w.awaitEndpoints(t, a.cluster(), "10.1.0.1:8081 3", "10.1.0.2:8082")
+	w.applySubsets(t, a)
+	w.awaitEndpoints(t, strings.Replace(a.cluster(), "||", "|v1|", 1), "10.1.0.1:8081 3")
+	w.awaitEndpoints(t, strings.Replace(a.cluster(), "||", "|v2|", 1), "10.1.0.2:8082")
+	w.awaitZones(t, a.cluster(), "dc1/z1", "dc1/")
+
+	a.address, b.health = "10.1.0.9", "critical"
+	w.register(t, a, b)
+	w.awaitEndpoints(t, a.cluster(), "10.1.0.9:8081 3")
+	w.deregister(t, a)
+	w.awaitEndpoints(t, a.cluster())
+	b.health = "passing"
+	w.register(t, b)
+	w.awaitEndpoints(t, a.cluster(), "10.1.0.2:8082")
 }
 
 // TestXDS verifies that services arrive by xDS with their subsets, weights and localities, in both forms, that every
@@ -64,26 +96,7 @@ func TestXDS(t *testing.T) {
 	for _, form := range []string{"inline", "workloadEntry"} {
 		t.Run(form, func(t *testing.T) {
 			w := newXDSHarness(t, "--config", configFile(t, "mesh: {endpoints: "+form+"}"))
-			a := instance{
-				service: "web", id: "a", address: "10.1.0.1", port: 8081, weight: 3,
-				meta: map[string]string{"version": "v1", "zone": "z1"},
-			}
-			b := instance{service: "web", id: "b", address: "10.1.0.2", port: 8082, meta: map[string]string{"version": "v2"}}
-			w.register(t, a, b)
-			w.awaitEndpoints(t, a.cluster(), "10.1.0.1:8081 3", "10.1.0.2:8082")
-			w.applySubsets(t, a)
-			w.awaitEndpoints(t, strings.Replace(a.cluster(), "||", "|v1|", 1), "10.1.0.1:8081 3")
-			w.awaitEndpoints(t, strings.Replace(a.cluster(), "||", "|v2|", 1), "10.1.0.2:8082")
-			w.awaitZones(t, a.cluster(), "dc1/z1", "dc1/")
-
-			a.address, b.health = "10.1.0.9", "critical"
-			w.register(t, a, b)
-			w.awaitEndpoints(t, a.cluster(), "10.1.0.9:8081 3")
-			w.deregister(t, a)
-			w.awaitEndpoints(t, a.cluster())
-			b.health = "passing"
-			w.register(t, b)
-			w.awaitEndpoints(t, a.cluster(), "10.1.0.2:8082")
+			w.testServiceChanges(t)
 			if rejections, err := w.isthmus.Metric(t.Context(), "isthmus_xds_rejections_total"); err != nil || rejections != 0 {
 				t.Errorf("istiod rejected %v responses (%v):\n%s", rejections, err, w.isthmus.Log())
 			}

@@ -1,9 +1,6 @@
 package jsonstream
 
-import (
-	"fmt"
-	"io"
-)
+import "io"
 
 const null = "null"
 
@@ -28,32 +25,16 @@ func Elements(r io.Reader, limits ElementLimits, each func(element []byte, size 
 	if err := s.expect('['); err != nil {
 		return err
 	}
-	if b, err := s.next(); err != nil {
-		return err
-	} else if b == ']' {
-		return nil
-	}
-	reader := elementReader{scanner: s, limit: limits.Bytes}
-	for n := 1; ; n++ {
-		if n > limits.Elements {
+	reader, count := elementReader{scanner: s, limit: limits.Bytes}, 0
+	return s.items(']', func() error {
+		if count++; count > limits.Elements {
 			return &LimitError{"the number of instances", int64(limits.Elements)}
 		}
 		if err := reader.read(); err != nil {
 			return err
 		}
-		if err := each(reader.element, reader.cost.bytes); err != nil {
-			return err
-		}
-		b, err := s.take()
-		switch {
-		case err != nil:
-			return err
-		case b == ']':
-			return nil
-		case b != ',':
-			return fmt.Errorf("%w: %q after an element", ErrInvalid, b)
-		}
-	}
+		return each(reader.element, reader.cost.bytes)
+	})
 }
 
 // elementReader reads one element after the other into the same memory.

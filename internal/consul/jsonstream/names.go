@@ -23,25 +23,7 @@ func Names(r io.Reader, each func(name []byte, tags uint64)) error {
 	if err := s.expect('{'); err != nil {
 		return err
 	}
-	if b, err := s.next(); err != nil {
-		return err
-	} else if b == '}' {
-		return nil
-	}
-	for {
-		if err := reader.member(each); err != nil {
-			return err
-		}
-		b, err := s.take()
-		switch {
-		case err != nil:
-			return err
-		case b == '}':
-			return nil
-		case b != ',':
-			return fmt.Errorf("%w: %q after a service", ErrInvalid, b)
-		}
-	}
+	return s.items('}', func() error { return reader.member(each) })
 }
 
 // nameReader reads the members of the object.

@@ -64,6 +64,29 @@ func (s *scanner) expect(b byte) error {
 	return nil
 }
 
+// items reads the items of an array or an object, after its first byte, up to its end. item reads one of them.
+func (s *scanner) items(end byte, item func() error) error {
+	if b, err := s.next(); err != nil {
+		return err
+	} else if b == end {
+		return nil
+	}
+	for {
+		if err := item(); err != nil {
+			return err
+		}
+		b, err := s.take()
+		switch {
+		case err != nil:
+			return err
+		case b == end:
+			return nil
+		case b != ',':
+			return fmt.Errorf("%w: %q instead of ',' or %q", ErrInvalid, b, end)
+		}
+	}
+}
+
 // text reads a string without its quotes and passes its parts to write, as they are written in the JSON. It reports
 // whether the string has escapes.
 func (s *scanner) text(write func(part []byte) error) (escapes bool, err error) {

@@ -66,7 +66,7 @@ func run(ctx context.Context, args *bootstrap.PilotArgs, consul *consulFlags) er
 	failed := make(chan error, 1)
 	finish := func() {}
 	if consul.enabled {
-		registry, err := newRegistry(args, consul)
+		registry, err := newRegistry(consul)
 		if err != nil {
 			return err
 		}

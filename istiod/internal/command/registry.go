@@ -22,7 +22,7 @@ type registry struct {
 }
 
 // newRegistry assembles isthmus from the flags. istiod serves the metrics and the readiness of the process.
-func newRegistry(_ *bootstrap.PilotArgs, flags *consulFlags) (*registry, error) {
+func newRegistry(flags *consulFlags) (*registry, error) {
 	var content []byte
 	if flags.config != "" {
 		var err error

@@ -13,16 +13,13 @@ import (
 	"istio.io/istio/pkg/config"
 	"istio.io/istio/pkg/config/schema/collection"
 	"istio.io/istio/pkg/config/schema/collections"
+	"istio.io/istio/pkg/config/schema/gvk"
 
 	"github.com/isthmus-mesh/isthmus/internal/mesh"
 )
 
-// kinds are the kinds of objects that isthmus writes.
-var kinds = map[mesh.Kind]collection.Schemas{
-	mesh.ServiceEntryKind:    collection.SchemasFor(collections.ServiceEntry),
-	mesh.WorkloadEntryKind:   collection.SchemasFor(collections.WorkloadEntry),
-	mesh.DestinationRuleKind: collection.SchemasFor(collections.DestinationRule),
-}
+// schemas are the kinds of objects that isthmus writes.
+var schemas = collection.SchemasFor(collections.ServiceEntry, collections.WorkloadEntry, collections.DestinationRule)
 
 // Store is a config store of istiod that one Output fills.
 type Store struct {
@@ -35,7 +32,6 @@ var _ model.ConfigStoreController = (*Store)(nil)
 
 // newStore returns an empty store. It does not validate objects: the translation of isthmus has done that.
 func newStore() *Store {
-	schemas := collection.SchemasFor(collections.ServiceEntry, collections.WorkloadEntry, collections.DestinationRule)
 	return &Store{Controller: memory.NewController(memory.MakeSkipValidation(schemas)), filled: make(chan struct{})}
 }
 
@@ -76,4 +72,14 @@ func convert(object mesh.Object) config.Config {
 	}
 }
 
-func gvkOf(kind mesh.Kind) config.GroupVersionKind { return kinds[kind].All()[0].GroupVersionKind() }
+// gvkOf returns the type in istiod of a kind of object.
+func gvkOf(kind mesh.Kind) config.GroupVersionKind {
+	switch kind {
+	case mesh.ServiceEntryKind:
+		return gvk.ServiceEntry
+	case mesh.WorkloadEntryKind:
+		return gvk.WorkloadEntry
+	default:
+		return gvk.DestinationRule
+	}
+}
